@@ -1,0 +1,1 @@
+"""Media in, feature tracks out."""

@@ -1,0 +1,115 @@
+"""How every command of the project behaves: typed settings in, an exit status out.
+
+A command is a dataclass of settings and a function that takes it and returns the exit status.
+`run` makes the command line of the dataclass (`--cfg FILE`, dotted overrides, `--print_config`),
+turns mistakes of the user into one line on stderr, and keeps tracebacks for faults of the program.
+"""
+
+import difflib
+import errno
+import re
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+from jsonargparse import ArgumentParser
+
+S = TypeVar("S")
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+"""Exit statuses: all done; something was not done; stopped by Ctrl-C (128 + SIGINT)."""
+USAGE = 2
+"""Exit status of a command line or configuration that makes no sense."""
+
+
+class UserError(Exception):
+    """A mistake that the user can mend; the message is one line: what, where, and the remedy."""
+
+
+class UsageError(UserError):
+    """A command line or configuration file that cannot be understood."""
+
+
+def run(
+    settings_type: type[S],
+    command: Callable[[S], int],
+    *,
+    prog: str,
+    description: str,
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
+    """Parses the command line, runs the command and exits with its status.
+
+    Args:
+        settings_type: Dataclass whose fields (nested dataclasses too) are the options.
+        command: Does the work and returns the exit status.
+        prog: Name shown in help and errors, e.g. `features.extract`.
+        description: First line of `--help`.
+        argv: Arguments; those of the process if None.
+    """
+    try:
+        settings = parse(settings_type, prog=prog, description=description, argv=argv)
+        status = command(settings)
+    except UsageError as error:
+        status = _complain(prog, str(error), USAGE)
+    except UserError as error:
+        status = _complain(prog, str(error), FAILED)
+    except KeyboardInterrupt:
+        status = _complain(prog, "stopped; finished work is kept, run again to go on", INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _EXPLAINED:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        status = _complain(prog, f"{_EXPLAINED[error.errno]}{where}", FAILED)
+    sys.exit(status)
+
+
+def parse(
+    settings_type: type[S], *, prog: str, description: str, argv: Sequence[str] | None = None
+) -> S:
+    """Settings from the defaults, then `--cfg FILE`, then the other options.
+
+    Raises:
+        UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
+    """
+    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
+    parser.add_argument("--cfg", action="config", help="YAML file with any of the settings below")
+    parser.add_class_arguments(settings_type)
+    try:
+        values = vars(parser.instantiate(parser.parse_args(argv)))
+    except ArgumentError as error:
+        raise UsageError(_one_line(str(error), parser)) from error
+    values.pop("cfg")
+    return settings_type(**values)
+
+
+def _one_line(message: str, parser: ArgumentParser) -> str:
+    """The parser's complaint on one line, with the nearest known key if one was unknown."""
+    message = " ".join(message.split())
+    unknown = re.search(
+        r"unrecognized arguments: -*([\w.]+)|[Oo]ption '([\w.]+)'|[Kk]ey '([\w.]+)' not", message
+    )
+    if unknown is None:
+        return message
+    wrong = next(group for group in unknown.groups() if group)
+    in_group = re.search(r"Group '([\w.]+)'", message)
+    if in_group:
+        wrong = f"{in_group[1]}.{wrong}"
+    known = [key for key in list(parser.get_defaults().keys()) if key != "cfg"]
+    near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else "; --help lists the known ones"
+    return f"unknown setting '{wrong}'{hint}"
+
+
+_EXPLAINED = {
+    errno.ENOSPC: "no space left on the disk; free some and run again, finished work is kept",
+    errno.EDQUOT: "disk quota used up; free some space and run again, finished work is kept",
+    errno.EROFS: "the output folder is on a read-only file system; choose another",
+    errno.EACCES: "permission denied; choose another folder or mend its rights",
+}
+
+
+def _complain(prog: str, message: str, status: int) -> int:
+    print(f"{prog}: {message}", file=sys.stderr, flush=True)
+    return status

@@ -1,0 +1,1 @@
+"""Tracks and labels in; trained models, predictions, scores and leaderboard files out."""

@@ -1,0 +1,1 @@
+"""The ABAW protocol as code: encodings, annotation readers, submission writer and checker."""

@@ -1,0 +1,103 @@
+"""Tasks, classes and units of ABAW, and the labels of one annotated person, with masks.
+
+The fillers of the files (-5, -1) stay outside: here a missing label is a False in a mask.
+
+Letters: F frames of one annotation file.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+TASKS = ("VA", "EXPR", "AU")
+DIMENSIONS = ("valence", "arousal")
+EXPRESSIONS = (
+    "Neutral",
+    "Anger",
+    "Disgust",
+    "Fear",
+    "Happiness",
+    "Sadness",
+    "Surprise",
+    "Other",
+)
+"""Editions 3 and later; edition 2 has the first seven."""
+UNITS = (
+    "AU1",
+    "AU2",
+    "AU4",
+    "AU6",
+    "AU7",
+    "AU10",
+    "AU12",
+    "AU15",
+    "AU23",
+    "AU24",
+    "AU25",
+    "AU26",
+)
+
+
+@dataclass(frozen=True)
+class FrameLabels:
+    """Labels of one person in one video; row i belongs to frame i + 1 of the file.
+
+    Values under a False mask are zero and mean nothing.
+
+    Attributes:
+        va: (F, 2) float32, valence and arousal in [-1, 1].
+        va_mask: (F,) bool; the two are valid together or not at all.
+        expr: (F,) int64, index into `EXPRESSIONS`.
+        expr_mask: (F,) bool.
+        au: (F, 12) float32, 0 or 1, order of `UNITS`.
+        au_mask: (F, 12) bool, per element.
+    """
+
+    va: np.ndarray
+    va_mask: np.ndarray
+    expr: np.ndarray
+    expr_mask: np.ndarray
+    au: np.ndarray
+    au_mask: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.va)
+
+    @staticmethod
+    def empty(frames: int) -> "FrameLabels":
+        """`frames` rows without a single label."""
+        return FrameLabels(
+            va=np.zeros((frames, len(DIMENSIONS)), np.float32),
+            va_mask=np.zeros(frames, bool),
+            expr=np.zeros(frames, np.int64),
+            expr_mask=np.zeros(frames, bool),
+            au=np.zeros((frames, len(UNITS)), np.float32),
+            au_mask=np.zeros((frames, len(UNITS)), bool),
+        )
+
+    def resized(self, frames: int) -> "FrameLabels":
+        """The same labels for a video of `frames` frames: surplus rows cut, absent rows masked."""
+        out = FrameLabels.empty(frames)
+        shared = min(frames, len(self))
+        for name in vars(out):
+            getattr(out, name)[:shared] = getattr(self, name)[:shared]
+        return out
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One annotated (or listed) person in one video, in one part of the data.
+
+    Attributes:
+        id: Name of the annotation file's stem, e.g. `12` or `12_left`.
+        video: Id of the raw video, e.g. `12`.
+        split: `train`, `validation` or `test`.
+        labels: One row a frame; no rows for test clips.
+        group: Who or what must not be split over folds: the person if known, else the video.
+    """
+
+    id: str
+    video: str
+    split: str
+    labels: FrameLabels
+    group: str

@@ -1,0 +1,1 @@
+"""The fusion model: one temporal encoder per stream, fusion over streams, one head per task."""

@@ -1,0 +1,110 @@
+"""Commands: typed settings, one-line complaints, exit statuses."""
+
+import errno
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from features.cli import UserError, run
+
+
+@dataclass
+class Inner:
+    """Inner settings.
+
+    Args:
+        margin: A number.
+    """
+
+    margin: float = 0.5
+
+
+@dataclass
+class Settings:
+    """Settings of a test.
+
+    Args:
+        root: A folder.
+        faces: Nested ones.
+    """
+
+    root: Path | None = None
+    faces: Inner = field(default_factory=Inner)
+
+
+def call(command, *argv: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        run(Settings, command, prog="a.test", description="A test.", argv=argv)
+    return int(stop.value.code or 0)
+
+
+def test_overrides_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("root: here\nfaces:\n  margin: 0.1\n")
+    seen: list[Settings] = []
+
+    def command(settings: Settings) -> int:
+        seen.append(settings)
+        return 0
+
+    assert call(command, "--cfg", str(config), "--faces.margin", "0.7") == 0
+    assert seen == [Settings(Path("here"), Inner(0.7))]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--faces.magin", "1"], "did you mean 'faces.margin'?"),
+        (["--rot", "x"], "did you mean 'root'?"),
+        (["--faces.margin", "wide"], "faces.margin"),
+        (["--cfg", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_a_wrong_setting_gives_one_line_and_status_2(
+    argv: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(lambda _: 0, *argv) == 2
+    error = capsys.readouterr().err
+    assert says in error
+    assert error.startswith("a.test: ")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["faces:\n  magin: 1\n", "rot: x\n"])
+def test_a_wrong_key_in_a_file_is_named_with_the_nearest(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text(text)
+    assert call(lambda _: 0, "--cfg", str(config)) == 2
+    assert "did you mean" in capsys.readouterr().err
+
+
+def raise_(error: BaseException):
+    def command(_: Settings) -> int:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (UserError("clip.mp4: broken; cut it anew"), 1, "clip.mp4: broken; cut it anew"),
+        (KeyboardInterrupt(), 130, "finished work is kept"),
+        (OSError(errno.ENOSPC, "No space", "x/y"), 1, "no space left on the disk"),
+    ],
+)
+def test_mistakes_give_one_line_and_a_status(
+    error: BaseException, status: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(raise_(error)) == status
+    out = capsys.readouterr().err
+    assert says in out
+    assert out.count("\n") == 1
+
+
+def test_a_fault_of_the_program_is_not_dressed_up() -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(Settings, raise_(ZeroDivisionError()), prog="p", description="", argv=[])

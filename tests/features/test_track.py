@@ -1,0 +1,110 @@
+"""Tracks on disk: whole or absent, and damaged ones are noticed."""
+
+import errno
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from features.cli import UserError
+from features.store import Status, TrackStore
+from features.track import DamagedTrack, FeatureTrack, TrackInfo, read_track, write_track
+
+INFO = TrackInfo("12", "main", "expression", "expression", "rev", "set", "src", frames=5)
+
+
+def make_track(frames: int = 5, dim: int = 3, info: TrackInfo = INFO) -> FeatureTrack:
+    values = np.arange(frames * dim, dtype=np.float32).reshape(frames, dim)
+    return FeatureTrack(values, np.arange(frames) / 30, np.ones(frames, bool), info)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    values=hnp.arrays(
+        st.sampled_from([np.float16, np.float32]),
+        hnp.array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=7),
+        elements=st.floats(-100, 100, width=16),
+    ),
+    notes=st.text(max_size=20),
+)
+def test_a_track_comes_back_as_it_was_written(
+    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, notes: str
+) -> None:
+    path = tmp_path_factory.mktemp("track") / "a.safetensors"
+    info = TrackInfo("v", "left", "s", "e", "r", "h", "x", notes=notes)
+    track = FeatureTrack(values, np.arange(len(values)) * 0.1, np.ones(len(values), bool), info)
+    write_track(track, path)
+    back = read_track(path)
+    assert back.info == info
+    assert back.values.dtype == values.dtype
+    np.testing.assert_array_equal(back.values, values)
+    np.testing.assert_array_equal(back.times, track.times)
+
+
+@pytest.mark.parametrize(
+    ("values", "times", "valid"),
+    [
+        (np.zeros((2, 3)), np.arange(2.0), np.ones(2, bool)),  # float64
+        (np.zeros(2, np.float32), np.arange(2.0), np.ones(2, bool)),  # one axis
+        (np.zeros((2, 3), np.float32), np.arange(3.0), np.ones(2, bool)),  # lengths differ
+        (np.zeros((2, 3), np.float32), np.array([1.0, 1.0]), np.ones(2, bool)),  # time stands still
+        (np.full((2, 3), np.nan, np.float32), np.arange(2.0), np.ones(2, bool)),  # valid but NaN
+    ],
+)
+def test_a_track_that_breaks_the_contract_is_refused(
+    values: np.ndarray, times: np.ndarray, valid: np.ndarray
+) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        FeatureTrack(values, times, valid, INFO)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 60, -1])
+def test_a_cut_file_is_damaged_at_every_length(tmp_path: Path, keep: int) -> None:
+    store = TrackStore(tmp_path)
+    path = store.write(make_track())
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(DamagedTrack, match=path.name):
+        store.read("expression", "12")
+    assert store.status("expression", "12", INFO.key) is Status.DAMAGED
+
+
+def test_a_full_disk_leaves_the_old_track_and_no_rubbish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TrackStore(tmp_path)
+    path = store.write(make_track(5))
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        store.write(make_track(9))
+    assert len(store.read("expression", "12")) == 5
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_the_store_tells_ready_stale_and_missing(tmp_path: Path) -> None:
+    store = TrackStore(tmp_path)
+    store.write(make_track())
+    assert store.status("expression", "12", INFO.key) is Status.READY
+    assert store.status("expression", "12", ("src", "rev", "other")) is Status.STALE
+    assert store.status("expression", "13", INFO.key) is Status.MISSING
+
+
+def test_people_are_named_as_abaw_names_them(tmp_path: Path) -> None:
+    store = TrackStore(tmp_path)
+    for person in ("main", "left", "right"):
+        store.write(make_track(info=TrackInfo("12", person, "expression", "e", "r", "h", "x")))
+    assert store.ids("expression") == ["12", "12_left", "12_right"]
+    assert store.streams() == ["expression"]
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "a\\b", ".hidden"])
+def test_no_id_leaves_the_store(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="cannot name a track"):
+        TrackStore(tmp_path).path("expression", name)
