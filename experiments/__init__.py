@@ -1,0 +1,1 @@
+"""Studies, benchmarks, training scripts of packaged weights, and the demo corpus."""
