@@ -68,7 +68,7 @@ def run(
 def parse(
     settings_type: type[S], *, prog: str, description: str, argv: Sequence[str] | None = None
 ) -> S:
-    """Settings from the defaults, then `--cfg FILE`, then the other options.
+    """Settings from the defaults, then `--cfg FILE`, then the other options, in whatever order.
 
     Raises:
         UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
@@ -77,11 +77,25 @@ def parse(
     parser.add_argument("--cfg", action="config", help="YAML file with any of the settings below")
     parser.add_class_arguments(settings_type)
     try:
-        values = vars(parser.instantiate(parser.parse_args(argv)))
+        arguments = _cfg_first(sys.argv[1:] if argv is None else argv)
+        values = vars(parser.instantiate(parser.parse_args(arguments)))
     except ArgumentError as error:
         raise UsageError(_one_line(str(error), parser)) from error
     values.pop("cfg")
     return settings_type(**values)
+
+
+def _cfg_first(argv: Sequence[str]) -> list[str]:
+    """The arguments with configuration files moved to the front, so that options override them."""
+    files: list[str] = []
+    others: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--cfg":
+            files += [word, *([value] if (value := next(words, None)) else [])]
+        else:
+            (files if word.startswith("--cfg=") else others).append(word)
+    return files + others
 
 
 def _one_line(message: str, parser: ArgumentParser) -> str:

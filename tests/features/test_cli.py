@@ -49,7 +49,9 @@ def test_overrides_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) 
         return 0
 
     assert call(command, "--cfg", str(config), "--faces.margin", "0.7") == 0
-    assert seen == [Settings(Path("here"), Inner(0.7))]
+    assert call(command, "--faces.margin", "0.7", "--cfg", str(config)) == 0
+    assert call(command, "--faces.margin", "0.7", f"--cfg={config}") == 0
+    assert seen == [Settings(Path("here"), Inner(0.7))] * 3
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,12 @@ def test_a_full_disk_leaves_the_old_track_and_no_rubbish(
     assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
+def test_a_track_can_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
+    path = TrackStore(tmp_path).write(make_track())
+    (tmp_path / "plain").touch()
+    assert path.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_the_store_tells_ready_stale_and_missing(tmp_path: Path) -> None:
     store = TrackStore(tmp_path)
     store.write(make_track())
