@@ -1,0 +1,260 @@
+import math
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score
+
+from fusion.abaw.labels import EXPRESSIONS, UNITS, FrameLabels
+from fusion.metrics import (
+    MetricAccumulator,
+    PairMoments,
+    UndefinedScore,
+    ccc,
+    macro_f1,
+    mean_binary_f1,
+    official_scores,
+)
+
+Predictions = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def sample(frames: int, seed: int = 0, valid: float = 0.7) -> tuple[FrameLabels, Predictions]:
+    rng = np.random.default_rng(seed)
+    labels = FrameLabels(
+        va=rng.uniform(-1, 1, (frames, 2)).astype(np.float32),
+        va_mask=rng.random(frames) < valid,
+        expr=rng.integers(0, 8, frames),
+        expr_mask=rng.random(frames) < valid,
+        au=rng.integers(0, 2, (frames, 12)).astype(np.float32),
+        au_mask=rng.random((frames, 12)) < valid,
+    )
+    va = np.clip(0.5 * labels.va + rng.normal(0.1, 0.3, (frames, 2)), -1, 1).astype(np.float32)
+    expr = np.where(rng.random(frames) < 0.5, labels.expr, rng.integers(0, 8, frames))
+    au = np.where(rng.random((frames, 12)) < 0.6, labels.au, 1 - labels.au).astype(np.int64)
+    return labels, (va, expr, au)
+
+
+def rows(labels: FrameLabels, at: np.ndarray) -> FrameLabels:
+    return FrameLabels(**{name: array[at] for name, array in vars(labels).items()})
+
+
+def plain_ccc(x: np.ndarray, y: np.ndarray) -> float:
+    """The formula of the protocol in one line of numpy."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    cov = ((x - x.mean()) * (y - y.mean())).mean()
+    return 2 * cov / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+
+
+# CCC
+
+
+def test_ccc_uses_population_moments_throughout() -> None:
+    truth, prediction = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 1.0])
+    # cov 1/3, variances 2/3 and 2/9, means 1 and 2/3.
+    assert ccc(truth, prediction) == pytest.approx((2 / 3) / (2 / 3 + 2 / 9 + 1 / 9), abs=1e-15)
+
+
+def test_perfect_prediction_scores_exactly_one() -> None:
+    truth = np.random.default_rng(0).uniform(-1, 1, 1000)
+    assert ccc(truth, truth) == pytest.approx(1, abs=1e-15)
+    assert ccc(truth, -truth + 2 * truth.mean()) == pytest.approx(-1, abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3])
+def test_a_constant_scores_zero_and_not_nan(value: float) -> None:
+    truth, constant = np.linspace(-1, 1, 7), np.full(7, value)
+    assert ccc(truth, constant) == 0
+    assert ccc(constant, truth) == 0
+    assert ccc(constant, constant) == 0
+
+
+def test_values_too_close_for_float64_squares_score_zero() -> None:
+    assert ccc(np.array([0, 1e-200]), np.array([0, 1e-200])) == 0
+
+
+def test_no_frame_and_no_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="no frame"):
+        ccc(np.zeros(0), np.zeros(0))
+    with pytest.raises(ValueError, match="finite"):
+        ccc(np.array([0.0, 1.0]), np.array([0.0, np.nan]))
+    with pytest.raises(ValueError, match=r"\(N,\)"):
+        ccc(np.zeros(2), np.zeros(1))
+
+
+def test_float32_arrays_are_summed_in_float64() -> None:
+    rng = np.random.default_rng(0)
+    truth = (rng.normal(0, 1e-4, 300_000) + 0.9).astype(np.float32)
+    prediction = (truth + rng.normal(0, 1e-4, len(truth))).astype(np.float32)
+    assert ccc(truth, prediction) == pytest.approx(plain_ccc(truth, prediction), abs=1e-12)
+
+
+floats = st.floats(-1, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    pairs=st.lists(st.tuples(floats, floats), min_size=1, max_size=40),
+    cuts=st.lists(st.integers(0, 40), max_size=5),
+)
+def test_moments_of_any_partition_are_those_of_the_whole(
+    pairs: list[tuple[float, float]], cuts: list[int]
+) -> None:
+    whole = np.array(pairs)
+    merged = PairMoments.of(np.zeros(0), np.zeros(0))
+    for piece in np.split(whole, sorted(min(c, len(whole)) for c in cuts)):
+        merged = merged.merged(PairMoments.of(piece[:, 0], piece[:, 1]))
+    assert merged.count == len(whole)
+    np.testing.assert_allclose(merged.mean, whole.mean(axis=0), atol=1e-14)
+    np.testing.assert_allclose(merged.square / len(whole), whole.var(axis=0), atol=1e-14)
+    np.testing.assert_allclose(
+        merged.product / len(whole),
+        np.prod(whole - whole.mean(axis=0), axis=1).mean(),
+        atol=1e-14,
+    )
+    np.testing.assert_array_equal(merged.low, whole.min(axis=0))
+    np.testing.assert_array_equal(merged.high, whole.max(axis=0))
+
+
+# F1
+
+
+@pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+@settings(max_examples=40, deadline=None)
+@given(pairs=st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), min_size=1, max_size=30))
+def test_macro_f1_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    truth, prediction = np.array(pairs).T
+    wanted = f1_score(truth, prediction, labels=range(8), average="macro", zero_division=0)
+    assert macro_f1(truth, prediction, 8) == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+@pytest.mark.parametrize("seed", range(5))
+def test_mean_binary_f1_is_that_of_scikit_learn_on_valid_elements(seed: int) -> None:
+    labels, (_, _, au) = sample(15, seed)
+    mask = labels.au_mask
+    wanted = [
+        f1_score(labels.au[mask[:, u], u], au[mask[:, u], u], zero_division=0) for u in range(12)
+    ]
+    assert mean_binary_f1(labels.au, au, mask) == pytest.approx(np.mean(wanted), abs=1e-12)
+
+
+def test_a_class_in_neither_truth_nor_prediction_counts_as_zero_with_a_warning() -> None:
+    truth = np.array([0, 1, 1])
+    with pytest.warns(UndefinedScore, match="class 2"):
+        assert macro_f1(truth, truth, 3) == pytest.approx(2 / 3)
+    on = np.array([[1, 0], [1, 0]])
+    with pytest.warns(UndefinedScore, match="unit 1"):
+        assert mean_binary_f1(on, on) == pytest.approx(1 / 2)
+
+
+def test_a_class_that_is_there_gives_no_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert macro_f1(np.array([0, 1]), np.array([1, 1]), 2) == pytest.approx(1 / 3)
+
+
+def test_logits_are_refused() -> None:
+    labels, (va, expr, _) = sample(4)
+    logits = np.random.default_rng(0).normal(size=(4, 12))
+    with pytest.raises(ValueError, match="not logits"):
+        official_scores(labels, va, expr, logits)
+    with pytest.raises(ValueError, match="not logits"):
+        macro_f1(expr, expr.astype(float), 8)
+    with pytest.raises(ValueError, match="0 to 7"):
+        macro_f1(expr, expr - 8, 8)
+
+
+# All together
+
+
+@pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**16), data=st.data())
+def test_any_partition_in_any_order_gives_the_scores_of_the_pooled_frames(
+    seed: int, data: st.DataObject
+) -> None:
+    frames = data.draw(st.integers(1, 60))
+    cuts = data.draw(st.lists(st.integers(0, frames), max_size=6))
+    labels, predictions = sample(frames, seed)
+    order = np.random.default_rng(seed).permutation(frames)
+    streamed = MetricAccumulator()
+    for at in np.split(order, sorted(cuts)):
+        streamed.add(rows(labels, at), *(array[at] for array in predictions))
+    pooled = official_scores(labels, *predictions)
+    assert streamed.scores() == pytest.approx(pooled, abs=1e-12, nan_ok=True)
+
+
+@pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_are_the_official_formulas_over_all_valid_frames(seed: int) -> None:
+    labels, (va, expr, au) = sample(500, seed)
+    scores = official_scores(labels, va, expr, au)
+    seen, known = labels.va_mask, labels.expr_mask
+    v, a = (plain_ccc(labels.va[seen, i], va[seen, i]) for i in range(2))
+    f1 = f1_score(labels.expr[known], expr[known], labels=range(8), average="macro")
+    units = mean_binary_f1(labels.au, au, labels.au_mask)
+    wanted = {"CCC_V": v, "CCC_A": a, "VA": (v + a) / 2, "EXPR": f1, "AU": units}
+    assert scores == pytest.approx(wanted | {"P": (v + a) / 2 + f1 + units}, abs=1e-12)
+
+
+def test_scores_are_pooled_and_not_averaged_over_clips() -> None:
+    clips = [sample(50, seed) for seed in (1, 2)]
+    accumulator = MetricAccumulator()
+    for shift, (labels, (va, expr, au)) in zip((-0.5, 0.5), clips, strict=True):
+        moved = FrameLabels(**(vars(labels) | {"va": labels.va / 4 + np.float32(shift)}))
+        accumulator.add(moved, va / 4 + np.float32(shift), expr, au)
+    alone = [official_scores(labels, *p)["VA"] for labels, p in clips]
+    assert accumulator.scores()["VA"] > max(alone) + 0.1
+
+
+def test_values_under_a_false_mask_do_not_count() -> None:
+    labels, (va, expr, au) = sample(80)
+    spoilt = va.copy()
+    spoilt[~labels.va_mask] = np.nan
+    other = np.where(labels.au_mask, au, 1 - au)
+    wrong = np.where(labels.expr_mask, expr, 99)
+    assert official_scores(labels, spoilt, wrong, other) == official_scores(labels, va, expr, au)
+
+
+def test_a_task_without_labels_is_nan_and_left_out_of_p() -> None:
+    labels, predictions = sample(60)
+    only_va = FrameLabels.empty(60)
+    only_va.va[:], only_va.va_mask[:] = labels.va, True
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores = official_scores(only_va, *predictions)
+        empty = MetricAccumulator().scores()
+    assert math.isnan(scores["EXPR"])
+    assert math.isnan(scores["AU"])
+    assert scores["P"] == scores["VA"]
+    assert all(map(math.isnan, empty.values()))
+
+
+def test_merged_accumulators_score_as_one() -> None:
+    whole, parts = MetricAccumulator(), [MetricAccumulator(), MetricAccumulator()]
+    for seed in range(4):
+        labels, predictions = sample(30, seed)
+        whole.add(labels, *predictions)
+        parts[seed % 2].add(labels, *predictions)
+    parts[0].merge(parts[1])
+    assert parts[0].scores() == pytest.approx(whole.scores(), abs=1e-12)
+    assert parts[0].class_scores() == whole.class_scores()
+
+
+def test_class_scores_have_names() -> None:
+    labels, predictions = sample(200)
+    accumulator = MetricAccumulator()
+    accumulator.add(labels, *predictions)
+    named, scores = accumulator.class_scores(), accumulator.scores()
+    assert list(named) == [*EXPRESSIONS, *UNITS]
+    assert np.mean([named[name] for name in EXPRESSIONS]) == pytest.approx(scores["EXPR"])
+    assert np.mean([named[name] for name in UNITS]) == pytest.approx(scores["AU"])
+
+
+def test_predictions_of_another_length_are_refused() -> None:
+    labels, (va, expr, au) = sample(10)
+    with pytest.raises(ValueError, match="not of 10 frames"):
+        official_scores(labels, va[:9], expr[:9], au[:9])
