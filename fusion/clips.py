@@ -1,0 +1,220 @@
+"""The streams of one annotated person on the frame clock of the video.
+
+Data flow: store + clip > tracks that belong to the clip > aligned on the frames > ClipStreams.
+
+A track that lies on the frames' clock already is read where it is. The others are aligned once and
+kept as tracks in a cache folder, under a name that changes with all that the result depends on; the
+folder may be deleted between runs. Values stay on disk until a window of them is read, so a corpus
+of any size fits; no file stays open, so neither forked workers nor limits on open files matter.
+
+Letters: F frames, D feature dimensions.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from features.cli import UserError
+from features.encoders.protocol import settings_hash
+from features.store import TrackStore
+from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo, write_track
+from fusion.abaw.labels import Clip
+from fusion.align import align, is_clip_level, same_clock
+
+FACES = "faces"
+"""Stream whose times are the frame clock and whose `valid` says where the face was seen."""
+CACHE = ".aligned"
+"""Folder of aligned tracks, in the store's own folder unless a setting says otherwise."""
+RULES = 1
+"""To be raised when `align` changes what it returns, so that no cached track is used wrongly."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Values (F, D) that are read when they are sliced.
+
+    Attributes:
+        path: Track on the frame clock; None if the clip lacks the stream (all zeros).
+        shape: (F, D).
+    """
+
+    path: Path | None
+    shape: tuple[int, int]
+
+    def __getitem__(self, part: slice) -> np.ndarray:
+        """Values (n, D), float16 or float32, of some consecutive frames."""
+        start, stop, _ = part.indices(self.shape[0])
+        if self.path is None:
+            return np.zeros((max(stop - start, 0), self.shape[1]), np.float32)
+        with explained(), _opened(self.path) as file:
+            return file.get_slice("values")[start:stop]
+
+
+@dataclass(frozen=True)
+class ClipStreams:
+    """Streams of one clip, a row a frame.
+
+    Attributes:
+        streams: Stream name to (F, D) values, sliced like an array.
+        valid: Stream name to (F,) bool.
+        times: (F,) float64, seconds.
+        face: (F,) bool, where the track that gives the clock saw the person.
+    """
+
+    streams: dict[str, Rows]
+    valid: dict[str, np.ndarray]
+    times: np.ndarray
+    face: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def load_clip(
+    store: TrackStore,
+    clip: Clip,
+    dims: Mapping[str, int],
+    window: float,
+    cache: Path | None = None,
+) -> ClipStreams | None:
+    """Aligns the streams of a clip, or finds them aligned.
+
+    Args:
+        store: The tracks.
+        clip: Whose streams.
+        dims: Stream name to D, which a clip without the stream is given zeros of.
+        window: Width in seconds of the window that is averaged (see `align`).
+        cache: Folder for aligned tracks; None: `.aligned` in the store's folder.
+
+    Returns:
+        The streams, or None if the store has no track at all for the clip.
+
+    Raises:
+        UserError: If nothing gives the frame times, or a track is damaged.
+    """
+    with explained():
+        ids = {stream: find_track(store, stream, clip) for stream in dims}
+        clock = _find_clock(store, clip, dims)
+        if clock is None and not any(ids.values()):
+            return None
+        if clock is None:
+            raise UserError(
+                f"{clip.id}: {store.root} has sound but no '{FACES}' or other visual track of it"
+                f" that gives the frame times; run python -m features.extract on its video"
+            )
+        times, face = clock
+        folder = TrackStore(cache or store.root / CACHE)
+        streams, valid = {}, {}
+        for stream, dim in dims.items():
+            path, valid[stream] = _on_clock(store, folder, stream, ids[stream], times, window)
+            streams[stream] = Rows(path, (len(times), dim))
+    return ClipStreams(streams, valid, times, face)
+
+
+def find_track(store: TrackStore, stream: str, clip: Clip) -> str | None:
+    """Id of the track of a stream that belongs to a clip, None if there is none.
+
+    Sound and clip-level tracks of a video belong to all its people; other tracks to one alone.
+    """
+    if store.has(stream, clip.id):
+        return clip.id
+    if store.has(stream, clip.video) and _is_shared(store.info(stream, clip.video)):
+        return clip.video
+    return None
+
+
+def read_dim(path: Path) -> int:
+    """D of a track, from its header."""
+    with _opened(path) as file:
+        return int(file.get_slice("values").get_shape()[1])
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turns a damaged track into a UserError that says what to do."""
+    try:
+        yield
+    except DamagedTrack as error:
+        raise UserError(
+            f"damaged track {' '.join(str(error).split())}; run python -m features.extract again"
+        ) from error
+
+
+def _is_shared(info: TrackInfo) -> bool:
+    return info.person == SOUND or is_clip_level(info)
+
+
+def _find_clock(
+    store: TrackStore, clip: Clip, streams: Iterable[str]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Frame times (F,) of a clip and where the person was seen (F,); None if no track tells.
+
+    The person's own `faces` before all, then a stream with a token a frame of this very person.
+    Somebody whom extraction did not tell apart from the other has the video's frames, unseen.
+    """
+    for stream in (FACES, *streams):
+        if store.has(stream, clip.id) and not _is_shared(store.info(stream, clip.id)):
+            return _read_clock(store.path(stream, clip.id))
+    if store.has(FACES, clip.video):
+        times, _ = _read_clock(store.path(FACES, clip.video))
+        return times, np.zeros(len(times), bool)
+    return None
+
+
+def _on_clock(
+    store: TrackStore,
+    cache: TrackStore,
+    stream: str,
+    track_id: str | None,
+    times: np.ndarray,
+    window: float,
+) -> tuple[Path | None, np.ndarray]:
+    """A track with a token for each of the frame times, and its valid (F,)."""
+    if track_id is None:
+        return None, np.zeros(len(times), bool)
+    path = store.path(stream, track_id)
+    tokens, valid = _read_clock(path)
+    if same_clock(tokens, times):
+        return path, valid
+    key = _cache_key(path, store.info(stream, track_id), times, window)
+    aligned = cache.path(stream, f"{track_id}-{key}")
+    try:
+        return aligned, _read_clock(aligned)[1]
+    except (FileNotFoundError, DamagedTrack):
+        return aligned, _write_aligned(store.read(stream, track_id), times, window, aligned)
+
+
+def _cache_key(path: Path, info: TrackInfo, times: np.ndarray, window: float) -> str:
+    """Hash of all that an aligned track depends on."""
+    file = path.stat()
+    clock = hashlib.sha256(times.tobytes()).hexdigest()
+    return settings_hash([RULES, info.key, file.st_size, file.st_mtime_ns, clock, window])
+
+
+def _write_aligned(track: FeatureTrack, times: np.ndarray, window: float, path: Path) -> np.ndarray:
+    """Aligns a track, writes it in its own precision, and returns valid (F,)."""
+    values, valid = align(track, times, window)
+    write_track(FeatureTrack(values.astype(track.values.dtype), times, valid, track.info), path)
+    return valid
+
+
+def _read_clock(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Times (T,) and valid (T,) of a track, without its values."""
+    with _opened(path) as file:
+        return file.get_tensor("times"), file.get_tensor("valid")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An open track file; what is wrong with it becomes DamagedTrack."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except SafetensorError as error:
+        raise DamagedTrack(f"{path}: {error}") from error

@@ -1,0 +1,191 @@
+"""Windows of aligned streams with their labels.
+
+Data flow: clips + aligned streams > windows > Batch of one > `collate` > Batch.
+
+Letters: B windows, T frames of a window, F frames of a clip, D feature dimensions.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+
+from fusion.abaw.labels import Clip, FrameLabels
+from fusion.batch import Batch, Targets
+from fusion.clips import ClipStreams
+from fusion.normalise import Normaliser
+from fusion.windows import cut
+
+
+class WindowDataset(Dataset[Batch]):
+    """Windows over the clips of one split, in the order of the clips.
+
+    Attributes:
+        clips: Clips that have tracks; `Batch.clip` counts in this list.
+        streams: Their aligned streams.
+        labels: Their labels, matched to the frames by number: row i belongs to frame i + 1,
+            surplus rows are cut, absent ones masked.
+        windows: (index of the clip, first frame) of each window.
+    """
+
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        streams: Sequence[ClipStreams],
+        normalisers: Mapping[str, Normaliser],
+        length: int = 300,
+        stride: int = 200,
+    ) -> None:
+        self.clips = list(clips)
+        self.streams = list(streams)
+        self.labels = [
+            clip.labels.resized(len(data)) for clip, data in zip(clips, streams, strict=True)
+        ]
+        self.normalisers = dict(normalisers)
+        self.length = length
+        self.windows = [
+            (index, start)
+            for index, data in enumerate(streams)
+            for start in cut(len(data), length, stride)
+        ]
+
+    @property
+    def lengths(self) -> list[int]:
+        """F of each clip, which stitching needs."""
+        return [len(data) for data in self.streams]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, index: int) -> Batch:
+        """One window, as a batch of one (B = 1)."""
+        clip, start = self.windows[index]
+        part = slice(start, start + self.length)
+        data = self.streams[clip]
+        valid = {name: self._padded(mask[part]) for name, mask in data.valid.items()}
+        return Batch(
+            streams={
+                name: self.normalisers[name].apply(self._padded(rows[part]), valid[name])
+                for name, rows in data.streams.items()
+            },
+            valid=valid,
+            frames=self._padded(np.ones(len(data.times[part]), bool)),
+            targets=self._targets(self.labels[clip], part),
+            clip=torch.tensor([clip]),
+            start=torch.tensor([start]),
+        )
+
+    def _targets(self, labels: FrameLabels, part: slice) -> Targets:
+        rows = {name: self._padded(array[part]) for name, array in vars(labels).items()}
+        return Targets(**rows)
+
+    def _padded(self, rows: np.ndarray) -> Tensor:
+        """Copy of rows (n, ...) as (1, T, ...), zeros (False) after the clip's end."""
+        out = np.zeros((1, self.length, *rows.shape[1:]), rows.dtype)
+        out[0, : len(rows)] = rows
+        return torch.from_numpy(out)
+
+
+class EpochShuffle(Sampler[int]):
+    """Shuffles by seed and epoch, so a resumed run goes on as the unbroken one would have.
+
+    Lightning calls `set_epoch`, and deals the order out to the processes of a distributed run.
+    """
+
+    def __init__(self, windows: int, seed: int) -> None:
+        self.windows, self.seed, self.epoch = windows, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Chooses the order of the next pass."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.windows
+
+    def __iter__(self) -> Iterator[int]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.windows)
+        return iter(order.tolist())
+
+
+def collate(items: Sequence[Batch]) -> Batch:
+    """Joins batches along B."""
+    joined: Batch = _joined(items)
+    return joined
+
+
+def _joined(items: Sequence[Any]) -> Any:
+    """Joins tensors, or the tensors inside equal dicts and dataclasses."""
+    first = items[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(items))
+    if isinstance(first, dict):
+        return {key: _joined([item[key] for item in items]) for key in first}
+    return type(first)(**_joined([vars(item) for item in items]))
+
+
+@dataclass
+class DataSummary:
+    """What went into a data set, and what did not, for the user to read.
+
+    Attributes:
+        clips: Number of clips with tracks.
+        frames: Their frames.
+        skipped: Ids of clips without any track.
+        missing: Stream name to ids of clips that lack it.
+        valid: Stream name to number of valid frames.
+        surplus: Clip id to label rows beyond the last frame (cut).
+        absent: Clip id to frames beyond the last label row (masked).
+    """
+
+    clips: int = 0
+    frames: int = 0
+    skipped: list[str] = field(default_factory=list)
+    missing: dict[str, list[str]] = field(default_factory=dict)
+    valid: dict[str, int] = field(default_factory=dict)
+    surplus: dict[str, int] = field(default_factory=dict)
+    absent: dict[str, int] = field(default_factory=dict)
+
+    def add(self, clip: Clip, data: ClipStreams | None) -> None:
+        """Counts a clip; `data` is None if it has no track."""
+        if data is None:
+            self.skipped.append(clip.id)
+            return
+        self.clips += 1
+        self.frames += len(data)
+        for name, mask in data.valid.items():
+            self.valid[name] = self.valid.get(name, 0) + int(mask.sum())
+            if data.streams[name].path is None:
+                self.missing.setdefault(name, []).append(clip.id)
+        rows = len(clip.labels)
+        if rows > len(data):
+            self.surplus[clip.id] = rows - len(data)
+        elif 0 < rows < len(data):
+            self.absent[clip.id] = len(data) - rows
+
+    def lines(self) -> list[str]:
+        """The summary as text; what is as it should be takes no line."""
+        shares = ", ".join(
+            f"{name} {count / max(self.frames, 1):.1%}" for name, count in self.valid.items()
+        )
+        text = [f"{self.clips} clips, {self.frames} frames; valid: {shares}"]
+        text += [f"no '{name}': {listed(ids)}" for name, ids in self.missing.items()]
+        if self.skipped:
+            text.append(f"skipped, no track at all: {listed(self.skipped)}")
+        if self.surplus:
+            rows = sum(self.surplus.values())
+            text.append(f"{rows} label rows beyond the last frame cut: {listed(self.surplus)}")
+        if self.absent:
+            rows = sum(self.absent.values())
+            text.append(f"{rows} frames beyond the last label row masked: {listed(self.absent)}")
+        return text
+
+
+def listed(ids: Iterable[str], what: str = "clips", most: int = 5) -> str:
+    """Number of ids and the first few of them."""
+    names = list(ids)
+    more = ", ..." if len(names) > most else ""
+    return f"{len(names)} {what} ({', '.join(names[:most])}{more})"
