@@ -1,0 +1,204 @@
+"""wav2vec 2.0 and its kin (HuBERT, WavLM, data2vec): speech models that hear the raw waveform.
+
+Data flow: blocks > Spool > [statistics of the whole sound] > chunks > convolutions > transformer >
+mean of some layers > tokens, 50 a second.
+
+A long sound gives the tokens of the sound in one piece, as closely as the model allows:
+
+- Everything that is normalised over time (the waveform, where the checkpoint asks for it, and the
+  group norm of the first convolution) uses the statistics of the whole sound, gathered beforehand.
+- Chunks are of equal length and begin on the token grid, so the convolutions give the same numbers.
+- Chunks overlap, and each token comes from the chunk in which it is farthest from a border. With
+  the default overlap that is 2 s, more than the positional convolution hears (64 tokens, 1.28 s).
+
+So hidden state 0 is equal up to rounding (tested: 1e-4). What is left is self-attention, which
+hears the chunk instead of the whole sound; a sound of up to one chunk is one piece and exact.
+For 25 s of speech in chunks of 10 s and a base model with random weights, every token's cosine
+with that of one piece is above .98.
+
+Letters: N samples, T tokens, D feature dimensions, C channels.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from torch import Tensor, nn
+
+from features.cli import UserError
+from features.encoders.checkpoint import Checkpoint, hidden_states
+from features.encoders.chunks import Moments, Piece, Spool, TokenGrid, plan
+from features.encoders.protocol import Tokens
+
+_OPTION = "--wav2vec2.model"
+_UNUSED = ("masked_spec_embed",)
+"""Weights for training only, which many checkpoints lack."""
+_STATISTICS_STEP = 6400
+"""Outputs of the first convolution per step of the statistics: 2 s, some 13 MB for 512 channels."""
+
+_KNOWN = {
+    "facebook/wav2vec2-base": ("Apache-2.0", "LibriSpeech 960 h, no transcripts"),
+    "facebook/wav2vec2-base-960h": ("Apache-2.0", "LibriSpeech 960 h"),
+    "facebook/wav2vec2-large": ("Apache-2.0", "LibriSpeech 960 h, no transcripts"),
+    "facebook/hubert-base-ls960": ("Apache-2.0", "LibriSpeech 960 h, no transcripts"),
+}
+
+
+@dataclass(frozen=True)
+class Wav2Vec2Settings:
+    """Settings of the wav2vec2 encoder.
+
+    Args:
+        model: Name on the Hugging Face hub, or folder, of a wav2vec 2.0, HuBERT, WavLM or data2vec
+            checkpoint.
+        layers: Hidden states to average: 0 is the input of the transformer, 1 its first layer, -1
+            its last. If empty, the last four layers (or all, if there are fewer), as MERBench takes
+            them (Lian et al. 2024); several layers tell emotion better than the last alone (Pepino
+            et al. 2021).
+        chunk: Length of the chunks that longer sound is cut into, in seconds.
+        overlap: Overlap of neighbouring chunks in seconds.
+        stream: Name of the stream.
+    """
+
+    model: str = "facebook/wav2vec2-base"
+    layers: list[int] = field(default_factory=list)
+    chunk: float = 20.0
+    overlap: float = 4.0
+    stream: str = "wav2vec2"
+
+
+class Wav2Vec2Encoder:
+    """An `AudioEncoder`; token j of hop 320 and field 400 is centred at (320 j + 200) / 16000 s.
+
+    Args:
+        settings: See `Wav2Vec2Settings`.
+        device: Where to compute, e.g. `cpu` or `cuda`.
+
+    Raises:
+        UserError: If the checkpoint is not there or not of a speech model that hears waveforms, or
+            if the layers or lengths make no sense.
+    """
+
+    name = "wav2vec2"
+
+    def __init__(
+        self, settings: Wav2Vec2Settings | None = None, device: torch.device | str = "cpu"
+    ) -> None:
+        settings = settings or Wav2Vec2Settings()
+        checkpoint = Checkpoint.find(settings.model, _OPTION)
+        config = checkpoint.config()
+        _check_kind(config, checkpoint)
+        preprocessor = checkpoint.preprocessor()
+        self.rate = int(preprocessor.sampling_rate)
+        self._normalize = bool(preprocessor.do_normalize)
+        self._grid = TokenGrid.of_convolutions(config.conv_kernel, config.conv_stride, self.rate)
+        self._first = TokenGrid(config.conv_stride[0], config.conv_kernel[0], self.rate)
+        self._chunk, self._overlap = _chunk_tokens(settings, self._grid)
+        depth = config.num_hidden_layers
+        wanted = settings.layers or list(range(-min(4, depth), 0))
+        self._layers = hidden_states(wanted, depth, settings.model, "--wav2vec2.layers")
+        self._stream, self._device = settings.stream, torch.device(device)
+        self._model: Any = checkpoint.load(transformers.AutoModel, _UNUSED, trust_remote_code=False)
+        self._model.to(self._device)
+        self._norm = _replace_group_norm(self._model)
+        self.revision = checkpoint.revision
+        self.streams = {settings.stream: int(config.hidden_size)}
+        self.settings: dict[str, Any] = {
+            "layers": self._layers,
+            "chunk": settings.chunk,
+            "overlap": settings.overlap,
+            "normalize": self._normalize,
+        }
+        self.licence, self.trained_on = _KNOWN.get(
+            settings.model, (f"see the card of {settings.model}",) * 2
+        )
+
+    @torch.inference_mode()
+    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
+        """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
+        with Spool(blocks) as sound:
+            total = self._grid.count(len(sound))
+            values = np.zeros((total, self.streams[self._stream]), np.float32)
+            if self._norm and total:
+                self._norm.fix(self._first_moments(sound))
+            for piece in plan(total, self._chunk, self._overlap):
+                values[piece.kept] = self._encode(sound, piece)[piece.kept_here]
+        return Tokens({self._stream: values}, self._grid.centres(total))
+
+    def _encode(self, sound: Spool, piece: Piece) -> np.ndarray:
+        """Mean of the wanted hidden states over one piece, (T, D)."""
+        samples = sound.read(*self._grid.samples_of(piece.start, piece.stop))
+        wave = self._prepare(sound, samples)
+        states = self._model(wave, output_hidden_states=True).hidden_states
+        mean: np.ndarray = torch.stack([states[i][0] for i in self._layers]).mean(0).cpu().numpy()
+        return mean
+
+    def _prepare(self, sound: Spool, samples: np.ndarray) -> Tensor:
+        """(N,) samples to (1, N), at zero mean and unit variance of the whole sound if need be."""
+        wave = torch.from_numpy(samples).to(self._device)
+        if self._normalize:
+            # The feature extractor's formula and its 1e-7.
+            wave = (wave - sound.mean) / (sound.variance + 1e-7) ** 0.5
+        return wave[None]
+
+    def _first_moments(self, sound: Spool) -> Moments:
+        """Mean and variance of each channel of the first convolution over the whole sound."""
+        convolution = self._model.feature_extractor.conv_layers[0].conv
+        moments = Moments(convolution.out_channels)
+        for samples in sound.walk(self._first, _STATISTICS_STEP):
+            moments.add(convolution(self._prepare(sound, samples)[None])[0].cpu().numpy())
+        return moments
+
+
+class WholeSoundNorm(nn.Module):
+    """A group norm with one channel a group, whose statistics are given instead of measured."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.norm = norm
+        self.mean = torch.zeros_like(norm.bias)
+        self.deviation = torch.ones_like(norm.weight)
+
+    def fix(self, moments: Moments) -> None:
+        """Uses these statistics of C channels from now on."""
+        self.mean = torch.from_numpy(moments.mean).to(self.mean)
+        self.deviation = torch.from_numpy(moments.variance + self.norm.eps).sqrt().to(self.mean)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, C, T) to (1, C, T)."""
+        standard = (x - self.mean[:, None]) / self.deviation[:, None]
+        return standard * self.norm.weight[:, None] + self.norm.bias[:, None]
+
+
+def _replace_group_norm(model: Any) -> WholeSoundNorm | None:
+    """Puts a WholeSoundNorm in place of the first convolution's group norm, if it has one."""
+    first = model.feature_extractor.conv_layers[0]
+    if not isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
+        return None
+    first.layer_norm = norm = WholeSoundNorm(first.layer_norm)
+    return norm
+
+
+def _check_kind(config: Any, checkpoint: Checkpoint) -> None:
+    """Raises UserError unless the model is an encoder that hears raw waveforms."""
+    wanted = ("conv_kernel", "conv_stride", "feat_extract_norm", "num_conv_pos_embeddings")
+    hears = all(hasattr(config, name) for name in wanted) or config.model_type == "data2vec-audio"
+    if not hears or config.is_encoder_decoder or hasattr(config, "squeeze_factor"):
+        raise UserError(
+            f"{checkpoint.model} is a '{config.model_type}' model, not a wav2vec 2.0, HuBERT,"
+            f" WavLM or data2vec-audio one; give another by {_OPTION}"
+        )
+
+
+def _chunk_tokens(settings: Wav2Vec2Settings, grid: TokenGrid) -> tuple[int, int]:
+    """Length and overlap of the chunks in tokens; UserError if they make no sense."""
+    length, overlap = grid.tokens_in(settings.chunk), round(settings.overlap * grid.rate / grid.hop)
+    if not 0 <= overlap < length:
+        raise UserError(
+            f"--wav2vec2.overlap {settings.overlap} must be at least 0 and"
+            f" below --wav2vec2.chunk {settings.chunk}"
+        )
+    return length, overlap
