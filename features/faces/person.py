@@ -1,0 +1,70 @@
+"""Person: where one face is in every frame. Stream `faces` holds it: `pack`, `unpack`.
+
+Letters: F frames of the video.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+FACE_COLUMNS = (
+    *("x0", "y0", "x1", "y1"),
+    *("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y", "nose_x", "nose_y"),
+    *("left_mouth_x", "left_mouth_y", "right_mouth_x", "right_mouth_y"),
+    *("score", "bridged"),
+)
+"""Columns of the stream `faces`."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """Where somebody's face is; rows that are not valid are zero and mean nothing.
+
+    Attributes:
+        name: `main`, `left` or `right`.
+        boxes: (F, 4) float32, x0 y0 x1 y1 in pixels of the video.
+        landmarks: (F, 5, 2) float32, x y of eyes, nose, corners of the mouth.
+        score: (F,) float32, probability of the detection; 0 where not found.
+        found: (F,) bool, whether the face was detected.
+        bridged: (F,) bool, whether box and landmarks are interpolated over a short gap.
+    """
+
+    name: str
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    score: np.ndarray
+    found: np.ndarray
+    bridged: np.ndarray
+
+    @property
+    def valid(self) -> np.ndarray:
+        """(F,) bool, whether it is known where the face is."""
+        return self.found | self.bridged
+
+
+def absent(name: str, frames: int) -> Person:
+    """A person who is never seen."""
+    return Person(
+        name,
+        np.zeros((frames, 4), np.float32),
+        np.zeros((frames, 5, 2), np.float32),
+        np.zeros(frames, np.float32),
+        np.zeros(frames, bool),
+        np.zeros(frames, bool),
+    )
+
+
+def pack(person: Person) -> np.ndarray:
+    """Values (F, 16) float32 of a track, in the order of `FACE_COLUMNS`."""
+    landmarks = person.landmarks.reshape(-1, 10)
+    values = np.column_stack([person.boxes, landmarks, person.score, person.bridged])
+    values[~person.valid] = 0
+    return values.astype(np.float32)
+
+
+def unpack(values: np.ndarray, valid: np.ndarray, name: str = "main") -> Person:
+    """The person of a track: `values` (F, 16) and `valid` (F,)."""
+    values = values.astype(np.float32)
+    bridged = valid & (values[:, 15] > 0.5)
+    landmarks = values[:, 4:14].reshape(-1, 5, 2)
+    return Person(name, values[:, :4], landmarks, values[:, 14], valid & ~bridged, bridged)

@@ -1,0 +1,347 @@
+"""Faces are found where they are, followed as people, and cut out upright."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.faces.crop import TEMPLATE, crop_faces, similarity, template
+from features.faces.detect import NO_FACES, FaceDetector, Faces, FaceSettings
+from features.faces.follow import affinity, find_people, follow
+from features.faces.person import FACE_COLUMNS, Person, absent, pack, unpack
+from features.media import FrameBlock, read_frames
+from tests.media import face_frame, plain_frames, write_video
+from tests.shared import shared_data
+
+SETTINGS = FaceSettings()
+
+
+@pytest.fixture(scope="module")
+def detector() -> FaceDetector:
+    return FaceDetector(SETTINGS)
+
+
+def face(x: float, y: float = 100.0, side: float = 60.0) -> tuple[np.ndarray, np.ndarray]:
+    """Box and landmarks of a face around (x, y)."""
+    box = np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2], np.float32)
+    points = (template(1, 0.0) - 0.5) * side + (x, y)
+    return box, points.astype(np.float32)
+
+
+def seen(*centres: tuple[float, ...]) -> Faces:
+    """Faces of a frame, each given by (x, y, side) or a part of it."""
+    if not centres:
+        return NO_FACES
+    boxes, landmarks = zip(*(face(*centre) for centre in centres), strict=True)
+    return Faces(np.stack(boxes), np.stack(landmarks), np.full(len(centres), 0.99, np.float32))
+
+
+def clock(frames: int, fps: float = 25.0) -> np.ndarray:
+    return np.arange(frames) / fps
+
+
+def names(people: list[Person]) -> list[str]:
+    return [person.name for person in people]
+
+
+# Detection ---------------------------------------------------------------------------------------
+
+
+def test_faces_are_found_at_their_place_in_full_size_pixels(detector: FaceDetector) -> None:
+    centres = [[(300, 260)], [], [(300, 260), (900, 260)]]
+    images = np.stack([face_frame(1280, 512, c, size=240) for c in centres])
+    found = detector.detect(images)
+    assert [len(faces) for faces in found] == [1, 0, 2]
+    for faces, where in zip(found, centres, strict=True):
+        for box, (x, y) in zip(faces.boxes[np.argsort(faces.boxes[:, 0])], where, strict=True):
+            assert abs((box[0] + box[2]) / 2 - x) < 40
+            assert abs((box[1] + box[3]) / 2 - y) < 40
+            assert 100 < box[2] - box[0] < 220
+        boxes, points = faces.boxes.reshape(-1, 2, 1, 2), faces.landmarks[:, None]
+        assert ((boxes[:, :1] < points) & (points < boxes[:, 1:])).all()
+        assert (faces.scores > 0.9).all()
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (10, 10), (1, 400), (31, 300), (32, 32), (33, 47)])
+def test_pictures_too_small_for_a_face_give_none(
+    detector: FaceDetector, shape: tuple[int, int]
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (2, *shape, 3), dtype=np.uint8)
+    assert [len(faces) for faces in detector.detect(noise)] == [0, 0]
+
+
+def test_threshold_drops_improbable_faces() -> None:
+    image = face_frame(320, 240, [(160, 120)])[None]
+    assert len(FaceDetector(FaceSettings(threshold=0.9)).detect(image)[0]) == 1
+    assert len(FaceDetector(FaceSettings(threshold=1.01)).detect(image)[0]) == 0
+
+
+def test_only_what_touches_the_result_is_in_the_key() -> None:
+    key = FaceSettings().key()
+    assert FaceSettings(batch=3, device="cuda").key() == key
+    assert FaceSettings(margin=0.1).key() != key
+    assert FaceSettings(min_face=40).key() != key
+
+
+# Following ---------------------------------------------------------------------------------------
+
+
+def test_video_without_a_face_has_a_main_who_is_never_seen() -> None:
+    (main,) = follow([NO_FACES] * 12, clock(12), 0.4)
+    assert main.name == "main"
+    assert main.boxes.shape == (12, 4)
+    assert main.landmarks.shape == (12, 5, 2)
+    assert not main.valid.any()
+
+
+def test_moving_face_is_one_person_and_faceless_frames_stay_in_place() -> None:
+    faces = [seen((100 + 8 * i,)) for i in range(50)]
+    faces[20:35] = [NO_FACES] * 15  # 0.64 s: too long to bridge, and the face has moved on
+    faces[35:] = [seen((230 + 2 * i,)) for i in range(15)]
+    (main,) = follow(faces, clock(50), 0.4)
+    assert main.found.tolist() == [True] * 20 + [False] * 15 + [True] * 15
+    assert not main.bridged.any()
+    assert not main.boxes[~main.valid].any()
+    np.testing.assert_array_equal(main.boxes[7], faces[7].boxes[0])
+
+
+def test_short_gap_is_bridged_along_time_and_marked() -> None:
+    times = np.array([0.0, 0.1, 0.2, 0.25, 0.4, 0.5, 0.6])
+    faces = [seen((100.0,)), seen((100.0,)), NO_FACES, NO_FACES, seen((130.0,)), NO_FACES, NO_FACES]
+    faces.append(seen((130.0,)))
+    times = np.append(times, 1.2)
+    (main,) = follow(faces, times, max_gap=0.4)
+    assert main.bridged.tolist() == [False, False, True, True, False, False, False, False]
+    middle = main.boxes[:, [0, 2]].mean(axis=1)
+    assert middle[2] == pytest.approx(110)  # a third of the way in time, not in frames
+    assert middle[3] == pytest.approx(115)
+    np.testing.assert_allclose(main.landmarks[2], face(110.0)[1], atol=1e-3)
+    assert main.score[2] == 0
+    assert not main.valid[5:7].any()
+
+
+def test_two_people_together_are_named_by_position() -> None:
+    faces = [seen((400, 100, 80), (100, 100, 60)) for _ in range(40)]
+    main, left, right = follow(faces, clock(40), 0.4)
+    assert names([main, left, right]) == ["main", "left", "right"]
+    assert left.boxes[:, 0].max() < right.boxes[:, 0].min()
+    np.testing.assert_array_equal(main.boxes, right.boxes)  # the larger one
+
+
+def test_order_of_detections_does_not_swap_people() -> None:
+    pair = [(100, 100, 60), (180, 100, 60)]
+    faces = [seen(*(pair if i % 2 else pair[::-1])) for i in range(40)]
+    _, left, right = follow(faces, clock(40), 0.4)
+    assert np.ptp(left.boxes[:, 0]) == 0
+    assert np.ptp(right.boxes[:, 0]) == 0
+
+
+def test_single_false_face_makes_no_second_person_and_no_path() -> None:
+    faces = [seen((200, 100, 60))] * 40
+    faces[11] = seen((200, 100, 60), (500, 300, 200))
+    people = follow(faces, clock(40), 0.4)
+    assert names(people) == ["main"]
+    assert people[0].found.all()
+
+
+def test_lone_false_face_is_nobody() -> None:
+    faces = [NO_FACES] * 20 + [seen((200,))] + [NO_FACES] * 20
+    assert not follow(faces, clock(41), 0.4)[0].valid.any()
+
+
+def test_people_who_take_turns_are_not_together() -> None:
+    faces = [seen((100, 100, 80))] * 30 + [seen((400, 100, 60))] * 30
+    people = follow(faces, clock(60), 0.4)
+    assert names(people) == ["main"]
+    assert people[0].found.tolist() == [True] * 30 + [False] * 30
+
+
+def test_second_person_for_a_fifth_of_the_time_is_no_companion() -> None:
+    faces = [seen((100, 100, 80), (400, 100, 60))] * 20 + [seen((100, 100, 80))] * 80
+    assert names(follow(faces, clock(100), 0.4)) == ["main"]
+
+
+def test_main_is_who_fills_most_of_the_video() -> None:
+    brief_and_large = [seen((100, 100, 90), (400, 100, 60))] * 10
+    long_and_small = [seen((400, 100, 60))] * 90
+    (main,) = follow(brief_and_large + long_and_small, clock(100), 0.4)
+    assert main.found.all()
+
+
+def test_person_who_returns_to_the_place_goes_on() -> None:
+    away = [NO_FACES] * 50
+    faces = [seen((200,))] * 20 + away + [seen((215,))] * 20
+    (main,) = follow(faces, clock(90), 0.4)
+    assert main.found.sum() == 40
+
+
+def test_face_of_another_size_at_the_place_is_somebody_else() -> None:
+    faces = [seen((200, 100, 100))] * 20 + [seen((200, 100, 25))] * 20
+    (main,) = follow(faces, clock(40), 0.4)
+    assert main.found.sum() == 20
+
+
+def test_slow_video_is_followed_though_its_frames_are_further_apart_than_any_gap() -> None:
+    (main,) = follow([seen((100,))] * 10, clock(10, fps=1.0), 0.4)
+    assert main.found.all()
+
+
+def test_one_frame_video_has_its_face() -> None:
+    (main,) = follow([seen((100,))], clock(1), 0.4)
+    assert main.found.tolist() == [True]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.lists(st.tuples(st.floats(0, 500), st.floats(0, 300)), max_size=3), max_size=25))
+def test_any_detections_give_one_main_and_f_rows(centres: list[list[tuple[float, float]]]) -> None:
+    people = follow([seen(*frame) for frame in centres], clock(len(centres)), 0.4)
+    assert names(people) in (["main"], ["main", "left", "right"])
+    for person in people:
+        assert len(person.boxes) == len(person.valid) == len(centres)
+        assert not (person.found & person.bridged).any()
+        assert all(centres[row] for row in np.flatnonzero(person.found))
+        assert not person.boxes[~person.valid].any()
+
+
+def test_affinity_is_two_for_equal_boxes_and_zero_far_away() -> None:
+    box = face(100.0)[0][None]
+    assert affinity(box, box)[0, 0] == pytest.approx(2.0)
+    assert affinity(box, box + 500)[0, 0] == 0.0
+
+
+def test_blocks_of_any_size_give_the_same_people(detector: FaceDetector, tmp_path: Path) -> None:
+    frames = [face_frame(256, 192, [(80 + 12 * i, 96)]) for i in range(9)]
+    frames[4] = face_frame(256, 192, [])
+    path = write_video(tmp_path / "v.mp4", frames)
+    (whole,) = find_people(read_frames(path, 16), detector, SETTINGS)
+    (parts,) = find_people(read_frames(path, 4), detector, SETTINGS)
+    assert whole.found.tolist() == [True] * 4 + [False] + [True] * 4
+    assert whole.bridged.tolist() == [False] * 4 + [True] + [False] * 4
+    np.testing.assert_allclose(whole.boxes, parts.boxes, atol=0.5)
+    assert np.all(np.diff(whole.boxes[:, 0]) > 0)
+
+
+def test_video_of_eight_pixels_has_nobody(detector: FaceDetector, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(5, 8, 8))
+    (main,) = find_people(read_frames(path), detector, SETTINGS)
+    assert main.valid.tolist() == [False] * 5
+
+
+# Tracks ------------------------------------------------------------------------------------------
+
+
+def test_person_survives_packing() -> None:
+    faces = [seen((100 + i,)) for i in range(10)]
+    faces[5], faces[9] = NO_FACES, NO_FACES
+    (person,) = follow(faces, clock(10), 0.4)
+    values = pack(person)
+    assert values.shape == (10, len(FACE_COLUMNS))
+    assert values.dtype == np.float32
+    back = unpack(values, person.valid, "main")
+    for name in ("boxes", "landmarks", "score", "found", "bridged"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(person, name))
+    assert dict(zip(FACE_COLUMNS, values[0], strict=True))["nose_x"] == person.landmarks[0, 2, 0]
+
+
+def test_rows_that_are_not_valid_are_packed_as_zero() -> None:
+    assert not pack(absent("main", 4)).any()
+
+
+# Crops -------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40)
+@given(st.floats(-3, 3), st.floats(0.2, 9), st.floats(-500, 500), st.floats(-500, 500))
+def test_similarity_recovers_turn_scale_and_shift(
+    angle: float, scale: float, x: float, y: float
+) -> None:
+    turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = (TEMPLATE - (x, y)) @ np.linalg.inv(turn).T
+    expected = np.column_stack([turn, (x, y)])
+    np.testing.assert_allclose(similarity(points, TEMPLATE), expected, atol=1e-6, rtol=1e-6)
+
+
+def marked(points: np.ndarray, side: int) -> np.ndarray:
+    """A black picture with a white blob at each landmark."""
+    image = np.zeros((side, side, 3), np.float32)
+    for x, y in points:
+        rows, columns = np.mgrid[:side, :side]
+        blob = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (side / 100) ** 2))
+        image += 255 * blob[..., None]
+    return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("side", "angle"), [(200, 0), (200, 40), (800, -25), (60, 10)])
+@pytest.mark.parametrize("margin", [0.0, 0.4])
+def test_landmarks_come_to_the_template(side: int, angle: float, margin: float) -> None:
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    points = (TEMPLATE - 56) / 112 * side * 0.6 @ np.array([[c, s], [-s, c]]) + side / 2
+    settings = FaceSettings(size=112, margin=margin)
+    crop = crop_faces(marked(points, side)[None], points[None], settings)[0, ..., 0].astype(float)
+    for x, y in template(112, margin):
+        rows, columns = np.mgrid[:112, :112]
+        near = np.hypot(columns - x, rows - y) < 7
+        weights = crop[near]
+        assert weights.max() > 60
+        assert np.average(columns[near], weights=weights) == pytest.approx(x, abs=0.3)
+        assert np.average(rows[near], weights=weights) == pytest.approx(y, abs=0.3)
+
+
+def test_margin_shows_more_and_size_scales() -> None:
+    wide, tight = template(112, 0.5), template(112, 0.0)
+    assert np.ptp(wide[:, 0]) == pytest.approx(np.ptp(tight[:, 0]) / 1.5)
+    np.testing.assert_allclose(template(224, 0.0), 2 * tight)
+    np.testing.assert_array_equal(tight, TEMPLATE)
+
+
+def test_large_faces_are_averaged_and_not_sampled() -> None:
+    stripes = np.zeros((1000, 1000, 3), np.uint8)
+    stripes[:, ::2] = 255
+    points = template(896, 0.0) + 50.0
+    crop = crop_faces(stripes[None], points[None], SETTINGS)[0]
+    assert abs(crop.astype(float) - 127.5).max() < 25
+
+
+def test_crop_beyond_the_border_is_black_there() -> None:
+    white = np.full((1, 112, 112, 3), 255, np.uint8)
+    crop = crop_faces(white, TEMPLATE[None] - (60, 0), SETTINGS)[0]
+    assert crop[:, :55].max() == 0
+    assert crop[:, 65:].min() == 255
+
+
+def test_no_faces_give_no_crops() -> None:
+    crops = crop_faces(np.zeros((0, 9, 9, 3), np.uint8), np.zeros((0, 5, 2)), SETTINGS)
+    assert crops.shape == (0, 112, 112, 3)
+
+
+def test_crop_of_a_turned_face_is_upright_again(detector: FaceDetector) -> None:
+    image = face_frame(320, 320, [(160, 160)], size=160)
+    turn = cv2.getRotationMatrix2D((160, 160), 25, 1.0)
+    images = np.stack([image, cv2.warpAffine(image, turn, (320, 320), borderValue=(128,) * 3)])
+    straight, turned = (
+        crop_faces(images[[i]], faces.landmarks[:1], SETTINGS)[0].astype(float)
+        for i, faces in enumerate(detector.detect(images))
+    )
+    inner = slice(25, 90)
+    both = np.stack([straight[inner, inner].ravel(), turned[inner, inner].ravel()])
+    assert np.corrcoef(both)[0, 1] > 0.9
+
+
+# Real files --------------------------------------------------------------------------------------
+
+
+def every_tenth_frame(path: Path) -> list[FrameBlock]:
+    return [
+        FrameBlock(block.images[::10], block.times[::10], block.first // 10)
+        for block in read_frames(path, batch=20)
+    ]
+
+
+def test_news_footage_with_cuts_has_one_main(detector: FaceDetector) -> None:
+    path = shared_data() / "clips" / "mexca_test_video_audio_5_seconds.mp4"
+    people = find_people(every_tenth_frame(path), detector, SETTINGS)
+    assert people[0].name == "main"
+    assert 0.1 < people[0].found.mean() < 0.9
