@@ -1,0 +1,122 @@
+"""What there is to extract below a folder: video files, sound files, ready-made crops.
+
+Data flow: folder > Sources by id > sha256 of each (remembered by size and time of change).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.cli import UserError
+from features.crops import find_crops
+from features.hashing import sha256_of
+from features.track import write_atomically
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
+SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac"})
+
+
+@dataclass(frozen=True)
+class Source:
+    """One video id and its files.
+
+    Attributes:
+        id: Stem of the video file, or of the crop folder without `_left` or `_right`.
+        media: Video or sound file, if there is one.
+        crops: Person (`main`, `left`, `right`) to folders of ready-made crops; empty without.
+    """
+
+    id: str
+    media: Path | None
+    crops: dict[str, tuple[Path, ...]]
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether there is anything to see."""
+        return bool(self.crops) or (
+            self.media is not None and self.media.suffix.lower() in VIDEO_SUFFIXES
+        )
+
+
+def find_sources(root: Path) -> list[Source]:
+    """Everything to extract below `root` (or the one file that `root` is), ordered by id.
+
+    Raises:
+        UserError: If the path is absent, holds nothing, or two files would share an id.
+    """
+    if not root.exists():
+        raise UserError(f"{root}: no such file or folder")
+    media: dict[str, Path] = {}
+    for path in _media_files(root):
+        other = media.setdefault(path.stem, path)
+        if other != path:
+            raise UserError(f"{path} and {other} have the same id '{path.stem}'; rename one")
+    crops: dict[str, dict[str, tuple[Path, ...]]] = {}
+    for name, folders in (find_crops(root) if root.is_dir() else {}).items():
+        video, person = split_person(name, media)
+        crops.setdefault(video, {})[person] = tuple(folders)
+    ids = sorted(media.keys() | crops.keys())
+    if not ids:
+        raise UserError(f"{root}: no video, sound or folder of crops in it")
+    return [Source(name, media.get(name), crops.get(name, {})) for name in ids]
+
+
+def split_person(name: str, videos: Iterable[str] = ()) -> tuple[str, str]:
+    """Splits `12_left` into (`12`, `left`); a name without suffix, or of a video, is its `main`."""
+    if name not in videos:
+        for person in ("left", "right"):
+            if name.endswith(f"_{person}") and name != f"_{person}":
+                return name.removesuffix(f"_{person}"), person
+    return name, "main"
+
+
+def _media_files(root: Path) -> list[Path]:
+    """Video and sound files at `root` or below, hidden ones left out."""
+    known = VIDEO_SUFFIXES | SOUND_SUFFIXES
+    if root.is_file():
+        return [root]
+    return sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in known
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
+
+
+class SourceHashes:
+    """sha256 of source files, remembered in a file so that a second run need not read them.
+
+    Args:
+        memory: JSON file; a hash counts while the file's size and time of change stay the same.
+    """
+
+    def __init__(self, memory: Path) -> None:
+        self._memory = memory
+        self._known: dict[str, list[str | int]] = {}
+        if memory.is_file():
+            try:
+                self._known = json.loads(memory.read_text())
+            except ValueError:
+                memory.unlink()  # only a cache: hashes are computed anew
+
+    def of(self, path: Path) -> str:
+        """sha256 of a file; of a folder, over the names and sizes of the files in it."""
+        if path.is_dir():
+            listing = sorted((p.name, p.stat().st_size) for p in path.iterdir() if p.is_file())
+            return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+        stat = path.stat()
+        name, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+        if self._known.get(name, [])[1:] != state:
+            self._known[name] = [sha256_of(path), *state]
+        return str(self._known[name][0])
+
+    def of_all(self, paths: Iterable[Path]) -> str:
+        """One hash for several files or folders."""
+        return hashlib.sha256(" ".join(self.of(p) for p in paths).encode()).hexdigest()
+
+    def save(self) -> None:
+        """Writes what is known."""
+        write_atomically(self._memory, json.dumps(self._known, indent=0).encode())

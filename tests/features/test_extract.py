@@ -1,0 +1,252 @@
+"""Extraction: what is missing is made, what is there stays, bad items are named and passed over."""
+
+import errno
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from features.cli import UserError, run
+from features.extract import ExtractSettings, SourceSettings, command, extract
+from features.pipeline import Extractor
+from features.store import TrackStore
+from features.track import write_atomically
+from tests.media import face_frame, face_picture, plain_frames, tone, write_video
+
+FRAMES = 8
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short video with a face and a tone."""
+    path = tmp_path_factory.mktemp("video") / "12.mp4"
+    frames = [face_frame(192, 160, [(90 + i, 80)], size=110) for i in range(FRAMES)]
+    return write_video(path, frames, fps=10, sound=tone(0.8))
+
+
+@pytest.fixture
+def root(tmp_path: Path, video: Path) -> Path:
+    """A corpus of that one video."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / video.name).write_bytes(video.read_bytes())
+    return folder
+
+
+def settings(root: Path, *encoders: str) -> ExtractSettings:
+    names = list(encoders) or ["expression", "prosody"]
+    return ExtractSettings(data=SourceSettings(root=root), encoders=names)
+
+
+def stamps(store: Path) -> dict[str, int]:
+    """Time of change of each track."""
+    return {str(p.relative_to(store)): p.stat().st_mtime_ns for p in store.rglob("*.safetensors")}
+
+
+def status_of(argv: list[str]) -> int:
+    with pytest.raises(SystemExit) as stop:
+        run(ExtractSettings, command, prog="features.extract", description="", argv=argv)
+    return int(stop.value.code or 0)
+
+
+def test_every_stream_has_a_row_a_frame_on_the_containers_clock(root: Path) -> None:
+    store = TrackStore(extract(settings(root)).store)
+    faces, expression = store.read("faces", "12"), store.read("expression", "12")
+    assert len(faces) == len(expression) == FRAMES
+    np.testing.assert_allclose(expression.times, np.arange(FRAMES) / 10, atol=1e-6)
+    assert expression.valid.all()
+    probs = store.read("expression.probs", "12").values.astype(float)
+    np.testing.assert_allclose(probs.sum(1), 1, atol=2e-3)
+    prosody = store.read("prosody", "12")
+    assert 30 <= len(prosody) <= 41  # .8 s at 50 Hz
+    assert prosody.info.person == "sound"
+    assert expression.info.frames == FRAMES
+    assert expression.info.source == faces.info.source
+
+
+def test_a_second_run_does_nothing(root: Path) -> None:
+    before = stamps(extract(settings(root)).store)
+    again = extract(settings(root))
+    assert again.ready == again.items == 1
+    assert stamps(again.store) == before
+
+
+def test_another_encoder_leaves_the_other_tracks_alone(root: Path) -> None:
+    before = stamps(extract(settings(root, "prosody")).store)
+    after = stamps(extract(settings(root)).store)
+    assert before.items() <= after.items()
+    assert "expression/12.safetensors" in after
+
+
+def test_a_changed_setting_redoes_what_it_touches_and_no_more(root: Path) -> None:
+    first = settings(root)
+    before = stamps(extract(first).store)
+    first.faces = type(first.faces)(margin=0.2)
+    after = stamps(extract(first).store)
+    changed = {name.split("/")[0] for name in before if before[name] != after[name]}
+    assert changed == {"faces", "expression", "expression.probs"}
+
+
+def test_a_changed_source_is_extracted_anew(root: Path) -> None:
+    before = stamps(extract(settings(root, "prosody")).store)
+    write_video(root / "12.mp4", plain_frames(5), fps=10, sound=tone(0.5, hertz=200))
+    after = stamps(extract(settings(root, "prosody")).store)
+    assert all(after[name] != before[name] for name in before)
+
+
+def test_a_damaged_track_is_made_again(root: Path) -> None:
+    store = TrackStore(extract(settings(root)).store)
+    whole = store.path("expression", "12").read_bytes()
+    store.path("expression", "12").write_bytes(whole[:-7])
+    extract(settings(root))
+    assert store.path("expression", "12").read_bytes() == whole
+
+
+def test_one_bad_video_does_not_stop_the_others(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "11.mp4").write_text("no video at all")
+    (root / "13.mp4").write_bytes((root / "12.mp4").read_bytes()[:900])
+    assert status_of(["--data.root", str(root), "--encoders", "[expression]"]) == 1
+    out = capsys.readouterr().out
+    assert "1 extracted, 0 ready before, 2 failed" in out
+    assert "failed: 11: " in out
+    assert "failed: 13: " in out
+    assert TrackStore(root / "tracks").ids("expression") == ["12"]
+
+
+def test_a_video_without_sound_gets_an_empty_track_that_is_not_made_again(tmp_path: Path) -> None:
+    write_video(tmp_path / "mute.mp4", plain_frames(4), fps=10)
+    extract(settings(tmp_path, "prosody"))
+    track = TrackStore(tmp_path / "tracks").read("prosody", "mute")
+    assert (len(track), track.info.notes) == (0, "no sound")
+    assert extract(settings(tmp_path, "prosody")).ready == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (8, 8)])
+def test_frames_without_a_face_keep_their_rows(tmp_path: Path, height: int, width: int) -> None:
+    write_video(tmp_path / "empty.mp4", plain_frames(5, height, width), fps=10)
+    extract(settings(tmp_path, "expression"))
+    track = TrackStore(tmp_path / "tracks").read("expression", "empty")
+    assert len(track) == 5
+    assert not track.valid.any()
+
+
+def test_two_people_get_tracks_by_their_place(tmp_path: Path) -> None:
+    frames = [face_frame(320, 160, [(80, 80), (240, 80)], size=120) for _ in range(6)]
+    write_video(tmp_path / "pair.mp4", frames, fps=10)
+    extract(settings(tmp_path, "expression"))
+    store = TrackStore(tmp_path / "tracks")
+    assert store.ids("expression") == ["pair", "pair_left", "pair_right"]
+    left, right = (store.read("faces", f"pair_{side}").values[0, 0] for side in ("left", "right"))
+    assert left < right
+    assert extract(settings(tmp_path, "expression")).ready == 1
+
+
+def test_ready_made_crops_are_read_instead_of_the_video(root: Path) -> None:
+    for folder, numbers in (("cropped_aligned", (1, 2)), ("Cropped_Aligned_new_50_vids", (4,))):
+        for number in numbers:
+            path = root / folder / "12" / f"{number:05d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(path), face_picture(112)[:, :, ::-1])
+    extract(settings(root, "expression"))
+    track = TrackStore(root / "tracks").read("expression", "12")
+    assert track.valid.tolist() == [True, True, False, True] + [False] * (FRAMES - 4)
+
+
+def test_crops_without_a_video_need_their_frame_rate(tmp_path: Path) -> None:
+    path = tmp_path / "cropped_aligned" / "7_left" / "00002.jpg"
+    path.parent.mkdir(parents=True)
+    cv2.imwrite(str(path), face_picture(112)[:, :, ::-1])
+    wanted = settings(tmp_path, "expression")
+    assert "give --data.crops_fps" in extract(wanted).failures["7"]
+    wanted.data.crops_fps = 25
+    assert not extract(wanted).failures
+    track = TrackStore(tmp_path / "tracks").read("expression", "7_left")
+    assert track.times.tolist() == [0, 0.04]
+    assert track.valid.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("name", ["absent", "empty"])
+def test_nothing_to_extract_is_one_line_and_a_status(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    assert status_of(["--data.root", str(tmp_path / name)]) == 1
+    error = capsys.readouterr().err
+    assert name in error
+    assert error.count("\n") == 1
+
+
+def test_two_files_of_one_id_are_refused(root: Path) -> None:
+    (root / "batch2").mkdir()
+    (root / "batch2" / "12.avi").write_bytes(b"")
+    with pytest.raises(UserError, match="same id '12'"):
+        extract(settings(root))
+
+
+def test_an_unknown_encoder_is_refused_with_the_known_ones(root: Path) -> None:
+    with pytest.raises(UserError, match="unknown encoder 'prosdy'; known are expression"):
+        extract(settings(root, "prosdy"))
+
+
+def test_a_full_disk_stops_with_one_line_and_keeps_what_is_done(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def write(path: Path, data: bytes) -> None:
+        if "expression" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write_atomically(path, data)
+
+    monkeypatch.setattr("features.track.write_atomically", write)
+    assert status_of(["--data.root", str(root)]) == 1
+    error = capsys.readouterr().err
+    assert "no space left on the disk" in error
+    assert TrackStore(root / "tracks").streams() == ["faces", "prosody"]
+
+
+def test_ctrl_c_keeps_finished_items(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "13.mp4").write_bytes((root / "12.mp4").read_bytes())
+    work = Extractor.work
+
+    def interrupted(self: Extractor, todo) -> None:  # type: ignore[no-untyped-def]
+        if todo.source.id == "13":
+            raise KeyboardInterrupt
+        work(self, todo)
+
+    monkeypatch.setattr(Extractor, "work", interrupted)
+    assert status_of(["--data.root", str(root), "--encoders", "[prosody]"]) == 130
+    assert "finished work is kept" in capsys.readouterr().err
+    assert TrackStore(root / "tracks").ids("prosody") == ["12"]
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(root: Path, tmp_path: Path) -> None:
+    for name in ("13", "14"):
+        (root / f"{name}.mp4").write_bytes((root / "12.mp4").read_bytes())
+    argv = ["-m", "features.extract", "--data.root", str(root), "--data.store"]
+    process = subprocess.Popen(
+        [sys.executable, *argv, str(tmp_path / "killed")], stdout=subprocess.DEVNULL
+    )
+    first = tmp_path / "killed" / "expression"
+    deadline = time.monotonic() + 120
+    while not list(first.glob("*.safetensors")) and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = stamps(tmp_path / "killed")
+    for store in (tmp_path / "killed", tmp_path / "whole"):
+        extract(ExtractSettings(data=SourceSettings(root=root, store=store)))
+    assert done.items() <= stamps(tmp_path / "killed").items()
+    names = sorted(stamps(tmp_path / "whole"))
+    assert names == sorted(stamps(tmp_path / "killed"))
+    for name in names:
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
