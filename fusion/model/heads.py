@@ -1,0 +1,29 @@
+"""Heads: frames of context > VA, EXPR and AU side by side."""
+
+import torch
+from torch import Tensor, nn
+
+from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.batch import Scores
+
+
+class ParallelHeads(nn.Module):
+    """One small perceptron a task, none of which sees another's.
+
+    Args:
+        dim: D of the frames.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.va = _head(dim, len(DIMENSIONS))
+        self.expr = _head(dim, len(EXPRESSIONS))
+        self.au = _head(dim, len(UNITS))
+
+    def forward(self, x: Tensor) -> Scores:
+        """Scores of (B, T, D)."""
+        return Scores(va=torch.tanh(self.va(x)), expr=self.expr(x), au=self.au(x))
+
+
+def _head(dim: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, out))

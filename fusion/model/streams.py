@@ -1,0 +1,80 @@
+"""From single streams to one: stream > projection > masked TCN > norm, then fusion of all streams.
+
+Letters: B windows, T frames, D features of a stream, C channels, S streams.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from fusion.model.tcn import MaskedTCN
+
+
+class StreamEncoder(nn.Module):
+    """One stream on its own: linear projection and TCN; a learned vector where it is missing.
+
+    The projection's bias reaches the convolutions at valid frames only, so that they can tell a
+    missing frame from one whose features are zero.
+
+    Args:
+        features: D of the stream.
+        channels: C of the result.
+        levels: Levels of the TCN.
+        kernel: Taps of its convolutions.
+        dropout: Dropout inside it.
+    """
+
+    def __init__(
+        self, features: int, channels: int, *, levels: int, kernel: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.projection = nn.Linear(features, channels)
+        self.tcn = MaskedTCN(channels, levels=levels, kernel=kernel, dropout=dropout)
+        self.norm = nn.LayerNorm(channels)
+        self.missing = nn.Parameter(0.02 * torch.randn(channels))
+
+    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+        """Encodes a stream.
+
+        Args:
+            x: (B, T, D); rows that are not valid may hold anything, NaN included.
+            valid: (B, T) bool.
+
+        Returns:
+            (B, T, C).
+        """
+        rows = valid.unsqueeze(-1)
+        projected = self.projection(x.masked_fill(~rows, 0.0))
+        return torch.where(rows, self.norm(self.tcn(projected, valid)), self.missing)
+
+
+class ConcatFusion(nn.Module):
+    """Concatenation of all streams and a linear layer.
+
+    A fusion takes the encoded streams (B, T, S, C) and their validity (B, T, S) and gives
+    (B, T, dim). This one needs no validity: the vectors of missing frames tell.
+    """
+
+    def __init__(self, streams: int, channels: int, dim: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(streams * channels, dim)
+
+    def forward(self, encoded: Tensor, valid: Tensor) -> Tensor:
+        """Fuses (B, T, S, C) to (B, T, dim)."""
+        return self.linear(encoded.flatten(2))
+
+
+def drop_streams(valid: Tensor, probability: float) -> Tensor:
+    """Modality dropout: hides whole streams of whole windows, but never all that a window has.
+
+    Args:
+        valid: (B, T, S) bool.
+        probability: Chance of each stream of each window to be hidden.
+
+    Returns:
+        (B, T, S) bool, a subset of `valid`.
+    """
+    draw = torch.rand(valid.shape[0], valid.shape[2], device=valid.device)
+    present = valid.any(dim=1)
+    saved = draw.masked_fill(~present, -1.0).argmax(dim=1, keepdim=True)  # a present stream, if any
+    keep = (draw >= probability).scatter(1, saved, True)
+    return valid & keep.unsqueeze(1)

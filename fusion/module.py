@@ -1,0 +1,247 @@
+"""Lightning module: Batch > AffectModel > MultiTaskLoss > AdamW; windows > official scores.
+
+Validation keeps the scores of all windows, puts each clip together again and scores all valid
+frames of the split at once, as `fusion.evaluate` does; nothing is averaged over batches.
+
+Letters: B windows, T frames of a window, N real frames of a window, F frames of a clip.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from scipy.special import expit
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from features.cli import UserError
+from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, FrameLabels
+from fusion.batch import Batch, Scores
+from fusion.checkpoint import KEY
+from fusion.losses import MultiTaskLoss
+from fusion.metrics import MetricAccumulator
+from fusion.model.affect import AffectModel
+from fusion.windows import stitch
+
+LOGGED = {"P": "P", "CCC_V": "CCC_V", "CCC_A": "CCC_A", "EXPR": "EXPR_F1", "AU": "AU_F1"}
+"""Official score to its name in the log, after `val/`."""
+FIXED = ("specs", "model", "expressions", "units")
+"""Parts of the payload that a run cannot change when it goes on from a checkpoint."""
+_SPLIT_AT = (len(DIMENSIONS), len(DIMENSIONS) + len(EXPRESSIONS))
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """AdamW with a linear warm-up and a cosine down to zero, both counted in steps.
+
+    Attributes:
+        lr: Highest learning rate.
+        weight_decay: Decay of matrices; biases, norms and the vectors for missing frames have none.
+        warmup: Share of all steps over which the learning rate rises.
+    """
+
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+
+
+@dataclass(frozen=True)
+class ScoredWindow:
+    """What the model says of one window, and the truth, without padding.
+
+    Attributes:
+        clip: Index of the clip in its data set.
+        start: First frame.
+        scores: (N, 22) float32: valence, arousal, expression logits, unit logits.
+        labels: N frames.
+    """
+
+    clip: int
+    start: int
+    scores: np.ndarray
+    labels: FrameLabels
+
+
+class AffectModule(pl.LightningModule):
+    """Trains an AffectModel and scores it on the validation split.
+
+    Logs `train/va`, `train/expr`, `train/au` (only where a batch has such labels), `train/total`,
+    and after each validation `val/P`, `val/CCC_V`, `val/CCC_A`, `val/EXPR_F1` and `val/AU_F1`,
+    without those that have no label.
+
+    Args:
+        model: The model; in the state it is found under `model.`.
+        loss: Its loss.
+        optimizer: How to step.
+        payload: What the checkpoint holds besides weights, under `fusion.checkpoint.KEY`: tensors
+            and plain Python values, so that `torch.load(..., weights_only=True)` reads it.
+
+    Raises:
+        TypeError: If the payload holds anything else.
+    """
+
+    def __init__(
+        self,
+        model: AffectModel,
+        loss: MultiTaskLoss,
+        optimizer: OptimizerSettings,
+        payload: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        require_plain(payload, KEY)
+        self.model = model
+        self.loss = loss
+        self.optimizer_settings = optimizer
+        self.payload = payload
+        self._windows: list[ScoredWindow] = []
+
+    def forward(self, batch: Batch) -> Scores:
+        """Scores of every frame."""
+        return self.model(batch)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Weighted loss of a batch."""
+        losses = self.loss(self.model(batch), batch.targets)
+        masks = vars(batch.targets)
+        for name, value in losses.items():
+            if name == "total" or masks[f"{name}_mask"].any():
+                self.log(
+                    f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.clip)
+                )
+        return losses["total"]
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Keeps what the model says."""
+        self._windows += scored_windows(batch, self.model(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        """Scores the whole split."""
+        windows, self._windows = _of_all_processes(self._windows), []
+        if self.trainer.sanity_checking:
+            return
+        scores = official_window_scores(windows)
+        logged = {f"val/{name}": scores[key] for key, name in LOGGED.items()}
+        for name, value in logged.items():
+            if not math.isnan(value):
+                self.log(name, value, prog_bar=name == "val/P", sync_dist=True)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW and its schedule over all steps of the run."""
+        settings = self.optimizer_settings
+        optimizer: Optimizer = AdamW(
+            parameter_groups(self.model, settings.weight_decay), lr=settings.lr
+        )
+        steps = int(self.trainer.estimated_stepping_batches)
+        warmup = round(settings.warmup * steps)
+        schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup, steps))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the payload."""
+        checkpoint[KEY] = self.payload
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses a checkpoint that this run cannot go on from.
+
+        The run's own payload stays: what it says of settings and normalisers holds from now on.
+
+        Raises:
+            UserError: If it is none of ours, or of another model or other streams.
+        """
+        if KEY not in checkpoint:
+            raise UserError("the checkpoint is none of this project's; start a new run")
+        for part in FIXED:
+            if checkpoint[KEY].get(part) != self.payload.get(part):
+                raise UserError(
+                    f"the checkpoint to go on from was made with other {part};"
+                    " use the settings it was made with or start a new run"
+                )
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices and kernels with weight decay; biases, norms and single vectors without."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def warmup_cosine(step: int, warmup: int, steps: int) -> float:
+    """Factor of the learning rate: up to 1 over `warmup` steps, then a half cosine down to 0."""
+    if step < warmup:
+        return (step + 1) / warmup
+    done = (step - warmup) / max(steps - warmup, 1)
+    return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+
+
+def scored_windows(batch: Batch, scores: Scores) -> list[ScoredWindow]:
+    """Takes a batch apart, padding left behind."""
+    joined = torch.cat([scores.va, scores.expr, scores.au], dim=-1).float().cpu().numpy()
+    labels = {name: rows.cpu().numpy() for name, rows in vars(batch.targets).items()}
+    windows = []
+    for row, count in enumerate(batch.frames.sum(dim=1).tolist()):
+        truth = FrameLabels(**{name: rows[row, :count] for name, rows in labels.items()})
+        clip, start = int(batch.clip[row]), int(batch.start[row])
+        windows.append(ScoredWindow(clip, start, joined[row, :count], truth))
+    return windows
+
+
+def official_window_scores(windows: Iterable[ScoredWindow]) -> dict[str, float]:
+    """Official scores over all frames of all clips; a window that comes twice counts once.
+
+    The expression is the class of the highest logit; a unit is on where its probability is at
+    least .5.
+    """
+    clips: dict[int, dict[int, ScoredWindow]] = {}
+    for window in windows:
+        clips.setdefault(window.clip, {})[window.start] = window
+    metrics = MetricAccumulator()
+    for _, parts in sorted(clips.items()):
+        labels, scores = _whole_clip([parts[start] for start in sorted(parts)])
+        va, expr, au = np.split(scores, _SPLIT_AT, axis=1)
+        metrics.add(labels, va, expr.argmax(axis=1), expit(au) >= 0.5)
+    return metrics.scores()
+
+
+def _whole_clip(windows: list[ScoredWindow]) -> tuple[FrameLabels, np.ndarray]:
+    """Labels of F frames and scores (F, 22) from the windows of one clip."""
+    frames = max(window.start + len(window.labels) for window in windows)
+    labels = FrameLabels.empty(frames)
+    for window in windows:
+        for name, rows in vars(window.labels).items():
+            getattr(labels, name)[window.start : window.start + len(rows)] = rows
+    scores = stitch([window.scores for window in windows], [w.start for w in windows], frames)
+    return labels, scores
+
+
+def _of_all_processes(windows: list[ScoredWindow]) -> list[ScoredWindow]:
+    """The windows of all processes of a distributed run; the same in each of them."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return windows
+    gathered: list[list[ScoredWindow]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(gathered, windows)
+    return [window for part in gathered for window in part]
+
+
+def require_plain(value: object, where: str) -> None:
+    """Raises TypeError, naming the place, for what `weights_only` loading would refuse."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            require_plain(key, f"key of {where}")
+            require_plain(item, f"{where}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            require_plain(item, f"{where}[{index}]")
+    elif type(value) not in (type(None), bool, int, float, str, Tensor):
+        raise TypeError(f"{where} is {type(value).__name__}: a checkpoint takes plain values only")

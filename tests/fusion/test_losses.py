@@ -1,0 +1,221 @@
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from fusion.abaw.labels import FrameLabels
+from fusion.batch import Scores
+from fusion.losses import (
+    LabelCounts,
+    LossSettings,
+    MultiTaskLoss,
+    au_pos_weights,
+    ccc_loss,
+    expr_weights,
+    label_counts,
+)
+from fusion.metrics import ccc
+from tests.fusion.batches import targets
+
+TASKS = ("va", "expr", "au")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def scores(windows=3, frames=20):
+    return Scores(
+        va=(torch.rand(windows, frames, 2) * 2 - 1).requires_grad_(),
+        expr=torch.randn(windows, frames, 8, requires_grad=True),
+        au=torch.randn(windows, frames, 12, requires_grad=True),
+    )
+
+
+def plain_loss(**changes):
+    chosen = replace(LossSettings(label_smoothing=0.0), **changes)
+    return MultiTaskLoss(chosen, torch.ones(8), torch.ones(12))
+
+
+def half_masked(windows=3, frames=20):
+    truth = targets(windows, frames)
+    for task in TASKS:
+        mask = getattr(truth, f"{task}_mask")
+        mask[:] = torch.rand(mask.shape) < 0.5
+    return truth
+
+
+@settings(max_examples=20, deadline=None)
+@given(size=st.integers(2, 400), seed=st.integers(0, 2**31), shift=st.floats(-0.5, 0.5))
+def test_va_loss_is_one_minus_the_official_ccc(size, seed, shift):
+    made = torch.Generator().manual_seed(seed)
+    truth = torch.rand(size, generator=made) * 2 - 1
+    guess = 0.5 * truth + shift + 0.3 * torch.rand(size, generator=made)
+    official = 1 - ccc(truth.double().numpy(), guess.double().numpy())
+    assert float(ccc_loss(guess, truth)) == pytest.approx(official, abs=2e-6)
+
+
+@pytest.mark.parametrize("size", [1, 2, 300])
+def test_a_perfect_prediction_has_no_loss_at_all(size):
+    truth = torch.rand(size) * 2 - 1
+    assert float(ccc_loss(truth.clone(), truth)) == 0.0
+
+
+def test_even_a_faint_spread_is_not_biased():
+    truth = torch.linspace(-0.003, 0.003, 500)
+    expected = 1 - ccc(truth.double().numpy(), (0.5 * truth).double().numpy())
+    assert float(ccc_loss(0.5 * truth, truth)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("guess", [0.2, 0.3, "varies"])
+def test_a_constant_target_is_safe(guess):
+    truth = torch.full((50,), 0.2)
+    predicted = torch.rand(50) if guess == "varies" else torch.full((50,), guess)
+    predicted.requires_grad_()
+    loss = ccc_loss(predicted, truth)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(0.0 if guess == 0.2 else 1.0, abs=1e-5)
+    assert predicted.grad.isfinite().all()
+    assert predicted.grad.abs().max() < 1
+
+
+def test_va_is_scored_over_the_batch_not_window_by_window():
+    said, truth = scores(), half_masked()
+    mask = truth.va_mask
+    expected = [ccc_loss(said.va[..., d][mask], truth.va[..., d][mask]) for d in range(2)]
+    got = plain_loss()(said, truth)["va"]
+    torch.testing.assert_close(got, torch.stack(expected).mean())
+    each = [ccc_loss(said.va[i, mask[i], 0], truth.va[i, mask[i], 0]) for i in range(3)]
+    assert (torch.stack(each).mean() - expected[0]).abs() > 1e-3
+
+
+def test_expression_loss_is_weighted_cross_entropy_of_the_valid_frames():
+    said, truth = scores(), half_masked()
+    weights = torch.rand(8) + 0.5
+    loss = MultiTaskLoss(LossSettings(label_smoothing=0.2), weights, torch.ones(12))
+    log = functional.log_softmax(said.expr[truth.expr_mask], dim=-1)
+    hot = functional.one_hot(truth.expr[truth.expr_mask], 8) * 0.8 + 0.2 / 8
+    expected = -(hot * weights * log).sum() / weights[truth.expr[truth.expr_mask]].sum()
+    torch.testing.assert_close(loss(said, truth)["expr"], expected)
+
+
+def test_unit_loss_weights_what_is_on_and_masks_each_element():
+    said, truth = scores(), half_masked()
+    positive = torch.rand(12) * 5
+    loss = MultiTaskLoss(LossSettings(), torch.ones(8), positive)
+    p = said.au.sigmoid()
+    each = -(positive * truth.au * p.log() + (1 - truth.au) * (1 - p).log())
+    torch.testing.assert_close(loss(said, truth)["au"], each[truth.au_mask].mean())
+
+
+@pytest.mark.parametrize("junk", [-5.0, 1e9, float("nan")])
+def test_masked_labels_have_no_influence_and_no_gradient(junk):
+    said, truth = scores(), half_masked()
+    loss = plain_loss()
+    before = loss(said, truth)["total"]
+    truth.va[~truth.va_mask] = junk
+    truth.au[~truth.au_mask] = junk
+    truth.expr[~truth.expr_mask] = -1
+    after = loss(said, truth)["total"]
+    assert torch.equal(before, after)
+    after.backward()
+    for task in TASKS:
+        grad, mask = getattr(said, task).grad, getattr(truth, f"{task}_mask")
+        assert (grad[~mask] == 0).all()
+        assert (grad[mask] != 0).any()
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_task_without_labels_adds_nothing_and_breaks_nothing(task):
+    said, truth = scores(), targets(3, 20)
+    getattr(truth, f"{task}_mask")[:] = False
+    losses = plain_loss()(said, truth)
+    assert float(losses[task].detach()) == 0.0
+    losses["total"].backward()
+    assert (getattr(said, task).grad == 0).all()
+    for other in set(TASKS) - {task}:
+        assert (getattr(said, other).grad != 0).any()
+
+
+def test_a_batch_without_any_label_has_no_loss():
+    said, truth = scores(), targets(3, 20)
+    for task in TASKS:
+        getattr(truth, f"{task}_mask")[:] = False
+    total = plain_loss()(said, truth)["total"]
+    total.backward()
+    assert float(total.detach()) == 0.0
+    assert all((getattr(said, task).grad == 0).all() for task in TASKS)
+
+
+def test_task_weights_act_on_the_gradient():
+    said, truth = scores(), targets(3, 20)
+    copies = (getattr(said, field.name).detach().clone() for field in fields(said))
+    weighted = Scores(*(copy.requires_grad_() for copy in copies))
+    plain_loss()(said, truth)["total"].backward()
+    plain_loss(va=0.0, expr=2.5, au=1.0)(weighted, truth)["total"].backward()
+    for task, factor in {"va": 0.0, "expr": 2.5, "au": 1.0}.items():
+        expected = factor * getattr(said, task).grad
+        torch.testing.assert_close(getattr(weighted, task).grad, expected)
+
+
+def test_losses_are_in_float32_under_mixed_precision():
+    said, truth = scores(), targets(3, 20)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = Scores(*(getattr(said, f.name).bfloat16() for f in fields(said)))
+        losses = plain_loss()(low, truth)
+    assert {loss.dtype for loss in losses.values()} == {torch.float32}
+
+
+def frame_labels(frames=40, seed=0):
+    made, rng = FrameLabels.empty(frames), np.random.default_rng(seed)
+    made.expr[:] = rng.integers(8, size=frames)
+    made.expr_mask[:] = rng.random(frames) < 0.6
+    made.au[:] = rng.integers(2, size=(frames, 12))
+    made.au_mask[:] = rng.random((frames, 12)) < 0.6
+    return made
+
+
+def test_counts_are_of_valid_labels_over_all_clips():
+    clips = [frame_labels(seed=seed) for seed in range(3)] + [FrameLabels.empty(0)]
+    counts = label_counts(clips)
+    for c in range(8):
+        assert counts.expr[c] == sum(((k.expr == c) & k.expr_mask).sum() for k in clips)
+    for u in range(12):
+        valid = [k.au[k.au_mask[:, u], u] for k in clips]
+        assert counts.au_on[u] == sum((v == 1).sum() for v in valid)
+        assert counts.au_off[u] == sum((v == 0).sum() for v in valid)
+
+
+def counts_of(expr, on=(10,) * 12, off=(90,) * 12):
+    return LabelCounts(np.array(expr), np.array(on), np.array(off))
+
+
+# Frames of each expression in the training split of ABAW's 6th edition.
+ABAW6 = (177198, 16573, 10771, 9080, 95463, 78751, 31615, 165866)
+
+
+@pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
+def test_expression_weights_soften_inverse_frequency(balance):
+    weights = expr_weights(counts_of(ABAW6), balance).double().numpy()
+    share = np.array(ABAW6) / sum(ABAW6)
+    assert (weights * share).sum() == pytest.approx(1.0, abs=1e-5)
+    assert weights[3] / weights[0] == pytest.approx((ABAW6[0] / ABAW6[3]) ** balance, rel=1e-5)
+
+
+@pytest.mark.parametrize("expr", [(0,) * 8, (0, 5, 0, 5, 0, 0, 0, 90)])
+def test_expressions_never_seen_in_training_are_harmless(expr):
+    weights = expr_weights(counts_of(expr), 1.0)
+    assert weights.isfinite().all()
+    assert (weights[torch.tensor(expr) == 0] == 1).all()
+
+
+def test_positive_weights_soften_the_ratio_of_off_to_on():
+    on, off = (10, 0, 10, *(50,) * 9), (90, 100, 0, *(50,) * 9)
+    weights = au_pos_weights(counts_of(ABAW6, on, off), 0.5)
+    assert weights.tolist() == [3.0] + [1.0] * 11
+    assert weights.dtype == torch.float32
