@@ -1,0 +1,1 @@
+"""Recipes: complete settings of `python -m fusion.train`, one YAML each."""

@@ -1,0 +1,78 @@
+"""`python -m fusion.predict`: frame-level affect of any video, or of a store of tracks.
+
+Data flow: video file or folder > tracks (missing ones are extracted) > model > one file per person.
+
+    python -m fusion.predict --input talk.mp4 --out predictions
+    python -m fusion.predict --store data/demo/tracks --out predictions --format csv
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from features.cli import FAILED, OK, UserError, run
+from features.encoders.registry import EncoderSettings
+from features.extract import ExtractSettings, SourceSettings, extract
+from features.faces.detect import FaceSettings
+from features.store import TrackStore
+from fusion.checkpoint import Checkpoint, load_checkpoint
+from fusion.predictions import write_predictions
+from fusion.predictor import clips_of_store, predict_clips
+
+
+@dataclass
+class PredictSettings(EncoderSettings):
+    """Settings of prediction.
+
+    Args:
+        checkpoint: File written by fusion.train.
+        input: Video file, or folder of them; its tracks go to `store`.
+        store: Folder of tracks. None: `OUT/tracks`.
+        out: Folder for the predictions.
+        format: parquet or csv.
+        faces: How faces are found, as in the extraction that the model was trained on.
+    """
+
+    checkpoint: Path = Path("runs/mtl/best.ckpt")
+    input: Path | None = None
+    store: Path | None = None
+    out: Path = Path("predictions")
+    format: Literal["parquet", "csv"] = "parquet"
+    faces: FaceSettings = field(default_factory=FaceSettings)
+
+
+def extract_input(settings: PredictSettings, checkpoint: Checkpoint, store: Path) -> bool:
+    """Extracts what the checkpoint needs from the input; whether all of it succeeded."""
+    encoders = sorted({spec.encoder for spec in checkpoint.specs.values()})
+    encoder_settings = {name: getattr(settings, name) for name in vars(EncoderSettings())}
+    summary = extract(
+        ExtractSettings(
+            **encoder_settings,
+            data=SourceSettings(root=settings.input, store=store),
+            encoders=encoders,
+            faces=settings.faces,
+        )
+    )
+    summary.print()
+    return not summary.failures
+
+
+def command(settings: PredictSettings) -> int:
+    """Extracts if there is an input, predicts, and lists what was written."""
+    if settings.input is None and settings.store is None:
+        raise UserError("nothing to predict; give --input VIDEO_OR_FOLDER or --store TRACKS")
+    checkpoint = load_checkpoint(settings.checkpoint)
+    folder = settings.store or settings.out / "tracks"
+    complete = settings.input is None or extract_input(settings, checkpoint, folder)
+    store = TrackStore(folder)
+    clips = clips_of_store(store)
+    if not clips:
+        raise UserError(f"{folder}: no tracks to predict from; see the lines above, or --store")
+    for one in predict_clips(checkpoint, store, clips):
+        path = write_predictions(one, settings.out, settings.format)
+        print(f"{path}: {len(one)} frames, face in {one.face.mean():.0%}")
+    return OK if complete else FAILED
+
+
+if __name__ == "__main__":
+    run(PredictSettings, command, prog="fusion.predict", description=__doc__.split("\n")[0])

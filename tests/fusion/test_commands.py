@@ -1,0 +1,255 @@
+"""train, evaluate, predict and submit on a tiny corpus: what they make, keep and refuse."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from features.cli import UserError, parse, run
+from features.store import TrackStore
+from fusion import evaluate, predict, submit, train
+from fusion.checkpoint import KEY, load_checkpoint
+from fusion.data import DataSettings
+from fusion.evaluate import EvaluateSettings, LabelledSettings
+from fusion.model.affect import ModelSettings
+from fusion.module import AffectModule
+from fusion.train import TrainSettings
+from tests.fusion.corpora import put
+from tests.fusion.tiny import FRAMES, TEST, write_corpus
+
+EPOCHS = 3
+CONFIGS = Path(__file__).parents[2] / "configs"
+
+
+def settings(root: Path, runs: Path, **changes: object) -> TrainSettings:
+    defaults = {
+        "name": "tiny",
+        "runs": runs,
+        "data": DataSettings(root=root, streams=["face", "voice"], window=20, stride=15, batch=4),
+        "model": ModelSettings(dim=16, stream_dim=8, tcn_levels=1, layers=1, heads=2),
+        "epochs": EPOCHS,
+    }
+    return TrainSettings(**(defaults | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def best(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a finished run."""
+    return train.train(settings(root, tmp_path_factory.mktemp("runs")))
+
+
+def call(module, *argv: object) -> int:
+    """Exit status of a command."""
+    types = {
+        train: TrainSettings,
+        evaluate: EvaluateSettings,
+        predict: predict.PredictSettings,
+        submit: submit.SubmitSettings,
+    }
+    with pytest.raises(SystemExit) as stop:
+        run(types[module], module.command, prog="t", description="", argv=[str(a) for a in argv])
+    return int(stop.value.code or 0)
+
+
+def read_logs(run_folder: Path) -> pd.DataFrame:
+    """What all legs of a run have logged."""
+    return pd.concat(map(pd.read_csv, sorted(run_folder.glob("logs/*/metrics.csv"))))
+
+
+@pytest.fixture
+def says(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What was complained of since; fails unless that is one line."""
+
+    def one_line() -> str:
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("t: ")]
+        assert len(lines) == 1
+        return lines[0]
+
+    return one_line
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_recipe_is_loaded_and_names_every_setting(path: Path) -> None:
+    import yaml
+
+    loaded = parse(TrainSettings, prog="t", description="", argv=["--cfg", str(path)])
+    said = yaml.safe_load(path.read_text())
+    known = train.plain(loaded)
+    for section in ("data", "model", "loss", "optimizer"):
+        assert set(said[section]) == set(known[section]) - {"cache"}
+    assert set(said) == (set(known) - {"devices"}) | {"runs"}
+
+
+def test_a_checkpoint_holds_all_that_is_needed_and_no_code(best: Path) -> None:
+    payload = torch.load(best, weights_only=True)[KEY]
+    assert payload["config"]["model"]["dim"] == 16
+    assert payload["specs"]["face"]["revision"] == "r1"
+    assert payload["provenance"]["train_clips"] == ["1", "2"]
+    checkpoint = load_checkpoint(best)
+    assert list(checkpoint.normalisers) == ["face", "voice"]
+    assert not checkpoint.model.training
+
+
+def test_training_logs_and_scores_as_evaluate_does(root: Path, best: Path) -> None:
+    logged = read_logs(best.parent)["val/P"].dropna()
+    metrics, missing = evaluate.evaluate(
+        EvaluateSettings(checkpoint=best, data=LabelledSettings(root=root))
+    )
+    assert not missing
+    assert metrics.scores()["P"] == pytest.approx(logged.max(), abs=1e-4)
+
+
+def test_a_finished_run_is_not_trained_again(
+    root: Path, best: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = best.read_bytes()
+    train.train(settings(root, best.parents[1]))
+    assert "finished before" in capsys.readouterr().out
+    assert best.read_bytes() == before
+
+
+def test_a_run_with_other_settings_is_not_overwritten(root: Path, best: Path) -> None:
+    with pytest.raises(UserError, match=r"other settings \(seed\).*--fresh true"):
+        train.train(settings(root, best.parents[1], seed=5))
+
+
+def test_a_stopped_run_goes_on_from_its_last_epoch(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: Callable[[], str]
+) -> None:
+    words = ["--data.root", root, "--runs", tmp_path, "--data.streams", "[face]", "--epochs", "3"]
+
+    def stop(module: AffectModule) -> None:
+        if module.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AffectModule, "on_train_epoch_start", stop)
+        assert call(train, *words) == 130
+        assert "finished work is kept" in says()
+    assert not (tmp_path / "mtl" / train.DONE).exists()
+    assert call(train, *words) == 0
+    assert sorted(read_logs(tmp_path / "mtl")["epoch"].unique()) == [0, 1, 2]
+
+
+def test_fresh_trains_anew(root: Path, tmp_path: Path) -> None:
+    first = train.train(settings(root, tmp_path, epochs=1))
+    train.train(settings(root, tmp_path, epochs=1, seed=9, fresh=True))
+    assert load_checkpoint(first).config["seed"] == 9
+
+
+def test_a_stream_that_is_not_extracted_is_named_with_the_remedy(
+    root: Path, tmp_path: Path, says: Callable[[], str]
+) -> None:
+    status = call(
+        train, "--data.root", root, "--runs", tmp_path, "--data.streams", "[face,whisper]"
+    )
+    assert status == 1
+    assert "no stream 'whisper'" in (line := says())
+    assert "features.extract" in line
+
+
+def test_predictions_cover_every_frame_with_their_times(
+    root: Path, best: Path, tmp_path: Path
+) -> None:
+    status = call(
+        predict, "--checkpoint", best, "--store", root / "tracks", "--out", tmp_path,
+        "--format", "csv",
+    )  # fmt: skip
+    assert status == 0
+    table = pd.read_csv(tmp_path / "6.csv")
+    assert len(table) == TEST["6"]
+    np.testing.assert_allclose(table["time"], np.arange(TEST["6"]) / 25)
+    assert {p.stem for p in tmp_path.glob("*.csv")} == {"1", "2", "3", "4_left", *TEST}
+
+
+def test_a_stream_that_the_store_lacks_is_done_without(
+    root: Path, best: Path, tmp_path: Path
+) -> None:
+    store = TrackStore(tmp_path / "tracks")
+    for stream in ("faces", "face"):
+        store.write(TrackStore(root / "tracks").read(stream, "1"))
+    assert call(predict, "--checkpoint", best, "--store", store.root, "--out", tmp_path / "p") == 0
+    assert (tmp_path / "p" / "1.parquet").exists()
+
+
+def test_tracks_of_another_encoder_are_refused(
+    root: Path, best: Path, tmp_path: Path, says: Callable[[], str]
+) -> None:
+    store = TrackStore(tmp_path / "tracks")
+    store.write(TrackStore(root / "tracks").read("faces", "1"))
+    put(store, "face", "1", np.arange(FRAMES) / 25, np.ones((FRAMES, 6)), revision="r2")
+    assert call(predict, "--checkpoint", best, "--store", store.root, "--out", tmp_path / "p") == 1
+    assert "net r2" in (line := says())
+    assert "net r1" in line
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no checkpoint", b"PK\x03\x04 cut"])
+def test_a_missing_or_damaged_checkpoint_is_one_line(
+    content: bytes | None, root: Path, tmp_path: Path, says: Callable[[], str]
+) -> None:
+    path = tmp_path / "a.ckpt"
+    if content is not None:
+        path.write_bytes(content)
+    assert call(evaluate, "--checkpoint", path, "--data.root", root) == 1
+    assert "a.ckpt" in says()
+
+
+def test_a_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "b.ckpt")
+    with pytest.raises(UserError, match="not a checkpoint of this project"):
+        load_checkpoint(tmp_path / "b.ckpt")
+
+
+def test_a_submission_follows_the_template_and_passes_the_check(
+    root: Path, best: Path, tmp_path: Path
+) -> None:
+    template = root / "test/VA_sample_submission.txt"
+    out = tmp_path / "va.txt"
+    words = ["--challenge", "VA", "--template", template, "--data.root", root]
+    assert call(submit, *words, "--checkpoint", best, "--out", out) == 0
+    rows = out.read_text().splitlines()
+    assert rows[0] == "image_location,valence,arousal"
+    expected = [line.split(",")[0] for line in template.read_text().splitlines()]
+    assert [row.split(",")[0] for row in rows] == expected
+    assert call(submit, *words, "--check", out) == 0
+
+
+def test_the_check_names_the_first_bad_line(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = root / "test/VA_sample_submission.txt"
+    lines = template.read_text().splitlines()
+    lines[3] = lines[3].replace(",0,0", ",0,2.5")
+    bad = tmp_path / "bad.txt"
+    bad.write_text("\n".join(lines) + "\n")
+    status = call(submit, "--challenge", "VA", "--template", template, "--check", bad)
+    assert status == 1
+    assert "line 4" in capsys.readouterr().out
+
+
+def test_submitting_without_saying_which_frames_is_refused(says: Callable[[], str]) -> None:
+    assert call(submit, "--challenge", "VA") == 1
+    assert "--template" in says()
+
+
+def test_a_full_disk_while_training_is_one_line(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: Callable[[], str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, os.strerror(28), "best.ckpt")
+
+    monkeypatch.setattr(train.pl.Trainer, "save_checkpoint", full)
+    config = [
+        "--data.root", root, "--runs", tmp_path, "--data.streams", "[face]", "--epochs", "1",
+    ]  # fmt: skip
+    assert call(train, *config) == 1
+    assert "no space left" in says()
