@@ -1,6 +1,7 @@
 """Commands: typed settings, one-line complaints, exit statuses."""
 
 import errno
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +106,17 @@ def test_mistakes_give_one_line_and_a_status(
     out = capsys.readouterr().err
     assert says in out
     assert out.count("\n") == 1
+
+
+def test_a_warning_is_one_line_without_a_place_in_the_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def command(_: Settings) -> int:
+        warnings.warn("no unit\n was on", UserWarning, stacklevel=1)
+        return 0
+
+    assert call(command) == 0
+    assert capsys.readouterr().err == "a.test: warning: no unit was on\n"
 
 
 def test_a_fault_of_the_program_is_not_dressed_up() -> None:

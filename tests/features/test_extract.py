@@ -163,7 +163,10 @@ def test_crops_without_a_video_need_their_frame_rate(tmp_path: Path) -> None:
     path = tmp_path / "cropped_aligned" / "7_left" / "00002.jpg"
     path.parent.mkdir(parents=True)
     cv2.imwrite(str(path), face_picture(112)[:, :, ::-1])
+    (tmp_path / "cropped_aligned" / "8").mkdir()
     wanted = settings(tmp_path, "expression")
+    assert "empty" in extract(wanted).failures["8"]
+    (tmp_path / "cropped_aligned" / "8").rmdir()
     assert "give --data.crops_fps" in extract(wanted).failures["7"]
     wanted.data.crops_fps = 25
     assert not extract(wanted).failures
@@ -235,14 +238,15 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(root: Path, tmp_path: 
     process = subprocess.Popen(
         [sys.executable, *argv, str(tmp_path / "killed")], stdout=subprocess.DEVNULL
     )
-    first = tmp_path / "killed" / "expression"
+    second = tmp_path / "killed" / "expression" / "13.safetensors"
     deadline = time.monotonic() + 120
-    while not list(first.glob("*.safetensors")) and process.poll() is None:
+    while not second.exists() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    done = stamps(tmp_path / "killed")
+    done = {k: v for k, v in stamps(tmp_path / "killed").items() if k.endswith("/12.safetensors")}
+    assert len(done) == 4
     for store in (tmp_path / "killed", tmp_path / "whole"):
         extract(ExtractSettings(data=SourceSettings(root=root, store=store)))
     assert done.items() <= stamps(tmp_path / "killed").items()

@@ -157,6 +157,35 @@ def test_a_stream_that_is_not_extracted_is_named_with_the_remedy(
     assert "features.extract" in line
 
 
+@pytest.mark.parametrize("row", ["0.1", "0.1,loud", "0.1,3"])
+def test_a_bad_annotation_is_named_with_its_line(
+    row: str, tmp_path: Path, says: Callable[[], str]
+) -> None:
+    root = write_corpus(tmp_path / "bad")
+    path = root / "annotations/VA_Estimation_Challenge/Train_Set/1.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:4], row, *lines[5:]]) + "\n")
+    assert call(train, "--data.root", root, "--data.streams", "[face]", "--runs", tmp_path) == 1
+    assert "1.txt:5" in says().replace(", line ", ":")
+
+
+def test_labels_are_matched_to_frames_by_number_and_the_difference_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_corpus(tmp_path / "odd")
+    folder = root / "annotations/EXPR_Recognition_Challenge/Train_Set"
+    for name, change in (("1", lambda rows: [*rows, "3"]), ("2", lambda rows: rows[:-2])):
+        for path in (root / "annotations").rglob(f"{name}.txt"):
+            rows = path.read_text().splitlines()
+            path.write_text("\n".join(change(rows) if path.parent == folder else rows) + "\n")
+    for path in (root / "annotations").rglob("2.txt"):
+        path.write_text("\n".join(path.read_text().splitlines()[: FRAMES - 1]) + "\n")
+    train.train(settings(root, tmp_path, epochs=1))
+    out = capsys.readouterr().out
+    assert "1 label rows beyond the last frame cut: 1 clips (1)" in out
+    assert "2 frames beyond the last label row masked: 1 clips (2)" in out
+
+
 def test_predictions_cover_every_frame_with_their_times(
     root: Path, best: Path, tmp_path: Path
 ) -> None:
