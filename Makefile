@@ -22,7 +22,7 @@ demo: $(INSTALLED)  ## run the main job on the embedded default: video to scores
 	$(BIN)/python -m experiments.run_demo
 
 test: $(INSTALLED)  ## run all tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(INSTALLED)  ## check style and formatting
 	$(BIN)/ruff check .

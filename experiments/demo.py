@@ -21,6 +21,7 @@ import numpy as np
 
 from experiments.demo_clips import Plan, plan_clips, shoot
 from features.cli import OK, UserError, run
+from features.progress import ProgressReport
 from features.track import write_atomically
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS, FrameLabels
 
@@ -184,8 +185,13 @@ def _shoot_all(plans: list[Plan], seed: int, folder: Path) -> list[Track]:
         return [Track(id, person, plan, of) for id, person, of in rows]
 
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        made: list[Track] = []
         try:
-            return [track for tracks in pool.map(film, plans) for track in tracks]
+            with ProgressReport("film", len(plans)) as progress:
+                for plan, tracks in zip(plans, pool.map(film, plans), strict=True):
+                    made += tracks
+                    progress.step(plan.video)
+            return made
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

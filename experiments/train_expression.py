@@ -3,10 +3,12 @@
 Data flow: FER2013 pictures > copies of test pictures removed > random affine, flip, light, erasing
 > ExpressionNet > cross-entropy with label smoothing > moving average of the weights > safetensors.
 
-    python -m experiments.train_expression --data PATH/fer2013
+    python -m experiments.train_expression --data PATH/fer2013 --out FIRST
+    python -m experiments.train_expression --data PATH/fer2013 --start FIRST --epochs 10 --lr 0.03 \
+        --strength 0.6 --balance 0.5
 
-The number of epochs and every setting are fixed beforehand: nothing is chosen on the test pictures,
-which are read once, after the last epoch. Killed runs go on from the last finished epoch.
+The second run goes on with milder augmentation and with rare classes weighted up. No epoch is
+chosen on the test pictures: the last one is taken. Killed runs go on from the last finished epoch.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from features.encoders.expression_net import (
     EXPRESSIONS,
     FACE_SIZE,
     ExpressionNet,
+    load_expression_net,
     scale_grey,
 )
 
@@ -65,14 +68,20 @@ def read_test(folder: Path) -> tuple[Tensor, Tensor, Tensor]:
         )
 
 
-def augment(faces: Tensor, generator: torch.Generator) -> Tensor:
-    """Random rotation, scale, shift, flip, light and erased squares; (N, 1, 48, 48) in and out."""
+def augment(faces: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+    """Random rotation, scale, shift, flip, light and erased squares; (N, 1, 48, 48) in and out.
+
+    Args:
+        faces: Scaled to [-1, 1].
+        generator: Source of chance.
+        strength: How far everything but the flip may go, relative.
+    """
     n = len(faces)
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(n, generator=generator) * (high - low) + low
+        return (torch.rand(n, generator=generator) * (high - low) + low) * strength
 
-    angle, scale = uniform(-0.3, 0.3), uniform(0.8, 1.15)
+    angle, scale = uniform(-0.3, 0.3), 1 + uniform(-0.2, 0.15)
     flip = (torch.rand(n, generator=generator) < 0.5).float() * -2 + 1
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     theta = torch.stack(
@@ -80,8 +89,11 @@ def augment(faces: Tensor, generator: torch.Generator) -> Tensor:
     )
     grid = functional.affine_grid(theta.view(n, 2, 3), list(faces.shape), align_corners=False)
     faces = functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
-    faces = faces * uniform(0.7, 1.3).view(-1, 1, 1, 1) + uniform(-0.2, 0.2).view(-1, 1, 1, 1)
-    return _erase(faces.clamp(-1, 1), uniform(0, 1), uniform(0, 1), uniform(0, 18))
+    faces = faces * (1 + uniform(-0.3, 0.3)).view(-1, 1, 1, 1) + uniform(-0.2, 0.2).view(
+        -1, 1, 1, 1
+    )
+    row, column = torch.rand(2, n, generator=generator)
+    return _erase(faces.clamp(-1, 1), row, column, uniform(0, 18))
 
 
 def _erase(faces: Tensor, row: Tensor, column: Tensor, side: Tensor) -> Tensor:
@@ -90,6 +102,13 @@ def _erase(faces: Tensor, row: Tensor, column: Tensor, side: Tensor) -> Tensor:
     inside_row = (axis[None] - row[:, None] * FACE_SIZE).abs() < side[:, None] / 2
     inside_column = (axis[None] - column[:, None] * FACE_SIZE).abs() < side[:, None] / 2
     return faces.masked_fill((inside_row[:, :, None] & inside_column[:, None])[:, None], 0.0)
+
+
+def class_weights(labels: Tensor, balance: float) -> Tensor:
+    """Weight of each class in the loss: frequency to the power of -balance, 1 on average."""
+    share = torch.bincount(labels, minlength=len(EXPRESSIONS)) / len(labels)
+    raw = share**-balance
+    return raw / (raw * share).sum()
 
 
 def learning_rate(progress: float, peak: float) -> float:
@@ -126,7 +145,9 @@ def train(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     faces, labels = read_train(args.data)
     print(f"{len(labels)} training pictures", flush=True)
-    net = ExpressionNet().to(memory_format=torch.channels_last)
+    weights = class_weights(labels, args.balance)
+    net = load_expression_net(args.start) if args.start else ExpressionNet()
+    net = net.to(memory_format=torch.channels_last)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
     optimizer = torch.optim.SGD(
         net.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=5e-4
@@ -151,10 +172,12 @@ def train(args: argparse.Namespace) -> None:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             pick = order[step * args.batch : (step + 1) * args.batch]
-            batch = augment(scale_grey(faces[pick]), generator)
+            batch = augment(scale_grey(faces[pick]), generator, args.strength)
             with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
                 logits = net(batch.contiguous(memory_format=torch.channels_last))[1]
-            loss = functional.cross_entropy(logits.float(), labels[pick], label_smoothing=0.1)
+            loss = functional.cross_entropy(
+                logits.float(), labels[pick], weight=weights, label_smoothing=0.1
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -202,6 +225,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with train.npz, test.npz")
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
     parser.add_argument("--state", type=Path, default=Path("runs/train_expression/state.pt"))
+    parser.add_argument("--start", type=Path, help="weights to go on from, as a new run")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the augmentation")
+    parser.add_argument(
+        "--balance", type=float, default=0.0, help="how far rare classes weigh more"
+    )
     parser.add_argument("--epochs", type=int, default=32)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--lr", type=float, default=0.1)

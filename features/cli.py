@@ -9,8 +9,10 @@ import difflib
 import errno
 import re
 import sys
+import warnings
 from argparse import ArgumentError
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
@@ -50,7 +52,9 @@ def run(
     """
     try:
         settings = parse(settings_type, prog=prog, description=description, argv=argv)
-        status = command(settings)
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_show_warning, prog)
+            status = command(settings)
     except UsageError as error:
         status = _complain(prog, str(error), USAGE)
     except UserError as error:
@@ -122,6 +126,10 @@ _EXPLAINED = {
     errno.EROFS: "the output folder is on a read-only file system; choose another",
     errno.EACCES: "permission denied; choose another folder or mend its rights",
 }
+
+
+def _show_warning(prog: str, message: Warning | str, *_: object) -> None:
+    print(f"{prog}: warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
 
 
 def _complain(prog: str, message: str, status: int) -> int:

@@ -197,10 +197,13 @@ class Extractor:
     def _crop_people(self, source: Source) -> tuple[list[Person], np.ndarray]:
         """People of ready-made crops and the times of the frames."""
         numbers = {person: crop_numbers(folders) for person, folders in source.crops.items()}
-        if source.media:
-            times = frame_times(source.media)
+        if source.video:
+            times = frame_times(source.video)
+        elif not any(map(len, numbers.values())):
+            raise UserError(f"{source.id}: its folders of crops are empty; fill or remove them")
         elif self._crops_fps:
-            times = np.arange(max(n.max() for n in numbers.values())) / self._crops_fps
+            frames = max(n.max() for n in numbers.values() if len(n))
+            times = np.arange(frames) / self._crops_fps
         else:
             raise UserError(
                 f"{source.id}: crops without a video have no times; give --data.crops_fps"

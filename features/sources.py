@@ -33,11 +33,15 @@ class Source:
     crops: dict[str, tuple[Path, ...]]
 
     @property
+    def video(self) -> Path | None:
+        """The media file if it is a video."""
+        is_video = self.media is not None and self.media.suffix.lower() not in SOUND_SUFFIXES
+        return self.media if is_video else None
+
+    @property
     def has_pictures(self) -> bool:
         """Whether there is anything to see."""
-        return bool(self.crops) or (
-            self.media is not None and self.media.suffix.lower() in VIDEO_SUFFIXES
-        )
+        return bool(self.crops) or self.video is not None
 
 
 def find_sources(root: Path) -> list[Source]:

@@ -41,6 +41,7 @@ from fusion.losses import (
     expr_weights,
     label_counts,
 )
+from fusion.metrics import UndefinedScore
 from fusion.model.affect import AffectModel, ModelSettings
 from fusion.module import AffectModule, OptimizerSettings
 
@@ -229,6 +230,7 @@ def quiet_lightning() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="pytorch_lightning.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", category=UndefinedScore)  # else once an epoch
         try:
             yield
         finally:
@@ -276,9 +278,9 @@ def _plain(value: Any) -> Any:
 
 def command(settings: TrainSettings) -> int:
     """Trains, and scores the best epoch on the validation split."""
+    settings = with_data(settings)
     best = train(settings)
-    filled = with_data(settings).data
-    corpus = LabelledSettings(root=filled.root, store=filled.store)
+    corpus = LabelledSettings(root=settings.data.root, store=settings.data.store)
     metrics, _ = evaluate(EvaluateSettings(checkpoint=best, data=corpus))
     print(f"validation: {format_scores(metrics.scores())}")
     print(f"checkpoint: {best}")
