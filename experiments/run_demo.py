@@ -45,12 +45,14 @@ class RunDemoSettings:
         out: Folder of models, predictions, submissions and pictures.
         epochs: Most epochs of each model; 0: as the config says.
         clips: Number of clips; 0: the default corpus.
+        fresh: Train anew what was trained before.
     """
 
     root: Path = DEMO_ROOT
     out: Path = Path("runs/demo")
     epochs: int = 0
     clips: int = 0
+    fresh: bool = False
 
 
 def constant_scores(train: list[Clip], truth: list[Clip]) -> dict[str, float]:
@@ -134,6 +136,7 @@ def model_settings(
         runs=settings.out,
         data=data,
         epochs=settings.epochs or recipe.epochs,
+        fresh=settings.fresh,
     )
 
 

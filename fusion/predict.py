@@ -14,6 +14,7 @@ from features.cli import FAILED, OK, UserError, run
 from features.encoders.registry import EncoderSettings
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.faces.detect import FaceSettings
+from features.sources import find_sources
 from features.store import TrackStore
 from fusion.checkpoint import Checkpoint, load_checkpoint
 from fusion.predictions import write_predictions
@@ -66,6 +67,9 @@ def command(settings: PredictSettings) -> int:
     complete = settings.input is None or extract_input(settings, checkpoint, folder)
     store = TrackStore(folder)
     clips = clips_of_store(store)
+    if settings.input is not None:
+        wanted = {source.id for source in find_sources(settings.input)}
+        clips = [clip for clip in clips if clip.video in wanted]
     if not clips:
         raise UserError(f"{folder}: no tracks to predict from; see the lines above, or --store")
     for one in predict_clips(checkpoint, store, clips):

@@ -221,6 +221,15 @@ def test_tracks_of_another_encoder_are_refused(
     assert "net r1" in line
 
 
+def test_a_checkpoint_of_streams_that_are_not_there_says_what_to_run(
+    root: Path, best: Path, tmp_path: Path, says: Callable[[], str]
+) -> None:
+    store = TrackStore(tmp_path / "tracks")
+    store.write(TrackStore(root / "tracks").read("faces", "1"))
+    assert call(predict, "--checkpoint", best, "--store", store.root, "--out", tmp_path / "p") == 1
+    assert "no stream 'face', only 'faces'; run python -m features.extract" in says()
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no checkpoint", b"PK\x03\x04 cut"])
 def test_a_missing_or_damaged_checkpoint_is_one_line(
     content: bytes | None, root: Path, tmp_path: Path, says: Callable[[], str]
