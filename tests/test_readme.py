@@ -73,6 +73,14 @@ def test_the_commands_of_the_readme_run_as_written(checkout: Path) -> None:
     assert [p.stem for p in (checkout / "predictions/report").glob("*.png")] == [stem]
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_what_a_page_links_to_is_there(page: str) -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_make_lists_its_targets() -> None:
-    out = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     assert [line.split()[0] for line in out.splitlines()][:4] == ["help", "setup", "demo", "test"]
