@@ -19,6 +19,7 @@ from features.extract import ExtractSettings, SourceSettings, extract
 from features.media import probe, read_sound
 from features.sources import find_sources
 from features.store import TrackStore
+from features.timing import StageTimes
 from features.track import FeatureTrack, write_atomically
 from fusion.abaw.labels import EXPRESSIONS
 from fusion.checkpoint import load_checkpoint
@@ -103,24 +104,29 @@ def oddities(declared: int, faces: FeatureTrack, prosody: FeatureTrack, rotation
     return found
 
 
-def extract_each(settings: RealClipsSettings) -> tuple[dict[Path, float], dict[str, str]]:
-    """Extracts clip by clip: seconds of each, and causes of failures by id."""
+def extract_each(
+    settings: RealClipsSettings,
+) -> tuple[dict[Path, float], dict[str, str], StageTimes]:
+    """Extracts clip by clip: seconds of each, causes of failures by id, time by stage."""
     seconds: dict[Path, float] = {}
     failures: dict[str, str] = {}
+    stages = StageTimes()
     for folder in settings.folders:
         for source in find_sources(folder):
             if source.media is None:
                 continue
             began = time.perf_counter()
             data = SourceSettings(root=source.media, store=settings.work / "tracks")
-            failures |= extract(ExtractSettings(data=data)).failures
+            summary = extract(ExtractSettings(data=data))
             seconds[source.media] = time.perf_counter() - began
-    return seconds, failures
+            failures |= summary.failures
+            stages.merge(summary.times)
+    return seconds, failures, stages
 
 
 def command(settings: RealClipsSettings) -> int:
     """Writes the page."""
-    seconds, failures = extract_each(settings)
+    seconds, failures, stages = extract_each(settings)
     store = TrackStore(settings.work / "tracks")
     checkpoint = load_checkpoint(settings.checkpoint)
     predicted = {one.id: one for one in predict_clips(checkpoint, store, clips_of_store(store))}
@@ -147,6 +153,8 @@ def command(settings: RealClipsSettings) -> int:
         f" `expression` and `prosody` ({frames / total:.1f} frames a second, start of encoders"
         " included). Valence, arousal and expression come from the demo's model, which has seen"
         " nothing but one synthetic face: they show that the path works, not what people feel.",
+        "",
+        "By stage (frames, or seconds of sound): " + "; ".join(stages.lines()) + ".",
         "",
         HEAD,
         "|" + "---|" * (HEAD.count("|") - 1),

@@ -26,6 +26,13 @@ class StageTimes:
         """Counts frames (or seconds of sound) of a stage."""
         self.amount[name] = self.amount.get(name, 0.0) + amount
 
+    def merge(self, other: "StageTimes") -> None:
+        """Adds what another has measured."""
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        for name, amount in other.amount.items():
+            self.add(name, amount)
+
     def lines(self) -> list[str]:
         """One line a stage: amount, seconds, rate."""
         return [

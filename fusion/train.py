@@ -24,6 +24,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from features.cli import OK, UserError, run
 from features.demo_data import default_store, root_or_demo
@@ -98,7 +99,7 @@ def train(settings: TrainSettings) -> Path:
     config = plain(settings)
     clips = read_corpus(settings.data.root)
     data = AffectDataModule(clips, settings.data.tracks(), settings.data, seed=settings.seed)
-    if settings.fresh and folder.is_dir():
+    if settings.fresh and folder.is_dir() and rank_zero_only.rank == 0:
         shutil.rmtree(folder)
     resume = find_run(folder, config, data)
     if (folder / DONE).exists():
@@ -215,6 +216,8 @@ class EpochLines(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Prints the epoch's loss and scores."""
+        if not trainer.is_global_zero:
+            return
         metrics = trainer.callback_metrics
         names = [n for n in ("train/total", "val/P") if n in metrics]
         text = "  ".join(f"{name} {float(metrics[name]):.3f}" for name in names)
@@ -280,6 +283,8 @@ def command(settings: TrainSettings) -> int:
     """Trains, and scores the best epoch on the validation split."""
     settings = with_data(settings)
     best = train(settings)
+    if rank_zero_only.rank:  # one process speaks for all
+        return OK
     corpus = LabelledSettings(root=settings.data.root, store=settings.data.store)
     metrics, _ = evaluate(EvaluateSettings(checkpoint=best, data=corpus))
     print(f"validation: {format_scores(metrics.scores())}")
