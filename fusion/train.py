@@ -99,7 +99,7 @@ def train(settings: TrainSettings) -> Path:
     config = plain(settings)
     clips = read_corpus(settings.data.root)
     data = AffectDataModule(clips, settings.data.tracks(), settings.data, seed=settings.seed)
-    if settings.fresh and folder.is_dir() and rank_zero_only.rank == 0:
+    if settings.fresh and folder.is_dir() and is_first_process():
         shutil.rmtree(folder)
     resume = find_run(folder, config, data)
     if (folder / DONE).exists():
@@ -253,6 +253,11 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
     }
 
 
+def is_first_process() -> bool:
+    """Whether this process speaks for all of a distributed run."""
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
 def git_revision() -> str:
     """Commit of the code, empty outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
@@ -283,7 +288,7 @@ def command(settings: TrainSettings) -> int:
     """Trains, and scores the best epoch on the validation split."""
     settings = with_data(settings)
     best = train(settings)
-    if rank_zero_only.rank:  # one process speaks for all
+    if not is_first_process():
         return OK
     corpus = LabelledSettings(root=settings.data.root, store=settings.data.store)
     metrics, _ = evaluate(EvaluateSettings(checkpoint=best, data=corpus))
