@@ -9,22 +9,13 @@ last.ckpt and logs (metrics.csv, TensorBoard) in RUNS/NAME.
 A killed run goes on from its last epoch; a finished one is not trained again unless told so.
 """
 
-import logging
 import shutil
 import subprocess
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
 
 from features.cli import OK, UserError, run
 from features.demo_data import default_store, root_or_demo
@@ -42,11 +33,10 @@ from fusion.losses import (
     expr_weights,
     label_counts,
 )
-from fusion.metrics import UndefinedScore
 from fusion.model.affect import AffectModel, ModelSettings
 from fusion.module import AffectModule, OptimizerSettings
+from fusion.trainer import BEST, LAST, is_first_process, make_trainer, quiet_lightning
 
-BEST, LAST = "best.ckpt", "last.ckpt"
 DONE = "finished"
 """Empty file in a run's folder that says that training came to its end."""
 
@@ -111,7 +101,13 @@ def train(settings: TrainSettings) -> Path:
     print("\n".join(data.lines()))
     module = make_module(settings, data, config)
     with quiet_lightning():
-        trainer = make_trainer(settings, folder)
+        trainer = make_trainer(
+            folder,
+            epochs=settings.epochs,
+            patience=settings.patience,
+            precision=settings.precision,
+            devices=settings.devices,
+        )
         try:
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
         except SystemExit as stop:  # what Lightning makes of Ctrl-C
@@ -182,64 +178,6 @@ def make_module(
     return AffectModule(AffectModel(settings.model, dims), loss, settings.optimizer, payload)
 
 
-def make_trainer(settings: TrainSettings, folder: Path) -> pl.Trainer:
-    """A Trainer that keeps the best and the last epoch, stops early and logs."""
-    on_gpu = torch.cuda.is_available()
-    precision: Any = settings.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if on_gpu else "32-true"
-    keep = ModelCheckpoint(
-        folder, "best", monitor="val/P", mode="max", save_last=True, enable_version_counter=False
-    )
-    keep.CHECKPOINT_NAME_LAST = LAST.removesuffix(".ckpt")
-    stop = EarlyStopping("val/P", mode="max", patience=settings.patience)
-    csv = CSVLogger(folder, name="logs")
-    board = TensorBoardLogger(folder, name="logs", version=csv.version)
-    callbacks: list[Callback] = [keep, stop] + ([] if sys.stderr.isatty() else [EpochLines()])
-    return pl.Trainer(
-        accelerator="gpu" if on_gpu else "cpu",
-        devices=settings.devices or ("auto" if on_gpu else 1),
-        precision=precision,
-        max_epochs=settings.epochs,
-        gradient_clip_val=1.0,
-        callbacks=callbacks,
-        logger=[csv, board],
-        enable_progress_bar=sys.stderr.isatty(),
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        log_every_n_steps=1,
-    )
-
-
-class EpochLines(Callback):
-    """One plain line an epoch, where there is no terminal for a bar."""
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints the epoch's loss and scores."""
-        if not trainer.is_global_zero:
-            return
-        metrics = trainer.callback_metrics
-        names = [n for n in ("train/total", "val/P") if n in metrics]
-        text = "  ".join(f"{name} {float(metrics[name]):.3f}" for name in names)
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
-
-
-@contextmanager
-def quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's advice and advertisements off the user's screen."""
-    logger = logging.getLogger("pytorch_lightning")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning.*")
-        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-        warnings.filterwarnings("ignore", category=UndefinedScore)  # else once an epoch
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
-
-
 def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any]:
     """What a model comes from: corpus, clips, labels seen, code and versions."""
     root = settings.data.root
@@ -251,11 +189,6 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
         "git": git_revision(),
         "versions": library_versions(),
     }
-
-
-def is_first_process() -> bool:
-    """Whether this process speaks for all of a distributed run."""
-    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def git_revision() -> str:

@@ -285,7 +285,7 @@ def test_a_full_disk_while_training_is_one_line(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, os.strerror(28), "best.ckpt")
 
-    monkeypatch.setattr(train.pl.Trainer, "save_checkpoint", full)
+    monkeypatch.setattr("pytorch_lightning.Trainer.save_checkpoint", full)
     config = [
         "--data.root", root, "--runs", tmp_path, "--data.streams", "[face]", "--epochs", "1",
     ]  # fmt: skip
