@@ -128,8 +128,12 @@ _EXPLAINED = {
 }
 
 
-def _show_warning(prog: str, message: Warning | str, *_: object) -> None:
-    print(f"{prog}: warning: {' '.join(str(message).split())}", file=sys.stderr, flush=True)
+def _show_warning(
+    prog: str, message: Warning | str, category: type[Warning], file: str, line: int, *_: object
+) -> None:
+    """One line; the place in the code only for warnings that are not meant for users."""
+    place = "" if issubclass(category, UserWarning) else f" ({file}:{line})"
+    print(f"{prog}: warning: {' '.join(str(message).split())}{place}", file=sys.stderr, flush=True)
 
 
 def _complain(prog: str, message: str, status: int) -> int:
