@@ -57,7 +57,7 @@ def test_a_margin_around_the_crops_does_not_change_what_is_seen() -> None:
         )["expression.probs"]
         for margin in (0.0, 0.3)
     )
-    np.testing.assert_allclose(close, loose, atol=0.1)
+    np.testing.assert_allclose(close, loose, atol=0.005)
 
 
 def test_streams_are_named_as_the_settings_say() -> None:

@@ -86,10 +86,17 @@ def test_another_encoder_leaves_the_other_tracks_alone(root: Path) -> None:
 def test_a_changed_setting_redoes_what_it_touches_and_no_more(root: Path) -> None:
     first = settings(root)
     before = stamps(extract(first).store)
-    first.faces = type(first.faces)(margin=0.2)
+    first.faces = type(first.faces)(size=96)
     after = stamps(extract(first).store)
     changed = {name.split("/")[0] for name in before if before[name] != after[name]}
     assert changed == {"faces", "expression", "expression.probs"}
+
+
+def test_sound_that_starts_late_keeps_its_place(tmp_path: Path) -> None:
+    write_video(tmp_path / "late.mp4", plain_frames(12), fps=10, sound=tone(0.6), sound_start=0.5)
+    extract(settings(tmp_path, "prosody"))
+    track = TrackStore(tmp_path / "tracks").read("prosody", "late")
+    assert 0.4 < track.times[0] < 0.6
 
 
 def test_a_changed_source_is_extracted_anew(root: Path) -> None:
@@ -146,6 +153,9 @@ def test_two_people_get_tracks_by_their_place(tmp_path: Path) -> None:
     left, right = (store.read("faces", f"pair_{side}").values[0, 0] for side in ("left", "right"))
     assert left < right
     assert extract(settings(tmp_path, "expression")).ready == 1
+    store.path("faces", "pair").unlink()  # as if killed before main, who is written last
+    extract(settings(tmp_path, "expression"))
+    assert store.ids("faces") == ["pair", "pair_left", "pair_right"]
 
 
 def test_ready_made_crops_are_read_instead_of_the_video(root: Path) -> None:

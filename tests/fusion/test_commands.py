@@ -137,7 +137,8 @@ def test_a_stopped_run_goes_on_from_its_last_epoch(
         assert "finished work is kept" in says()
     assert not (tmp_path / "mtl" / train.DONE).exists()
     assert call(train, *words) == 0
-    assert sorted(read_logs(tmp_path / "mtl")["epoch"].unique()) == [0, 1, 2]
+    second_leg = pd.read_csv(tmp_path / "mtl/logs/version_1/metrics.csv")
+    assert sorted(second_leg["epoch"].unique()) == [1, 2]
 
 
 def test_fresh_trains_anew(root: Path, tmp_path: Path) -> None:
@@ -198,6 +199,16 @@ def test_predictions_cover_every_frame_with_their_times(
     assert len(table) == TEST["6"]
     np.testing.assert_allclose(table["time"], np.arange(TEST["6"]) / 25)
     assert {p.stem for p in tmp_path.glob("*.csv")} == {"1", "2", "3", "4_left", *TEST}
+
+
+def test_only_what_was_asked_for_is_predicted(
+    root: Path, best: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "6.mp4").touch()
+    monkeypatch.setattr(predict, "extract_input", lambda *_: True)  # its tracks are there
+    words = ["--checkpoint", best, "--input", tmp_path / "6.mp4", "--store", root / "tracks"]
+    assert call(predict, *words, "--out", tmp_path / "p") == 0
+    assert [path.stem for path in (tmp_path / "p").glob("*.parquet")] == ["6"]
 
 
 def test_a_stream_that_the_store_lacks_is_done_without(
