@@ -92,6 +92,17 @@ def test_a_changed_setting_redoes_what_it_touches_and_no_more(root: Path) -> Non
     assert changed == {"faces", "expression", "expression.probs"}
 
 
+def test_features_of_other_crops_are_stale_even_when_the_faces_are_new(root: Path) -> None:
+    first = settings(root, "expression")
+    before = stamps(extract(first).store)
+    first.faces = type(first.faces)(size=96)
+    first.encoders = ["prosody"]  # finds the faces anew and stops there
+    extract(first)
+    first.encoders = ["expression"]
+    after = stamps(extract(first).store)
+    assert after["expression/12.safetensors"] != before["expression/12.safetensors"]
+
+
 def test_sound_that_starts_late_keeps_its_place(tmp_path: Path) -> None:
     write_video(tmp_path / "late.mp4", plain_frames(12), fps=10, sound=tone(0.6), sound_start=0.5)
     extract(settings(tmp_path, "prosody"))
