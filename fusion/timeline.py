@@ -186,7 +186,8 @@ def _draw_strips(
     """Draws row i of (R, G) values as a strip from i + `low` to i + `high`, downwards."""
     number = len(rows)
     borders = (np.arange(number)[:, None] + (low, high)).ravel()
-    spaced = np.ma.masked_all((2 * number - 1, rows.shape[1]))
+    spaced = np.ma.zeros((2 * number - 1, rows.shape[1]))  # matplotlib reads masked values too
+    spaced[1::2] = np.ma.masked
     spaced[::2] = rows
     axes.set_ylim(number, 0)
     return axes.pcolormesh(edges, borders, spaced, cmap=colours, vmin=0, vmax=top)
