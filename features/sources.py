@@ -99,6 +99,7 @@ class SourceHashes:
 
     def __init__(self, memory: Path) -> None:
         self._memory = memory
+        self._folders: dict[Path, str] = {}  # listed once a run, whatever the number of streams
         self._known: dict[str, list[str | int]] = {}
         if memory.is_file():
             try:
@@ -109,8 +110,10 @@ class SourceHashes:
     def of(self, path: Path) -> str:
         """sha256 of a file; of a folder, over the names and sizes of the files in it."""
         if path.is_dir():
-            listing = sorted((p.name, p.stat().st_size) for p in path.iterdir() if p.is_file())
-            return hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+            if path not in self._folders:
+                listing = sorted((p.name, p.stat().st_size) for p in path.iterdir() if p.is_file())
+                self._folders[path] = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+            return self._folders[path]
         stat = path.stat()
         name, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
         if self._known.get(name, [])[1:] != state:

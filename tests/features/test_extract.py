@@ -178,6 +178,11 @@ def test_ready_made_crops_are_read_instead_of_the_video(root: Path) -> None:
     extract(settings(root, "expression"))
     track = TrackStore(root / "tracks").read("expression", "12")
     assert track.valid.tolist() == [True, True, False, True] + [False] * (FRAMES - 4)
+    assert extract(settings(root, "expression")).ready == 1
+    (root / "cropped_aligned" / "12" / "00002.jpg").unlink()
+    extract(settings(root, "expression"))
+    track = TrackStore(root / "tracks").read("expression", "12")
+    assert track.valid.tolist() == [True, False, False, True] + [False] * (FRAMES - 4)
 
 
 def test_crops_without_a_video_need_their_frame_rate(tmp_path: Path) -> None:
