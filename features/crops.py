@@ -12,8 +12,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from features.cli import UserError
+from features.encoders.pictures import read_picture
 from features.faces.crop import template
 from features.faces.person import Person, absent
 from features.media import MediaError
@@ -88,7 +89,7 @@ def read_crops(
     files = iter(crop_files(folders).items())
     seen = read = 0
     while part := list(islice(files, batch)):
-        pictures = {number: _read_picture(path) for number, path in part}
+        pictures = {number: _read_crop(path) for number, path in part}
         for number, path in part:
             if pictures[number] is None:
                 on_unreadable(path)
@@ -100,16 +101,20 @@ def read_crops(
         raise MediaError(f"{folders[0]}: none of its {seen} pictures can be read; replace them")
 
 
-def _read_picture(path: Path) -> np.ndarray | None:
+def as_crop(picture: np.ndarray) -> np.ndarray:
+    """A whole picture (H, W, 3) uint8, scaled to a crop (112, 112, 3); not cut, so perhaps bent."""
+    if picture.shape[:2] == (SIZE, SIZE):
+        return picture
+    crop: np.ndarray = cv2.resize(picture, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    return crop
+
+
+def _read_crop(path: Path) -> np.ndarray | None:
     """(112, 112, 3) uint8 RGB; None if the file is damaged or no picture."""
     try:
-        with Image.open(path) as picture:
-            image = np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError):  # what Pillow raises on damaged files
+        return as_crop(read_picture(path))
+    except UserError:
         return None
-    if image.shape[:2] != (SIZE, SIZE):
-        image = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-    return image
 
 
 def _parents(root: Path) -> list[Path]:

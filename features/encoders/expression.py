@@ -1,7 +1,8 @@
 """`expression`: the packaged visual encoder, trained on FER2013.
 
-Data flow: aligned RGB crop > grey > the window that FER2013's framing shows > 48x48 > ExpressionNet
-> embedding (stream `expression`, 256) and class probabilities (stream `expression.probs`, 7).
+Data flow: aligned RGB crop > grey > the window that FER2013's framing shows > 48x48, and its mirror
+image > ExpressionNet > mean of both: embedding (stream `expression`, 256), class probabilities
+(`expression.probs`, 7), place in the metric space (`expression.metric`, 16, unit norm).
 """
 
 from collections.abc import Sequence
@@ -12,15 +13,17 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional
 
-from features.cli import UserError
 from features.encoders.expression_net import (
     EXPRESSIONS,
     FACE_SIZE,
+    METRIC_DIM,
     load_expression_net,
     scale_grey,
 )
-from features.encoders.protocol import weights_hash
+from features.encoders.protocol import READY, Status, weights_hash
 
 WEIGHTS = Path(__file__).parent / "weights/expression.safetensors"
 
@@ -29,14 +32,19 @@ FRAMING = (0.085, 0.155, 0.915, 0.985)
 it, ArcFace's eyes and mouth lie where MTCNN finds those of FER2013's pictures (medians)."""
 
 
+_REMEDY = "install the package anew"
+
+
 @dataclass(frozen=True)
 class ExpressionSettings:
     """Settings of the packaged expression encoder.
 
     Args:
-        stream: Name of the embedding's stream; the probabilities' is NAME.probs.
+        mirror: Whether to average with the mirror image: twice the work for steadier features.
+        stream: Name of the embedding's stream; the others are NAME.probs and NAME.metric.
     """
 
+    mirror: bool = True
     stream: str = "expression"
 
 
@@ -44,15 +52,17 @@ class ExpressionEncoder:
     """Frozen ExpressionNet behind the encoder protocol.
 
     Args:
-        settings: Names of the streams.
+        settings: Mirror images and names of the streams.
         margin: Share by which the crops show more than the close view.
+        device: Where to compute, e.g. `cpu` or `cuda`.
         weights: safetensors file written by `experiments.train_expression`.
 
     Raises:
-        UserError: If the weights are absent.
+        UserError: If the weights are absent, damaged or of another network.
     """
 
     name = "expression"
+    input = f"face {FACE_SIZE}x{FACE_SIZE} grey"
     licence = "Apache-2.0 for the weights; FER2013's pictures: research use"
     trained_on = "FER2013 training part, without copies of test pictures"
 
@@ -61,32 +71,63 @@ class ExpressionEncoder:
         settings: ExpressionSettings | None = None,
         *,
         margin: float = 0.0,
+        device: torch.device | str = "cpu",
         weights: Path = WEIGHTS,
     ) -> None:
-        if not weights.is_file():
-            raise UserError(f"{weights}: weights are absent; install the package anew")
-        stream = (settings or ExpressionSettings()).stream
-        self._framing = [0.5 + (share - 0.5) / (1 + margin) for share in FRAMING]
-        self.settings: dict[str, Any] = {"framing": self._framing}
+        settings = settings or ExpressionSettings()
+        self._margin, self._mirror, self._device = margin, settings.mirror, torch.device(device)
+        self.settings: dict[str, Any] = {"framing": framing(margin), "mirror": settings.mirror}
+        net = load_expression_net(weights, _REMEDY)
         self.revision = weights_hash(weights)
-        self._net = load_expression_net(weights).to(memory_format=torch.channels_last)
-        dim = self._net.classify.in_features
-        self._embedding, self._probs = stream, f"{stream}.probs"
-        self.streams = {self._embedding: dim, self._probs: len(EXPRESSIONS)}
+        self._net = net.to(self._device).to(memory_format=torch.channels_last)
+        self._stream = settings.stream
+        self.streams = {
+            settings.stream: net.classify.in_features,
+            f"{settings.stream}.probs": len(EXPRESSIONS),
+            f"{settings.stream}.metric": METRIC_DIM,
+        }
 
-    @torch.inference_mode()
+    @classmethod
+    def status(cls, settings: ExpressionSettings) -> Status:
+        """Ready if the package is whole."""
+        return READY if WEIGHTS.is_file() else Status("needs weights", _REMEDY)
+
     def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
         """Encodes RGB crops (N, H, W, 3) uint8, aligned to the ArcFace template.
 
         Returns:
-            Embeddings (N, 256) and probabilities (N, 7), float32, by stream.
+            Embeddings (N, 256), probabilities (N, 7), metric vectors (N, 16), float32, by stream.
         """
-        grey = np.stack([_reframed(crop, self._framing) for crop in crops])[:, None]
-        embedding, logits = self._net(scale_grey(torch.from_numpy(grey)))
-        return {
-            self._embedding: embedding.numpy(),
-            self._probs: logits.softmax(dim=1).numpy(),
-        }
+        return self._encode(grey_faces(crops, self._margin))
+
+    def encode_grey(self, faces: np.ndarray) -> dict[str, np.ndarray]:
+        """Encodes grey pictures (N, 48, 48) uint8 that are framed as FER2013's; see above."""
+        return self._encode(scale_grey(torch.from_numpy(np.ascontiguousarray(faces)[:, None])))
+
+    @torch.inference_mode()
+    def _encode(self, faces: Tensor) -> dict[str, np.ndarray]:
+        """Streams of scaled faces (N, 1, 48, 48)."""
+        faces = faces.to(self._device)
+        views = [faces, faces.flip(3)] if self._mirror else [faces]
+        outputs = [self._net(view) for view in views]
+        embedding = torch.stack([embedding for embedding, _ in outputs]).mean(0)
+        probs = torch.stack([logits.softmax(dim=1) for _, logits in outputs]).mean(0)
+        metric = sum((self._net.metric(e) for e, _ in outputs), torch.zeros(()).to(faces))
+        values = (embedding, probs, functional.normalize(metric, dim=1))
+        return {name: v.cpu().numpy() for name, v in zip(self.streams, values, strict=True)}
+
+
+def framing(margin: float) -> list[float]:
+    """`FRAMING` in crops that show more than the close view by a share of `margin`."""
+    return [0.5 + (share - 0.5) / (1 + margin) for share in FRAMING]
+
+
+def grey_faces(crops: np.ndarray, margin: float = 0.0) -> Tensor:
+    """ExpressionNet inputs (N, 1, 48, 48) from aligned RGB crops (N, H, W, 3) uint8; N may be 0."""
+    faces = np.zeros((len(crops), 1, FACE_SIZE, FACE_SIZE), np.uint8)
+    for face, crop in zip(faces, crops, strict=True):
+        face[0] = _reframed(crop, framing(margin))
+    return scale_grey(torch.from_numpy(faces))
 
 
 def _reframed(crop: np.ndarray, framing: Sequence[float]) -> np.ndarray:

@@ -1,22 +1,28 @@
 """A small residual network that reads facial expressions from grey 48x48 faces.
 
 Data flow: face (N, 1, 48, 48) > stem 32 > three residual stages 48, 96, 192 > mean over positions
-> embedding 256 > logits over ABAW's first seven expressions.
+> embedding 256 > logits over ABAW's first seven expressions, and unit vector of 16 in which
+faces of like expression are near (FECNet, Vemulapalli and Agarwala 2019).
 
 `experiments/train_expression.py` trains it; `features/encoders/expression.py` runs it.
 """
 
 from pathlib import Path
 
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+from features.encoders.weights_file import load_weights
 
 FACE_SIZE = 48
 """Side of the input picture in pixels (the native size of FER2013)."""
 
 EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 """Order of the logits: ABAW's order without its last class, Other."""
+
+
+METRIC_DIM = 16
+"""Dimensions of the metric space, as FECNet and PASN have it."""
 
 
 class ResidualBlock(nn.Module):
@@ -60,6 +66,7 @@ class ExpressionNet(nn.Module):
         self.embed = nn.Sequential(nn.Linear(192, dim), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(dim, len(EXPRESSIONS))
+        self.project = nn.Linear(dim, METRIC_DIM)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """Embeds and classifies faces.
@@ -70,11 +77,25 @@ class ExpressionNet(nn.Module):
         Returns:
             Embedding (N, dim) and logits (N, 7) in the order of `EXPRESSIONS`.
         """
+        embedding = self.embed(self.levels(faces)[-1])
+        return embedding, self.classify(self.dropout(embedding))
+
+    def levels(self, faces: Tensor) -> list[Tensor]:
+        """Maps of each stage, averaged over positions, fine to coarse: (N, 48), (N, 96), (N, 192).
+
+        Args:
+            faces: (N, 1, 48, 48), grey, scaled to [-1, 1].
+        """
         x = self.stem(faces)
+        pooled = []
         for stage in self.stages:
             x = stage(x)
-        embedding = self.embed(x.mean(dim=(2, 3)))
-        return embedding, self.classify(self.dropout(embedding))
+            pooled.append(x.mean(dim=(2, 3)))
+        return pooled
+
+    def metric(self, embedding: Tensor) -> Tensor:
+        """Projects embeddings (N, dim) to unit vectors (N, 16)."""
+        return functional.normalize(self.project(embedding), dim=1)
 
 
 def scale_grey(faces: Tensor) -> Tensor:
@@ -89,11 +110,18 @@ def _stage(channels_in: int, channels_out: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(first, *rest)
 
 
-def load_expression_net(path: Path) -> ExpressionNet:
-    """Reads safetensors weights (float16 or float32) into a network in evaluation mode."""
-    weights = {
-        name: w.float() if w.is_floating_point() else w for name, w in load_file(path).items()
-    }
+def load_expression_net(
+    path: Path, remedy: str = "give weights of experiments.train_expression"
+) -> ExpressionNet:
+    """Reads safetensors weights (float16 or float32) into a network in evaluation mode.
+
+    Args:
+        path: File written by `experiments.train_expression`.
+        remedy: What a user can do about a wrong file.
+
+    Raises:
+        UserError: If they are absent, cannot be read or do not fit.
+    """
     net = ExpressionNet()
-    net.load_state_dict(weights)
+    load_weights(net, path, remedy)
     return net.eval()

@@ -14,7 +14,32 @@ import numpy as np
 
 from features.hashing import settings_hash, weights_hash
 
-__all__ = ["AudioEncoder", "Encoder", "Tokens", "VisualEncoder", "settings_hash", "weights_hash"]
+__all__ = [
+    "READY",
+    "AudioEncoder",
+    "Encoder",
+    "Status",
+    "Tokens",
+    "VisualEncoder",
+    "settings_hash",
+    "weights_hash",
+]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Whether an encoder can run here, told without loading it.
+
+    Attributes:
+        word: `ready`, `needs download`, `needs extra`, `needs weights` or `needs training`.
+        remedy: What to do about it, in one line; empty if ready.
+    """
+
+    word: str
+    remedy: str = ""
+
+
+READY = Status("ready")
 
 
 @dataclass(frozen=True)
@@ -35,6 +60,7 @@ class Encoder(Protocol):
 
     Attributes:
         name: Name in configs, e.g. `wav2vec2`.
+        input: What it takes, in words, e.g. `face 48x48 grey` or `sound 16000 Hz`.
         revision: Hash of the weights, or of the version of the code where there are none.
         settings: Every setting that changes the output.
         streams: Stream name to dimension D, e.g. `{"expression": 256, "expression.probs": 7}`.
@@ -43,11 +69,17 @@ class Encoder(Protocol):
     """
 
     name: str
+    input: str
     revision: str
     settings: dict[str, Any]
     streams: dict[str, int]
     licence: str
     trained_on: str
+
+    @classmethod
+    def status(cls, settings: Any) -> Status:
+        """Whether the encoder can run here with these settings of its own; loads nothing."""
+        ...
 
 
 @runtime_checkable
@@ -55,7 +87,10 @@ class VisualEncoder(Encoder, Protocol):
     """Encodes face crops."""
 
     def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
-        """Encodes aligned RGB crops (N, H, W, 3) uint8 into stream name to (N, D) float32."""
+        """Encodes aligned RGB crops (N, H, W, 3) uint8 into stream name to (N, D) float32.
+
+        N may be 0. H and W are any; the encoder resizes to what its network sees.
+        """
         ...
 
 
@@ -65,9 +100,11 @@ class AudioEncoder(Encoder, Protocol):
 
     Attributes:
         rate: Sampling rate that `encode_sound` expects, in Hz.
+        token_rate: Tokens per second of sound.
     """
 
     rate: int
+    token_rate: float
 
     def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
         """Encodes consecutive blocks of mono float32 samples; memory does not grow with length.
