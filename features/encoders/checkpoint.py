@@ -1,17 +1,25 @@
 """Checkpoints of transformers: hub name or folder > files on this disk > frozen float32 model.
 
 Nothing is unpickled: weights are safetensors, or torch files read with `weights_only=True`
-(transformers' default). No code of a checkpoint is run.
+(transformers' default). No code of a checkpoint is run. Every weight that the model needs must be
+in the file, in the model's size, and finite.
+
+What comes from the hub is kept in the hub's local cache, where a file bears the name of its hash as
+the hub states it: sha256 for weights (Git LFS), Git's own for small files. huggingface_hub compares
+only sizes, so `Checkpoint.find` hashes the weights and compares, at every start. (Where the disk
+has no symbolic links the cache keeps no hash, and nothing is compared.) A folder that the user
+names is taken as it is.
 """
 
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers  # imports each of its parts at first use, which takes seconds
-from huggingface_hub import snapshot_download
+from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
@@ -23,7 +31,8 @@ from torch import nn
 from transformers.utils import logging
 
 from features.cli import UserError
-from features.hashing import weights_hash
+from features.encoders.protocol import READY, Status
+from features.hashing import sha256_of, weights_hash
 
 _UNREADABLE = (
     OSError,
@@ -31,6 +40,7 @@ _UNREADABLE = (
     KeyError,
     TypeError,
     RuntimeError,
+    EOFError,
     SafetensorError,
     pickle.UnpicklingError,
 )
@@ -58,18 +68,35 @@ class Checkpoint:
         """Finds a folder, or a hub model (downloaded at first use, then kept in the hub's cache).
 
         Raises:
-            UserError: If there is no such folder, the hub cannot be reached, or it has no weights.
+            UserError: If there is no such folder, the hub cannot be reached, it has no weights, or
+                the weights in the hub's cache do not have the hash that the hub stated.
         """
         folder = Path(model).expanduser()
         if not folder.is_dir():
             folder = _fetch(model, option)
-        for pattern in ("model*.safetensors", "pytorch_model*.bin"):
-            if weights := tuple(sorted(folder.glob(pattern))):
-                return cls(model, folder, weights, option)
-        raise UserError(
-            f"{folder} holds no model.safetensors or pytorch_model.bin;"
-            f" give a transformers checkpoint by {option} DIR"
-        )
+            _verify(_weights_in(folder))
+        if weights := _weights_in(folder):
+            return cls(model, folder, weights, option)
+        raise UserError(_no_weights(folder, option))
+
+    @staticmethod
+    def status(model: str, option: str) -> Status:
+        """Whether `find` would succeed without a network; looks at names of files only."""
+        folder = Path(model).expanduser()
+        if not folder.is_dir():
+            try:
+                cached = try_to_load_from_cache(model, "config.json")
+            except HFValidationError:
+                return Status("needs weights", _no_folder(model, option))
+            if not isinstance(cached, str) or not _weights_in(Path(cached).parent):
+                return Status(
+                    "needs download",
+                    f"downloads '{model}' at first use; without a network, give a local folder of"
+                    f" it by {option} DIR",
+                )
+        elif not _weights_in(folder):
+            return Status("needs weights", _no_weights(folder, option))
+        return READY
 
     @property
     def revision(self) -> str:
@@ -93,7 +120,8 @@ class Checkpoint:
             **options: Further arguments of `from_pretrained`.
 
         Raises:
-            UserError: If the weights cannot be read or would leave part of the model untrained.
+            UserError: If the weights cannot be read, do not fit, leave part of the model untrained,
+                or are not finite.
         """
         logging.disable_progress_bar()
         logging.set_verbosity_error()
@@ -104,17 +132,29 @@ class Checkpoint:
                 use_safetensors=self.weights[0].suffix == ".safetensors",
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that they are reported; `_check` refuses them
                 **options,
             )
         except _UNREADABLE as error:
             raise self._unreadable("weights", error) from error
-        if lacking := sorted(set(report["missing_keys"]) - set(may_lack)):
-            raise UserError(
-                f"{self.folder}: the weights lack {lacking[0]} ({len(lacking)} missing in all);"
-                f" give a whole checkpoint by {self.option} DIR"
-            )
+        self._check(model, report, may_lack)
         frozen: nn.Module = model.eval().requires_grad_(False)
         return frozen
+
+    def _check(self, model: nn.Module, report: dict[str, Any], may_lack: tuple[str, ...]) -> None:
+        """Raises UserError for weights that are missing, of another size or not finite."""
+        fault = ""
+        lacking = sorted(set(report["missing_keys"]) - set(may_lack))
+        infinite = (n for n, w in model.state_dict().items() if not torch.isfinite(w).all())
+        if report["mismatched_keys"]:
+            name, have, want = min(report["mismatched_keys"])
+            fault = f"weight '{name}' is {tuple(have)}, but config.json asks for {tuple(want)}"
+        elif lacking:
+            fault = f"the weights lack '{lacking[0]}' ({len(lacking)} missing in all)"
+        elif name := next(infinite, ""):
+            fault = f"weight '{name}' is not finite"
+        if fault:
+            raise UserError(f"{self.folder}: {fault}; give a whole checkpoint by {self.option} DIR")
 
     def _read(self, kind: Any, what: str) -> Any:
         try:
@@ -123,7 +163,10 @@ class Checkpoint:
             raise self._unreadable(what, error) from error
 
     def _unreadable(self, what: str, error: BaseException) -> UserError:
-        cause = " ".join(str(error).split())[:160]
+        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        if isinstance(error, pickle.UnpicklingError):
+            # torch's own message advises to run the code.
+            cause = "a torch file of something else than tensors; no code in it was run"
         return UserError(
             f"{self.folder}: cannot read the {what} ({cause});"
             f" give a transformers checkpoint by {self.option} DIR"
@@ -155,9 +198,7 @@ def _fetch(model: str, option: str) -> Path:
                 model, [*configs, "pytorch_model*.bin", "pytorch_model*.bin.index.json"]
             )
     except HFValidationError as error:
-        raise UserError(
-            f"no such folder: {model}; give a checkpoint's folder by {option} DIR, or a hub name"
-        ) from error
+        raise UserError(_no_folder(model, option)) from error
     except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError) as error:
         raise UserError(
             f"cannot get '{model}': no such folder, and the hub does not give it"
@@ -168,3 +209,33 @@ def _fetch(model: str, option: str) -> Path:
 
 def _snapshot(model: str, patterns: list[str]) -> Path:
     return Path(snapshot_download(model, allow_patterns=patterns))
+
+
+def _verify(weights: tuple[Path, ...]) -> None:
+    """Raises UserError for a file of the hub's cache whose sha256 is not the one it is named by."""
+    for path in weights:
+        blob = path.resolve()
+        if re.fullmatch("[0-9a-f]{64}", blob.name) and sha256_of(blob) != blob.name:
+            raise UserError(
+                f"{path}: not what the hub sent (its sha256 differs); delete {blob} and run again"
+            )
+
+
+def _weights_in(folder: Path) -> tuple[Path, ...]:
+    """Files of the weights in a folder; safetensors are preferred."""
+    for pattern in ("model*.safetensors", "pytorch_model*.bin"):
+        # The hub's cache may hold links to files that are gone.
+        if weights := tuple(sorted(path for path in folder.glob(pattern) if path.is_file())):
+            return weights
+    return ()
+
+
+def _no_weights(folder: Path, option: str) -> str:
+    return (
+        f"{folder} holds no model.safetensors or pytorch_model.bin;"
+        f" give a transformers checkpoint by {option} DIR"
+    )
+
+
+def _no_folder(model: str, option: str) -> str:
+    return f"no such folder: {model}; give a checkpoint's folder by {option} DIR, or a hub name"

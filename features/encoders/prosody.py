@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from scipy.fft import next_fast_len
 from torchaudio.functional import melscale_fbanks
 
 from features.cli import UserError
 from features.encoders.chunks import TokenGrid
-from features.encoders.protocol import Tokens
+from features.encoders.protocol import READY, Status, Tokens
 
 VERSION = "1"
 """Raise this when a change of the code changes the values."""
@@ -79,18 +80,23 @@ class ProsodyEncoder:
 
     Args:
         settings: See `ProsodySettings`.
+        device: Not used; this is numpy on the processor.
 
     Raises:
         UserError: If the settings make no sense.
     """
 
     name = "prosody"
+    input = f"sound {RATE} Hz"
     rate = RATE
+    token_rate = RATE / HOP
     revision = f"prosody-{VERSION}"
     licence = "Apache-2.0 (code of this project)"
     trained_on = "nothing"
 
-    def __init__(self, settings: ProsodySettings | None = None) -> None:
+    def __init__(
+        self, settings: ProsodySettings | None = None, device: torch.device | str = "cpu"
+    ) -> None:
         settings = settings or ProsodySettings()
         _check(settings)
         self._stream, self._voicing = settings.stream, settings.voicing
@@ -108,6 +114,11 @@ class ProsodyEncoder:
             "pitch_max": settings.pitch_max,
             "voicing": settings.voicing,
         }
+
+    @classmethod
+    def status(cls, settings: ProsodySettings) -> Status:
+        """Always ready; see `Encoder`."""
+        return READY
 
     def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""

@@ -21,7 +21,7 @@ import transformers
 from features.cli import UserError
 from features.encoders.checkpoint import Checkpoint, hidden_states
 from features.encoders.chunks import Piece, Spool, TokenGrid, plan
-from features.encoders.protocol import Tokens
+from features.encoders.protocol import Status, Tokens
 
 _OPTION = "--whisper.model"
 _PREFIX = {r"^(model\.)?encoder\.": ""}
@@ -73,8 +73,10 @@ class WhisperEncoder:
             )
         self._mel: Any = checkpoint.preprocessor()
         self.rate = int(self._mel.sampling_rate)
+        self.input = f"sound {self.rate} Hz"
         hop = self._mel.n_samples // config.max_source_positions
         self._grid = TokenGrid(hop, hop, self.rate)
+        self.token_rate = self.rate / hop
         self._length = int(config.max_source_positions)
         self._overlap = _overlap_tokens(settings.overlap, self._grid, self._length)
         self._layers = hidden_states(
@@ -93,6 +95,11 @@ class WhisperEncoder:
         self.trained_on = (
             "transcribed speech from the web, collected by OpenAI" if official else card
         )
+
+    @classmethod
+    def status(cls, settings: WhisperSettings) -> Status:
+        """Whether the checkpoint is on this disk; see `Encoder`."""
+        return Checkpoint.status(settings.model, _OPTION)
 
     @torch.inference_mode()
     def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.cli import UserError
 from features.encoders.prosody import RATE, ProsodyEncoder, ProsodySettings
-from features.encoders.protocol import AudioEncoder
+from features.encoders.protocol import READY, AudioEncoder
 from tests.shared import shared_data
 
 PROSODY = ProsodyEncoder()
@@ -154,3 +154,8 @@ def test_real_calm_voices_have_a_plausible_pitch(actor: str, low: float, high: f
         pitch, voiced = columns(soundfile.read(clip)[0], "pitch", "voiced")
         assert 0.1 < voiced.mean() < 0.7
         assert low < np.median(hertz(pitch[voiced > 0])) < high
+
+
+def test_states_its_input_and_is_always_ready() -> None:
+    assert ProsodyEncoder.status(ProsodySettings()) == READY
+    assert (PROSODY.input, PROSODY.token_rate) == ("sound 16000 Hz", 50)

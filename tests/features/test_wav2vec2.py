@@ -84,13 +84,20 @@ def test_long_sound_reaches_the_transformer_as_if_in_one_piece(checkpoint: Path)
     np.testing.assert_allclose(ours, one_piece(checkpoint, sound, [0]), atol=1e-4)
 
 
-def test_long_sound_is_close_to_one_piece_after_the_transformer(checkpoint: Path) -> None:
+def test_long_sound_is_close_to_one_piece_after_the_transformer(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    model = Wav2Vec2Model.from_pretrained(checkpoint)
+    for layer in model.encoder.layers:  # as initialised, attention hardly depends on the sound
+        layer.attention.q_proj.weight.data *= 4
+        layer.attention.k_proj.weight.data *= 4
+    save(model, tmp_path)
     sound = uneven_sound(31.7)
-    ours = encode(checkpoint, sound, layers=[-1])
-    whole = one_piece(checkpoint, sound, [-1])
+    ours, whole = encode(tmp_path, sound, layers=[-1]), one_piece(tmp_path, sound, [-1])
+    ours, whole = ours - whole.mean(0), whole - whole.mean(0)
     cosine = (ours * whole).sum(1) / np.linalg.norm(ours, axis=1) / np.linalg.norm(whole, axis=1)
     assert cosine.min() > 0.999
-    assert np.abs(ours - whole).max() < 0.05 * whole.std()
+    assert np.median(np.linalg.norm(ours - whole, axis=1) / np.linalg.norm(whole, axis=1)) < 0.05
 
 
 def test_blocks_do_not_matter(checkpoint: Path) -> None:

@@ -1,0 +1,141 @@
+"""eGeMAPS: 88 statistics of how a voice sounds (Eyben et al. 2016), computed by openSMILE.
+
+Data flow: blocks > Spool > stretches of a minute > openSMILE: low-level descriptors every 10 ms >
+functionals (means, percentiles, slopes ...) over a sliding window > tokens, 10 a second.
+
+openSMILE applies the functionals of its own eGeMAPSv02 configuration to a window that slides over
+the descriptors of a whole stretch; the descriptors are computed once, not once a window. Stretches
+overlap by more than the descriptors' smoothing reaches, so cutting does not change the values; but
+those of jitter and shimmer, for which openSMILE remembers the periods of all voice before, do vary.
+
+Letters: N samples, T tokens, D = 88 functionals.
+"""
+
+import importlib.util
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+from features.cli import UserError
+from features.encoders.chunks import Piece, Spool, TokenGrid, plan
+from features.encoders.protocol import READY, Status, Tokens
+
+RATE, STEP = 16000, 160
+"""Sampling rate in Hz; samples from one descriptor to the next."""
+STRETCH, CONTEXT = 60.0, 1.0
+"""Seconds that openSMILE hears at once, and by which stretches reach into each other at least."""
+LOOKAHEAD = 1600
+"""Samples after a token's window that openSMILE wants: its longest descriptor hears 60 ms."""
+_REMEDY = "pip install 'affuse[egemaps]'"
+
+
+@dataclass(frozen=True)
+class EgemapsSettings:
+    """Settings of the egemaps encoder.
+
+    Args:
+        window: Length of the sliding window in seconds, a multiple of 0.01; sound that is shorter
+            has no token.
+        hop: Time from one token to the next in seconds, a multiple of 0.01.
+        stream: Name of the stream.
+    """
+
+    window: float = 1.0
+    hop: float = 0.1
+    stream: str = "egemaps"
+
+
+class EgemapsEncoder:
+    """An `AudioEncoder`; token j is centred at hop * j + window / 2 seconds.
+
+    The columns of the stream are named in `columns`, in openSMILE's order.
+
+    Args:
+        settings: See `EgemapsSettings`.
+        device: Not used; openSMILE runs on the processor.
+
+    Raises:
+        UserError: If opensmile is not installed or the settings make no sense.
+    """
+
+    name = "egemaps"
+    input = f"sound {RATE} Hz"
+    rate = RATE
+    licence = "audEERING Research License Agreement (openSMILE): no commercial use"
+    trained_on = "nothing"
+
+    def __init__(
+        self, settings: EgemapsSettings | None = None, device: torch.device | str = "cpu"
+    ) -> None:
+        settings = settings or EgemapsSettings()
+        self._grid = _grid(settings)
+        if self.status(settings) != READY:
+            raise UserError(f"egemaps needs opensmile: {_REMEDY}")
+        import opensmile
+
+        self._opensmile, self._stream = opensmile, settings.stream
+        self.token_rate = RATE / self._grid.hop
+        self.columns: list[str] = self._smile().feature_names
+        self.revision = f"eGeMAPSv02-opensmile-{opensmile.__version__}"
+        self.streams = {settings.stream: len(self.columns)}
+        self.settings: dict[str, Any] = {"window": settings.window, "hop": settings.hop}
+
+    @classmethod
+    def status(cls, settings: EgemapsSettings) -> Status:
+        """Whether opensmile is installed; see `Encoder`."""
+        installed = importlib.util.find_spec("opensmile") is not None
+        return READY if installed else Status("needs extra", _REMEDY)
+
+    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
+        """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
+        with Spool(blocks) as sound, TemporaryDirectory(prefix="affuse-egemaps-") as folder:
+            total = self._grid.count(len(sound))
+            values = np.zeros((total, len(self.columns)), np.float32)
+            smile = self._smile(frameModeFunctionalsConf=str(self._write_window(Path(folder))))
+            length = 1 + round(STRETCH * self.token_rate)
+            overlap = min(length - 1, 1 + round(2 * CONTEXT * self.token_rate))
+            for piece in plan(total, length, overlap):
+                values[piece.kept] = self._encode(smile, sound, piece)[piece.kept_here]
+        return Tokens({self._stream: values}, self._grid.centres(total))
+
+    def _smile(self, **options: str) -> Any:
+        return self._opensmile.Smile(
+            self._opensmile.FeatureSet.eGeMAPSv02,
+            self._opensmile.FeatureLevel.Functionals,
+            options=options,
+        )
+
+    def _write_window(self, folder: Path) -> Path:
+        """The part of openSMILE's configuration that says what functionals are taken over."""
+        path = folder / "window.conf.inc"
+        path.write_text(
+            f"frameMode = fixed\nframeSize = {self._grid.field / RATE}\n"
+            f"frameStep = {self._grid.hop / RATE}\nframeCenterSpecial = left\n"
+        )
+        return path
+
+    def _encode(self, smile: Any, sound: Spool, piece: Piece) -> np.ndarray:
+        """Functionals of the tokens of one piece, (T, D); silence follows the end of the sound."""
+        start, stop = self._grid.samples_of(piece.start, piece.stop)
+        samples = sound.read(start, stop + LOOKAHEAD)
+        samples = np.pad(samples, (0, stop + LOOKAHEAD - start - len(samples)))
+        functionals: np.ndarray = smile(samples, RATE)[0].T
+        return functionals[: piece.stop - piece.start]
+
+
+def _grid(settings: EgemapsSettings) -> TokenGrid:
+    """Hop and window in samples; UserError if they make no sense."""
+    steps = {name: getattr(settings, name) * RATE / STEP for name in ("hop", "window")}
+    for name, count in steps.items():
+        if not (count > 0.5 and abs(count - round(count)) < 1e-6):
+            raise UserError(
+                f"--egemaps.{name} {getattr(settings, name)} must be a multiple of 0.01 s above 0"
+            )
+    if settings.window < 0.1:
+        raise UserError(f"--egemaps.window {settings.window} must be at least 0.1 s")
+    return TokenGrid(round(steps["hop"]) * STEP, round(steps["window"]) * STEP, RATE)
