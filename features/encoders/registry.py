@@ -1,16 +1,39 @@
 """Names of encoders and how they are built."""
 
+import difflib
 from dataclasses import dataclass, field
+from typing import Any
 
 from features.cli import UserError
+from features.device import resolve_device
+from features.encoders.deviation import DeviationEncoder, DeviationSettings
+from features.encoders.egemaps import EgemapsEncoder, EgemapsSettings
+from features.encoders.emotieff import EmotieffEncoder, EmotieffSettings
 from features.encoders.expression import ExpressionEncoder, ExpressionSettings
+from features.encoders.facenet import FacenetEncoder, FacenetSettings
+from features.encoders.hf_image import HfImageEncoder, HfImageSettings
+from features.encoders.mae import MaeEncoder, MaeSettings
 from features.encoders.prosody import ProsodyEncoder, ProsodySettings
 from features.encoders.protocol import AudioEncoder, VisualEncoder
+from features.encoders.pyramid import PyramidEncoder, PyramidSettings
 from features.encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
 from features.encoders.whisper import WhisperEncoder, WhisperSettings
 
-VISUAL = {"expression": ExpressionEncoder}
-AUDIO = {"wav2vec2": Wav2Vec2Encoder, "whisper": WhisperEncoder, "prosody": ProsodyEncoder}
+VISUAL: dict[str, Any] = {
+    "expression": ExpressionEncoder,
+    "pyramid": PyramidEncoder,
+    "deviation": DeviationEncoder,
+    "mae": MaeEncoder,
+    "hf-image": HfImageEncoder,
+    "facenet": FacenetEncoder,
+    "emotieff": EmotieffEncoder,
+}
+AUDIO: dict[str, Any] = {
+    "wav2vec2": Wav2Vec2Encoder,
+    "whisper": WhisperEncoder,
+    "prosody": ProsodyEncoder,
+    "egemaps": EgemapsEncoder,
+}
 
 
 @dataclass
@@ -18,16 +41,50 @@ class EncoderSettings:
     """Settings of every encoder, by its name.
 
     Args:
+        device: Where encoders compute: `auto` (a GPU if there is one), `cpu`, `cuda:1`, ...
         expression: Packaged visual encoder.
+        pyramid: Pooled maps of several stages of a convolutional network.
+        deviation: Deviation from identity (PASN), to be trained first.
+        mae: Masked autoencoder or other vision transformer.
+        hf_image: Any image model of transformers.
+        facenet: Face recognition.
+        emotieff: EmotiEffLib's expression networks.
         wav2vec2: Speech encoder of the wav2vec2 kind.
         whisper: Whisper's speech encoder.
         prosody: Pitch, energy and mel spectrum, without weights.
+        egemaps: eGeMAPS functionals of openSMILE.
     """
 
+    device: str = "auto"
     expression: ExpressionSettings = field(default_factory=ExpressionSettings)
+    pyramid: PyramidSettings = field(default_factory=PyramidSettings)
+    deviation: DeviationSettings = field(default_factory=DeviationSettings)
+    mae: MaeSettings = field(default_factory=MaeSettings)
+    hf_image: HfImageSettings = field(default_factory=HfImageSettings)
+    facenet: FacenetSettings = field(default_factory=FacenetSettings)
+    emotieff: EmotieffSettings = field(default_factory=EmotieffSettings)
     wav2vec2: Wav2Vec2Settings = field(default_factory=Wav2Vec2Settings)
     whisper: WhisperSettings = field(default_factory=WhisperSettings)
     prosody: ProsodySettings = field(default_factory=ProsodySettings)
+    egemaps: EgemapsSettings = field(default_factory=EgemapsSettings)
+
+    def of(self, name: str) -> Any:
+        """Settings of one encoder."""
+        return getattr(self, name.replace("-", "_"))
+
+
+def encoder_class(name: str) -> Any:
+    """The class of an encoder.
+
+    Raises:
+        UserError: For an unknown name.
+    """
+    known = {**VISUAL, **AUDIO}
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+        raise UserError(f"unknown encoder '{name}'; {hint}")
+    return known[name]
 
 
 def build_encoder(
@@ -37,18 +94,18 @@ def build_encoder(
 
     Args:
         name: Key of `VISUAL` or `AUDIO`.
-        settings: Settings of all encoders.
+        settings: Settings of all encoders, and the device.
         margin: Share by which crops show more than the close view (`FaceSettings.margin`).
 
     Raises:
-        UserError: For an unknown name, or weights that cannot be had.
+        UserError: For an unknown name, an absent device, or weights that cannot be had.
     """
+    kind, own, device = encoder_class(name), settings.of(name), resolve_device(settings.device)
     if name in VISUAL:
-        return VISUAL[name](getattr(settings, name), margin=margin)
-    if name in AUDIO:
-        encoder: AudioEncoder = AUDIO[name](getattr(settings, name))
-        return encoder
-    raise UserError(f"unknown encoder '{name}'; known are {', '.join([*VISUAL, *AUDIO])}")
+        visual: VisualEncoder = kind(own, margin=margin, device=device)
+        return visual
+    audio: AudioEncoder = kind(own, device=device)
+    return audio
 
 
 def encoder_of(stream: str) -> str:

@@ -89,7 +89,7 @@ def test_a_changed_setting_redoes_what_it_touches_and_no_more(root: Path) -> Non
     first.faces = type(first.faces)(size=96)
     after = stamps(extract(first).store)
     changed = {name.split("/")[0] for name in before if before[name] != after[name]}
-    assert changed == {"faces", "expression", "expression.probs"}
+    assert changed == {"faces", "expression", "expression.probs", "expression.metric"}
 
 
 def test_features_of_other_crops_are_stale_even_when_the_faces_are_new(root: Path) -> None:
@@ -220,7 +220,7 @@ def test_two_files_of_one_id_are_refused(root: Path) -> None:
 
 
 def test_an_unknown_encoder_is_refused_with_the_known_ones(root: Path) -> None:
-    with pytest.raises(UserError, match="unknown encoder 'prosdy'; known are expression"):
+    with pytest.raises(UserError, match="unknown encoder 'prosdy'; did you mean 'prosody'"):
         extract(settings(root, "prosdy"))
 
 
@@ -272,7 +272,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(root: Path, tmp_path: 
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = {k: v for k, v in stamps(tmp_path / "killed").items() if k.endswith("/12.safetensors")}
-    assert len(done) == 4
+    assert len(done) == 5
     for store in (tmp_path / "killed", tmp_path / "whole"):
         extract(ExtractSettings(data=SourceSettings(root=root, store=store)))
     assert done.items() <= stamps(tmp_path / "killed").items()

@@ -1,0 +1,196 @@
+"""`python -m features.encoders`: which encoders there are, which run here, and what one gives.
+
+Data flow: registry > each class's `status` > table; or one name > encoder > picture or sound >
+streams > figures.
+
+    python -m features.encoders                                          # the table
+    python -m features.encoders --check expression --file face.png
+    python -m features.encoders --check wav2vec2 --wav2vec2.model DIR --file speech.wav
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from features.cli import OK, UsageError, UserError, run
+from features.crops import SIZE, as_crop
+from features.encoders.pictures import read_picture
+from features.encoders.protocol import AudioEncoder, VisualEncoder
+from features.encoders.registry import AUDIO, VISUAL, EncoderSettings, build_encoder
+from features.media import MediaError, read_sound
+
+FACES = 16
+"""Synthetic crops that a visual encoder is checked on where no picture is given."""
+SECONDS = 2.0
+"""Length of the synthetic sound that an audio encoder is checked on where none is given."""
+TIMED = 1.0
+"""Seconds for which an encoder is run again and again to find its speed."""
+
+
+@dataclass
+class EncodersSettings(EncoderSettings):
+    """Settings of the table and the check.
+
+    Args:
+        check: Name of an encoder to build and run. None: prints the table.
+        file: What the encoder is run on: a picture, taken as an aligned face crop and scaled to
+            112 x 112 whatever its shape, or a sound or video file of any sampling rate. None:
+            synthetic crops or sound, the same every time.
+    """
+
+    check: str | None = None
+    file: Path | None = None
+
+
+def command(settings: EncodersSettings) -> int:
+    """Prints the table, or the check of one encoder."""
+    if settings.check is None:
+        if settings.file is not None:
+            raise UsageError("--file needs an encoder to run on it; name one by --check NAME")
+        print_table(status_rows(settings))
+    else:
+        check(settings.check, settings, settings.file)
+    return OK
+
+
+def status_rows(settings: EncoderSettings) -> list[list[str]]:
+    """Heading and one row for each encoder; what is known only after loading is `-`."""
+    rows = [["name", "input", "streams", "tokens/s", "status", "remedy"]]
+    kinds: dict[str, Any] = VISUAL | AUDIO
+    for name, kind in kinds.items():
+        status = kind.status(settings.of(name))
+        streams = " ".join(f"{k}:{v}" for k, v in (_stated(kind, "streams") or {}).items())
+        rate = "per frame" if name in VISUAL else f"{_stated(kind, 'token_rate') or '-'}"
+        sees = _stated(kind, "input") or "-"
+        rows.append([name, sees, streams or "-", rate, status.word, status.remedy])
+    return rows
+
+
+def print_table(rows: list[list[str]]) -> None:
+    """Prints rows of equal length with their columns aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
+def check(name: str, settings: EncoderSettings, file: Path | None = None) -> None:
+    """Builds one encoder, runs it and prints what it is and what it gives.
+
+    Raises:
+        UserError: For an unknown name, a file that the encoder cannot take, weights that cannot be
+            had, or values that are not finite.
+    """
+    encoder = build_encoder(name, settings)
+    if isinstance(encoder, VisualEncoder):
+        crops = synthetic_crops() if file is None else _crop_of(file, encoder)
+        streams, speed = timed(lambda: encoder.encode_faces(crops), len(crops))
+        unit = f"pictures a second, {len(crops)} at a time"
+    else:
+        sound = _sound_of(file, encoder)
+        seconds = sum(map(len, sound())) / encoder.rate
+        streams, speed = timed(lambda: encoder.encode_sound(sound()).values, seconds)
+        unit = f"seconds of sound a second, for {seconds:.2f} s"
+    _print_check(encoder, streams, f"{speed:.3g} {unit}")
+
+
+def synthetic_crops() -> np.ndarray:
+    """Coloured noise that looks like nobody, (16, 112, 112, 3) uint8; the same every time."""
+    noise = np.random.default_rng(0).integers(0, 256, (FACES, SIZE, SIZE, 3))
+    return noise.astype(np.uint8)
+
+
+def synthetic_sound(rate: int) -> np.ndarray:
+    """A gliding tone in noise, (2 s,) float32; the same every time."""
+    times = np.arange(round(SECONDS * rate)) / rate
+    noise = np.random.default_rng(0).normal(0, 0.01, len(times))
+    tone = 0.3 * np.sin(2 * np.pi * (120 + 40 * times) * times)
+    return (tone + noise).astype(np.float32)
+
+
+def _stated(kind: type, attribute: str) -> Any:
+    """An attribute that the class itself has, without an encoder being loaded; else None."""
+    value = getattr(kind, attribute, None)
+    return None if isinstance(value, property) else value
+
+
+def _crop_of(file: Path, encoder: VisualEncoder) -> np.ndarray:
+    """The picture as one crop (1, 112, 112, 3) uint8."""
+    try:
+        return as_crop(read_picture(file))[None]
+    except UserError as error:
+        raise UserError(f"{error}; '{encoder.name}' takes {encoder.input}") from error
+
+
+def _sound_of(file: Path | None, encoder: AudioEncoder) -> Callable[[], Iterator[np.ndarray]]:
+    """Gives blocks of sound at the encoder's rate, from the start at each call."""
+    if file is None:
+        samples = synthetic_sound(encoder.rate)
+        return lambda: iter([samples])
+    takes = f"'{encoder.name}' takes {encoder.input}"
+
+    def read() -> Iterator[np.ndarray]:
+        try:
+            sound = read_sound(file, encoder.rate)
+        except MediaError as error:
+            raise UserError(f"{error}; {takes}") from error
+        if sound is None:
+            raise UserError(f"{file}: no sound in it; give a sound or video file; {takes}")
+        return sound.blocks
+
+    return read
+
+
+def timed(
+    encode: Callable[[], dict[str, np.ndarray]], amount: float
+) -> tuple[dict[str, np.ndarray], float]:
+    """Streams of one run, and the amount per second by the median run of about a second of runs.
+
+    The first run also warms up; its time counts only if there is time for no other.
+    """
+    times: list[float] = []
+    while sum(times) < TIMED:
+        start = perf_counter()
+        streams = encode()
+        times.append(perf_counter() - start)
+    return streams, amount / float(np.median(times[1:] or times))
+
+
+def _print_check(
+    encoder: VisualEncoder | AudioEncoder, streams: dict[str, np.ndarray], speed: str
+) -> None:
+    facts = ("name", "input", "revision", "licence", "trained_on")
+    lines = [[fact.replace("_", " "), str(getattr(encoder, fact))] for fact in facts]
+    print_table([*lines, ["speed", speed]])
+    print()
+    rows = [["stream", "shape", "mean", "std", "sha256 of float16"]]
+    print_table(rows + [_stream_row(name, values) for name, values in streams.items()])
+    print(
+        "Checksums agree only between runs on one machine; means and deviations, nearly anywhere."
+    )
+
+
+def _stream_row(name: str, values: np.ndarray) -> list[str]:
+    if not np.isfinite(values).all():
+        raise UserError(f"stream '{name}' holds values that are not finite; get the weights again")
+    shape = " x ".join(map(str, values.shape))
+    if not values.size:
+        return [name, shape, "-", "-", "-"]
+    mean, std = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    return [name, shape, f"{mean:.4f}", f"{std:.4f}", checksum(values)]
+
+
+def checksum(values: np.ndarray) -> str:
+    """First 16 hex digits of the sha256 of values rounded to float16; -0 counts as 0."""
+    with np.errstate(over="ignore"):  # beyond 65504 is infinity, which is as good a byte as any
+        rounded = values.astype("<f2") + np.float16(0)
+    return sha256(rounded.tobytes()).hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    run(EncodersSettings, command, prog="features.encoders", description=__doc__.split("\n")[0])
