@@ -153,6 +153,7 @@ def train(args: argparse.Namespace) -> None:
             f" valid {validate(average.module, valid):.4f} {time.time() - began:.0f} s",
             flush=True,
         )
+    assert isinstance(average.module, Student)
     write(average.module.model, args.out)
 
 
