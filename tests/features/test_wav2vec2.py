@@ -19,8 +19,8 @@ from transformers import (
 )
 
 from features.cli import UserError
-from features.encoders.protocol import AudioEncoder, Tokens
-from features.encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
+from features.encoders.protocol import READY, AudioEncoder, Tokens
+from features.encoders.wav2vec2 import PACKAGED, Wav2Vec2Encoder, Wav2Vec2Settings
 
 RATE = 16000
 SMALL: dict[str, Any] = {
@@ -217,3 +217,15 @@ def test_weights_that_leave_the_model_untrained_are_refused(tmp_path: Path) -> N
 @pytest.mark.parametrize("settings", [{"layers": [3]}, {"layers": [-4]}, {"overlap": 20.0}])
 def test_senseless_settings_are_refused(checkpoint: Path, settings: dict[str, Any]) -> None:
     assert f"--wav2vec2.{next(iter(settings))}" in complaint(checkpoint, **settings)
+
+
+def test_the_packaged_model_is_small_and_works_without_a_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert Wav2Vec2Encoder.status(Wav2Vec2Settings()) == READY
+    assert sum(f.stat().st_size for f in PACKAGED.iterdir()) <= 5_000_000
+    encoder = Wav2Vec2Encoder()
+    tokens = encoder.encode_sound([uneven_sound(1.0)])
+    assert tokens.values["wav2vec2"].shape == (49, 192)
+    assert np.isfinite(tokens.values["wav2vec2"]).all()
