@@ -88,7 +88,9 @@ def test_a_margin_around_the_crops_does_not_change_what_is_seen() -> None:
 
 
 def test_streams_are_named_as_the_settings_say() -> None:
-    renamed = build_encoder("expression", EncoderSettings(ExpressionSettings(stream="fer")))
+    renamed = build_encoder(
+        "expression", EncoderSettings(expression=ExpressionSettings(stream="fer"))
+    )
     assert list(renamed.streams) == ["fer", "fer.probs", "fer.metric"]
     assert encoder_of("expression.probs") == "expression"
 
