@@ -21,6 +21,7 @@ from transformers import ViTMAEConfig, ViTMAEModel
 
 from experiments.face_augment import augment
 from experiments.fer2013 import read_test, read_train, score
+from experiments.small_vit import new_vit
 from features.encoders.checkpoint import Checkpoint
 from features.encoders.expression_net import EXPRESSIONS, scale_grey
 from features.encoders.mae import encode_patches
@@ -56,7 +57,7 @@ def mean_features(vit: Any, faces: Tensor) -> Tensor:
 def random_vit(config: ViTMAEConfig, seed: int) -> Any:
     """The same ViT with random weights."""
     torch.manual_seed(seed)
-    return ViTMAEModel(config).eval()
+    return new_vit(config).eval()
 
 
 def probe(vit: Any, train: tuple[Tensor, Tensor], test: tuple[Tensor, ...]) -> dict[str, float]:

@@ -34,6 +34,7 @@ from torch.nn import functional
 from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from experiments.fer2013 import read_train
+from experiments.small_vit import new_mae
 from features.encoders.expression import FRAMING
 from features.encoders.expression_net import FACE_SIZE, scale_grey
 from features.progress import ProgressReport
@@ -128,7 +129,7 @@ def learning_rate(progress: float, peak: float) -> float:
 def pretrain(faces: Tensor, args: argparse.Namespace) -> None:
     """All epochs, going on from the state in `args.out` if there is one; then writes the folder."""
     torch.manual_seed(args.seed)
-    net = ViTMAEForPreTraining(ViTMAEConfig(**SIZES))
+    net = new_mae(ViTMAEConfig(**SIZES))
     groups = _decayed(net, 0.05)
     optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.95))
     state_file = args.out / "state.pt"
@@ -218,7 +219,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="with fer2013 and faces in it")
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--compare", action="store_true", help="compare what is in --out")
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--steps", type=int, help="batches an epoch, to try it out; default all")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--lr", type=float, default=1e-3)
