@@ -20,7 +20,7 @@ import numpy as np
 from features.cli import OK, UsageError, UserError, run
 from features.crops import SIZE, as_crop
 from features.encoders.pictures import read_picture
-from features.encoders.protocol import AudioEncoder, VisualEncoder
+from features.encoders.protocol import READY, AudioEncoder, Status, VisualEncoder
 from features.encoders.registry import AUDIO, VISUAL, EncoderSettings, build_encoder
 from features.media import MediaError, read_sound
 
@@ -52,23 +52,40 @@ def command(settings: EncodersSettings) -> int:
     if settings.check is None:
         if settings.file is not None:
             raise UsageError("--file needs an encoder to run on it; name one by --check NAME")
-        print_table(status_rows(settings))
+        print_status(settings)
     else:
         check(settings.check, settings, settings.file)
     return OK
 
 
-def status_rows(settings: EncoderSettings) -> list[list[str]]:
-    """Heading and one row for each encoder; what is known only after loading is `-`."""
-    rows = [["name", "input", "streams", "tokens/s", "status", "remedy"]]
+def print_status(settings: EncoderSettings) -> None:
+    """Prints a line for each encoder, and below what each that is not ready needs.
+
+    Those that are ready are loaded, and so tell what they are; of the others it is not known.
+    """
+    rows = [["name", "status", "input", "rate", "streams", "revision", "licence"]]
+    remedies = []
     kinds: dict[str, Any] = VISUAL | AUDIO
     for name, kind in kinds.items():
         status = kind.status(settings.of(name))
-        streams = " ".join(f"{k}:{v}" for k, v in (_stated(kind, "streams") or {}).items())
-        rate = "per frame" if name in VISUAL else f"{_stated(kind, 'token_rate') or '-'}"
-        sees = _stated(kind, "input") or "-"
-        rows.append([name, sees, streams or "-", rate, status.word, status.remedy])
-    return rows
+        facts = ["-"] * 5
+        if status == READY:
+            try:
+                facts = _facts(build_encoder(name, settings))
+            except UserError as error:
+                status = Status("broken", str(error))
+        rows.append([name, status.word, *facts])
+        if status != READY:
+            remedies.append(f"{name}: {status.remedy}")
+    print_table(rows)
+    print("", *remedies, sep="\n")
+
+
+def _facts(encoder: VisualEncoder | AudioEncoder) -> list[str]:
+    """Cells of the table that only a loaded encoder can fill."""
+    rate = "per face" if isinstance(encoder, VisualEncoder) else f"{encoder.token_rate:g} Hz"
+    streams = " ".join(f"{name}:{dim}" for name, dim in encoder.streams.items())
+    return [encoder.input, rate, streams, encoder.revision[:12], encoder.licence]
 
 
 def print_table(rows: list[list[str]]) -> None:
@@ -111,12 +128,6 @@ def synthetic_sound(rate: int) -> np.ndarray:
     noise = np.random.default_rng(0).normal(0, 0.01, len(times))
     tone = 0.3 * np.sin(2 * np.pi * (120 + 40 * times) * times)
     return (tone + noise).astype(np.float32)
-
-
-def _stated(kind: type, attribute: str) -> Any:
-    """An attribute that the class itself has, without an encoder being loaded; else None."""
-    value = getattr(kind, attribute, None)
-    return None if isinstance(value, property) else value
 
 
 def _crop_of(file: Path, encoder: VisualEncoder) -> np.ndarray:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from features.cli import run
+from features.cli import UserError, run
 from features.encoders import __main__ as module
 from features.encoders.protocol import READY, Status, Tokens
 from features.encoders.registry import AUDIO, VISUAL
@@ -102,16 +102,31 @@ def test_the_table_has_a_line_for_each_encoder_with_its_status(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert call("--prosody.stream", "voice") == 0
-    lines = capsys.readouterr().out.splitlines()
+    table, remedies = capsys.readouterr().out.split("\n\n")
+    lines = table.splitlines()
     names = [line.split()[0] for line in lines]
     assert names == ["name", *VISUAL, *AUDIO]
     face, ear = lines[names.index("expression")], lines[names.index("prosody")]
-    for cell in ("face 8x8 RGB", "colour:3 red:1", "per frame", "ready"):
-        assert cell in face
-    assert ear.endswith("  pip install 'affuse[voice]'")
-    assert ear.split()[1:4] == ["-", "-", "80.0"]
+    cells = ["ready", "face 8x8 RGB", "per face", "colour:3 red:1", "cafe", "none needed"]
+    assert [cell.strip() for cell in face.split("  ") if cell][1:] == cells
+    assert ear.split()[1:] == ["needs", "extra", "-", "-", "-", "-", "-"]
     assert len({line.index(cell) for line, cell in zip(
         (lines[0], face, ear), ("status", "ready", "needs"), strict=True)}) == 1  # fmt: skip
+    assert "prosody: pip install 'affuse[voice]'" in remedies.splitlines()
+
+
+@fakes
+def test_what_cannot_be_loaded_is_called_broken_and_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise UserError("face.safetensors: cut short; get it again")
+
+    monkeypatch.setattr(FakeFace, "__init__", fail)
+    assert call() == 0
+    table, remedies = capsys.readouterr().out.split("\n\n")
+    assert "\nexpression  broken " in table
+    assert "expression: face.safetensors: cut short; get it again" in remedies.splitlines()
 
 
 @fakes
