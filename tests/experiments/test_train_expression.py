@@ -5,30 +5,10 @@ import torch
 
 from experiments.face_augment import augment
 from experiments.fer2013 import read_test, read_train, score
-from experiments.train_expression import class_weights, cross_entropy, predict, soft_targets
+from experiments.train_expression import class_weights, fit_metric, predict
 from features.encoders.expression_net import ExpressionNet
+from features.encoders.triplets import draw_triplets, triplet_accuracy
 from tests.shared import shared_data
-
-
-def test_targets_are_smoothed_labels_mixed_with_what_the_teacher_says() -> None:
-    labels, teacher = torch.tensor([2]), torch.tensor([[0.0, 1, 0, 0, 0, 0, 0]])
-    hard = soft_targets(labels, None, 0.5)
-    assert hard[0, 2] == pytest.approx(0.9 + 0.1 / 7)
-    mixed = soft_targets(labels, teacher, 0.25)
-    torch.testing.assert_close(mixed, 0.75 * hard + 0.25 * teacher)
-    assert mixed.sum().item() == pytest.approx(1)
-
-
-def test_loss_is_torchs_for_equal_weights_and_follows_the_rare_class_otherwise() -> None:
-    torch.manual_seed(0)
-    logits, labels = torch.randn(6, 7), torch.tensor([0, 1, 2, 3, 4, 5])
-    targets = soft_targets(labels, None, 0.0)
-    plain = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1)
-    torch.testing.assert_close(cross_entropy(logits, targets, torch.ones(7)), plain)
-    only_first = torch.tensor([1.0, 0, 0, 0, 0, 0, 0])
-    one_hot = torch.eye(7)[labels]
-    alone = torch.nn.functional.cross_entropy(logits[:1], labels[:1])
-    torch.testing.assert_close(cross_entropy(logits, one_hot, only_first), alone)
 
 
 def test_rare_classes_weigh_more_and_the_mean_weight_is_one() -> None:
@@ -72,3 +52,20 @@ def test_no_training_picture_is_a_copy_of_another_or_of_a_test_picture() -> None
     assert (len(train), len(test)) == (26912, 3589)
     assert len(train) == len(labels)
     assert len(test) == len(test_labels)
+
+
+def test_the_metric_head_learns_what_frozen_embeddings_hold() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(7).repeat(60)
+    centres = torch.randn(7, 256, generator=generator)
+    embeddings = centres[labels] * 0.3 + torch.randn(420, 256, generator=generator)
+    net = ExpressionNet()
+    trunk = {name: w.clone() for name, w in net.state_dict().items() if "project" not in name}
+    loss = fit_metric(net, embeddings[:210], labels[:210], seed=0)
+    with torch.no_grad():
+        metric = net.metric(embeddings[210:])
+    a, p, n = draw_triplets(labels[210:], generator, 500).T
+    assert loss < 0.3
+    assert triplet_accuracy(metric[a], metric[p], metric[n]) > 0.6  # chance is a third
+    for name, before in trunk.items():
+        torch.testing.assert_close(net.state_dict()[name], before)
