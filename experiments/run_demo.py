@@ -30,7 +30,7 @@ from fusion.submit import command as submit
 from fusion.train import TrainSettings, train
 
 CONFIG = Path(__file__).parents[1] / "configs/mtl.yaml"
-MODELS = {"audio only": ["prosody"], "visual only": ["expression"], "fused": None}
+MODELS = {"audio only": ["wav2vec2"], "visual only": ["expression"], "fused": None}
 """Rows of the table: which of the config's streams a model gets; None: all."""
 COLUMNS = {"CCC_V": "CCC V", "CCC_A": "CCC A", "EXPR": "EXPR F1", "AU": "AU F1", "P": "P"}
 CHALLENGES = ("VA", "EXPR", "AU", "MTL")

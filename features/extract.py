@@ -45,12 +45,12 @@ class ExtractSettings(EncoderSettings):
 
     Args:
         data: Where videos are and where tracks go.
-        encoders: Names of the encoders to run.
+        encoders: Names of the encoders to run. Prosody costs little; the report shows it.
         faces: How faces are found, followed and cut out.
     """
 
     data: SourceSettings = field(default_factory=SourceSettings)
-    encoders: list[str] = field(default_factory=lambda: ["expression", "prosody"])
+    encoders: list[str] = field(default_factory=lambda: ["expression", "wav2vec2", "prosody"])
     faces: FaceSettings = field(default_factory=FaceSettings)
 
 

@@ -54,7 +54,7 @@ class DataSettings:
     root: Path | None = None
     store: Path | None = None
     cache: Path | None = None
-    streams: list[str] = field(default_factory=lambda: ["expression", "prosody"])
+    streams: list[str] = field(default_factory=lambda: ["expression", "wav2vec2"])
     window: int = 300
     stride: int = 200
     align_window: float = 0.2
