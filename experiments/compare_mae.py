@@ -5,7 +5,6 @@ standardised logistic regression on FER2013's training part > test part; and the
 from scratch on the labels > test part. `experiments.pretrain_mae --compare` runs it.
 """
 
-import argparse
 import math
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ from transformers import ViTMAEConfig, ViTMAEModel
 
 from experiments.face_augment import augment
 from experiments.fer2013 import read_test, read_train, score
+from experiments.pretrain_mae import PretrainMae
 from experiments.small_vit import new_vit
 from features.encoders.checkpoint import Checkpoint
 from features.encoders.expression_net import EXPRESSIONS, scale_grey
@@ -75,17 +75,17 @@ def _features(vit: Any, faces: Tensor) -> Any:
 
 
 def train_on_labels(
-    vit: Any, train: tuple[Tensor, Tensor], test: tuple[Tensor, ...], args: argparse.Namespace
+    vit: Any, train: tuple[Tensor, Tensor], test: tuple[Tensor, ...], settings: PretrainMae
 ) -> dict[str, float]:
-    """Scores of the ViT after `args.scratch_epochs` epochs on the labels; the last one counts."""
-    torch.manual_seed(args.seed)
+    """Scores of the ViT after all epochs on the labels; the last one counts."""
+    torch.manual_seed(settings.seed)
     net = Classifier(vit).requires_grad_(True)
     net.vit.embeddings.position_embeddings.requires_grad_(False)
-    steps = args.scratch_epochs * _batches(train[0], args)
+    steps = settings.scratch_epochs * _batches(train[0], settings)
     optimizer = torch.optim.AdamW(net.parameters(), lr=5e-4, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-4, total_steps=steps)
-    for epoch in range(args.scratch_epochs):
-        _train_epoch(net, optimizer, schedule, train, epoch, args)
+    for epoch in range(settings.scratch_epochs):
+        _train_epoch(net, optimizer, schedule, train, epoch, settings)
     with torch.inference_mode():
         logits = torch.cat([net.eval()(scale_grey(part)) for part in test[0].split(256)])
     return score(logits, test[1], test[2])
@@ -97,15 +97,15 @@ def _train_epoch(
     schedule: Any,
     train: tuple[Tensor, Tensor],
     epoch: int,
-    args: argparse.Namespace,
+    settings: PretrainMae,
 ) -> None:
-    generator = torch.Generator().manual_seed(args.seed * 1000 + epoch)
+    generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
     order = torch.randperm(len(train[0]), generator=generator)
     net.train()
-    with ProgressReport(f"on labels, epoch {epoch + 1}", _batches(train[0], args)) as report:
-        for pick in order.split(args.batch)[: args.steps]:
+    with ProgressReport(f"on labels, epoch {epoch + 1}", _batches(train[0], settings)) as report:
+        for pick in order.split(settings.batch)[: settings.steps]:
             faces = augment(scale_grey(train[0][pick]), generator, STRENGTH)
-            with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
                 logits = net(faces)
             loss = functional.cross_entropy(logits.float(), train[1][pick], label_smoothing=0.1)
             optimizer.zero_grad()
@@ -115,29 +115,31 @@ def _train_epoch(
             report.step(f"loss {loss.item():.4f}")
 
 
-def _batches(faces: Tensor, args: argparse.Namespace) -> int:
+def _batches(faces: Tensor, settings: PretrainMae) -> int:
     """Batches in an epoch."""
-    whole = math.ceil(len(faces) / args.batch)
-    return min(whole, args.steps) if args.steps else whole
+    whole = math.ceil(len(faces) / settings.batch)
+    return min(whole, settings.steps) if settings.steps else whole
 
 
-def compare(args: argparse.Namespace, results: Path = RESULTS) -> None:
+def compare(settings: PretrainMae, results: Path = RESULTS) -> None:
     """Runs all uses and writes the table."""
-    checkpoint = Checkpoint.find(str(args.out), "--out")
+    checkpoint = Checkpoint.find(str(settings.out), "--out")
     pretrained: Any = checkpoint.load(ViTMAEModel, mask_ratio=0.0)
     config = pretrained.config
-    train, test = read_train(args.data / "fer2013"), read_test(args.data / "fer2013")
-    epochs = f"trained on the labels for {args.scratch_epochs} epochs"
+    train, test = read_train(settings.data / "fer2013"), read_test(settings.data / "fer2013")
+    epochs = f"trained on the labels for {settings.scratch_epochs} epochs"
     uses = {
-        "linear probe, random weights": lambda: probe(random_vit(config, args.seed), train, test),
+        "linear probe, random weights": lambda: probe(
+            random_vit(config, settings.seed), train, test
+        ),
         "linear probe, MAE pre-training": lambda: probe(pretrained, train, test),
         f"from scratch, {epochs}": lambda: train_on_labels(
-            random_vit(config, args.seed), train, test, args
+            random_vit(config, settings.seed), train, test, settings
         ),
     }
-    if args.finetune:
+    if settings.finetune:
         uses[f"from MAE pre-training, {epochs}"] = lambda: train_on_labels(
-            pretrained, train, test, args
+            pretrained, train, test, settings
         )
     rows = []
     for name, use in uses.items():
@@ -146,7 +148,7 @@ def compare(args: argparse.Namespace, results: Path = RESULTS) -> None:
         rows.append(_row(name, scores, len(test[0]), time.time() - began))
         print(rows[-1], flush=True)
     results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(_page(rows, pretrained, checkpoint.revision, args))
+    results.write_text(_page(rows, pretrained, checkpoint.revision, settings))
     print(f"wrote {results}")
 
 
@@ -159,16 +161,16 @@ def _row(name: str, scores: dict[str, float], count: int, seconds: float) -> str
     )
 
 
-def _page(rows: list[str], vit: Any, revision: str, args: argparse.Namespace) -> str:
+def _page(rows: list[str], vit: Any, revision: str, settings: PretrainMae) -> str:
     """The table and how it was made, in Markdown."""
     size = sum(p.numel() for p in vit.parameters()) / 1e6
-    short = f" Only {args.steps} batches an epoch: a trial." if args.steps else ""
+    short = f" Only {settings.steps} batches an epoch: a trial." if settings.steps else ""
     lines = [
         "# Masked autoencoding of faces: what it is worth",
         "",
         "Written by `python -m experiments.pretrain_mae --compare`. FER2013's test part, 7 classes;"
         " one ViT"
-        f" ({size:.1f} M parameters, weights {revision}); seed {args.seed}; ± is the binomial"
+        f" ({size:.1f} M parameters, weights {revision}); seed {settings.seed}; ± is the binomial"
         f" standard error.{short}",
         "",
         "Probe: logistic regression on the standardised mean over the patch tokens. Training on"

@@ -5,7 +5,7 @@ squared error of the hidden patches, each normalised (He et al. 2022) > folder i
 layout, which the encoder `mae` reads.
 
     python -m experiments.pretrain_mae --data SHARED_DATA --out DIR
-    python -m experiments.pretrain_mae --data SHARED_DATA --out DIR --compare
+    python -m experiments.pretrain_mae --data SHARED_DATA --out DIR --compare true
 
 The first takes about an hour on one core; killed, it goes on from the last finished epoch. The
 second writes experiments/results/mae.md: accuracy on FER2013's test part of a linear probe on
@@ -16,12 +16,12 @@ Yale; an identity probe on the last three is thus one on pictures that the netwo
 is left out: it is kept to test on.
 """
 
-import argparse
 import io
 import itertools
 import json
 import math
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,11 @@ from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 from experiments.fer2013 import read_train
 from experiments.small_vit import new_mae
+from experiments.training_state import TrainingState
+from features.cli import OK, run
 from features.encoders.expression import FRAMING
 from features.encoders.expression_net import FACE_SIZE, scale_grey
+from features.hashing import settings_hash
 from features.progress import ProgressReport
 
 SIZES: dict[str, Any] = {
@@ -79,6 +82,42 @@ affuse, or by `ViTMAEModel.from_pretrained`. Made by `python -m experiments.pret
 - Licence: Apache-2.0 for the weights; the pictures are for research.
 - Use: features of aligned faces. Limits: small, low resolution, grey; no judge of identity.
 """
+
+
+@dataclass
+class PretrainMae:
+    """Settings of the pre-training and of the comparison.
+
+    Args:
+        data: Folder with `fer2013` and `faces` in it.
+        out: Folder of the checkpoint.
+        compare: Compare what is in `out` instead of training.
+        epochs: Passes over the pictures.
+        steps: Batches an epoch, to try it out. None: all.
+        batch: Pictures of a step.
+        lr: Highest learning rate.
+        seed: Of weights, order, crops and masks.
+        bfloat16: Whether to multiply in bfloat16.
+        scratch_epochs: Passes over the labelled pictures in the comparison.
+        finetune: Compare fine-tuning, too.
+    """
+
+    data: Path
+    out: Path
+    compare: bool = False
+    epochs: int = 40
+    steps: int | None = None
+    batch: int = 128
+    lr: float = 1e-3
+    seed: int = 1
+    bfloat16: bool = True
+    scratch_epochs: int = 10
+    finetune: bool = False
+
+    def key(self) -> str:
+        """What a resumed run must share."""
+        free = ("out", "compare", "scratch_epochs", "finetune")
+        return settings_hash({k: str(v) for k, v in asdict(self).items() if k not in free})
 
 
 def read_faces(data: Path) -> Tensor:
@@ -126,41 +165,45 @@ def learning_rate(progress: float, peak: float) -> float:
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - 0.05) / 0.95))
 
 
-def pretrain(faces: Tensor, args: argparse.Namespace) -> None:
-    """All epochs, going on from the state in `args.out` if there is one; then writes the folder."""
-    torch.manual_seed(args.seed)
+def pretrain(faces: Tensor, settings: PretrainMae) -> None:
+    """Runs all epochs, going on from the state in `out` if there is one; then writes the folder."""
+    torch.manual_seed(settings.seed)
     net = new_mae(ViTMAEConfig(**SIZES))
     groups = _decayed(net, 0.05)
-    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.95))
-    state_file = args.out / "state.pt"
-    start, loss = _resume(state_file, net, optimizer)
-    for epoch in range(start, args.epochs):
+    optimizer = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.95))
+    parts = {"net": net, "optimizer": optimizer}
+    state = TrainingState(settings.out / "state.pt", settings.key(), parts)
+    done = state.resume()
+    loss = done.get("loss", math.nan)
+    for epoch in range(done["epoch"], settings.epochs):
         began = time.time()
-        loss = _epoch(net, optimizer, faces, epoch, args)
-        _save_state(state_file, {"epoch": epoch + 1, "loss": loss}, net, optimizer)
-        print(f"epoch {epoch + 1}/{args.epochs} loss {loss:.4f} {time.time() - began:.0f} s")
-    card = CARD.format(epochs=args.epochs, pictures=len(faces), loss=loss)
-    write_folder(net, args.out, card)
-    print(f"wrote {args.out}", flush=True)
+        loss = _epoch(net, optimizer, faces, epoch, settings)
+        state.save(epoch + 1, loss=loss)
+        print(f"epoch {epoch + 1}/{settings.epochs} loss {loss:.4f} {time.time() - began:.0f} s")
+    card = CARD.format(epochs=settings.epochs, pictures=len(faces), loss=loss)
+    write_folder(net, settings.out, card)
+    print(f"wrote {settings.out}", flush=True)
 
 
 def _epoch(
-    net: Any, optimizer: torch.optim.Optimizer, faces: Tensor, epoch: int, args: argparse.Namespace
+    net: Any, optimizer: torch.optim.Optimizer, faces: Tensor, epoch: int, settings: PretrainMae
 ) -> float:
-    """One pass over the pictures, or `args.steps` batches of one; returns the mean loss."""
-    seed = args.seed * 1000 + epoch
+    """One pass over the pictures, or `settings.steps` batches of one; returns the mean loss."""
+    seed = settings.seed * 1000 + epoch
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # of the masks
     order = torch.randperm(len(faces), generator=generator)
-    batches = order.split(args.batch)[: args.steps]
+    batches = order.split(settings.batch)[: settings.steps]
     losses = []
     net.train()
     with ProgressReport(f"epoch {epoch + 1}", len(batches)) as report:
         for step, pick in enumerate(batches):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate((epoch + step / len(batches)) / args.epochs, args.lr)
+                group["lr"] = learning_rate(
+                    (epoch + step / len(batches)) / settings.epochs, settings.lr
+                )
             batch = random_crops(scale_grey(faces[pick]), generator)
-            with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
+            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
                 loss = net(batch).loss
             optimizer.zero_grad()
             loss.backward()
@@ -179,25 +222,6 @@ def _decayed(net: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
     ]
 
 
-def _resume(path: Path, net: torch.nn.Module, optimizer: Any) -> tuple[int, float]:
-    """Finished epochs, and the loss of the last."""
-    if not path.exists():
-        return 0, math.nan
-    state = torch.load(path, weights_only=True)
-    net.load_state_dict(state["net"])
-    optimizer.load_state_dict(state["optimizer"])
-    print(f"going on after epoch {state['epoch']}", flush=True)
-    return state["epoch"], state["loss"]
-
-
-def _save_state(path: Path, progress: dict[str, Any], net: torch.nn.Module, optimizer: Any) -> None:
-    """Writes what `_resume` reads by rename, so that a kill leaves the old state whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save({**progress, "net": net.state_dict(), "optimizer": optimizer.state_dict()}, partial)
-    partial.replace(path)
-
-
 def write_folder(net: ViTMAEForPreTraining, folder: Path, card: str) -> None:
     """Writes the encoder, in float16, with its configuration, preprocessor and card.
 
@@ -214,27 +238,16 @@ def write_folder(net: ViTMAEForPreTraining, folder: Path, card: str) -> None:
     partial.rmdir()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="with fer2013 and faces in it")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
-    parser.add_argument("--compare", action="store_true", help="compare what is in --out")
-    parser.add_argument("--epochs", type=int, default=40)
-    parser.add_argument("--steps", type=int, help="batches an epoch, to try it out; default all")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--lr", type=float, default=1e-3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--scratch-epochs", type=int, default=10, help="of training on labels")
-    parser.add_argument("--finetune", action="store_true", help="compare fine-tuning, too")
-    args = parser.parse_args()
-    if args.compare:
+def command(settings: PretrainMae) -> int:
+    """Pre-trains, or compares."""
+    if settings.compare:
         from experiments.compare_mae import compare
 
-        compare(args)
+        compare(settings)
     else:
-        pretrain(read_faces(args.data), args)
+        pretrain(read_faces(settings.data), settings)
+    return OK
 
 
 if __name__ == "__main__":
-    main()
+    run(PretrainMae, command, prog="experiments.pretrain_mae", description=__doc__.split("\n")[0])

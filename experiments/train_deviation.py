@@ -14,7 +14,6 @@ pictures held out of that part flatters; judge it on other pictures.
 """
 
 import math
-import pickle
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.training_state import TrainingState
 from experiments.triplet_data import TripletData, from_csv, from_pictures, load_faces
 from features.cli import OK, UserError, run
 from features.device import resolve_device
@@ -90,13 +90,14 @@ def train(settings: TrainDeviation) -> int:
     torch.manual_seed(settings.seed)
     net = DeviationNet(backbone.net, backbone.dim).to(device)
     optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], settings.lr)
-    state = settings.out.with_name(f"{settings.out.name}.state")
+    file = settings.out.with_name(f"{settings.out.name}.state")
     key = settings_hash([_what(settings), data.about, backbone.revision])
-    for epoch in range(_resume(state, key, net, optimizer), settings.epochs):
+    state = TrainingState(file, key, {"net": net.trained(), "optimizer": optimizer})
+    for epoch in range(state.resume()["epoch"], settings.epochs):
         began = time.monotonic()
         loss = _epoch(net, optimizer, data, backbone, settings, epoch)
         accuracy = held_out_accuracy(net, data, backbone)
-        _save(state, key, epoch + 1, net, optimizer)
+        state.save(epoch + 1)
         print(
             f"epoch {epoch + 1}/{settings.epochs} loss {loss:.4f}"
             f" held-out accuracy {accuracy:.4f} {time.monotonic() - began:.0f} s",
@@ -106,7 +107,7 @@ def train(settings: TrainDeviation) -> int:
     written, _ = load_deviation(settings.out, backbone)
     print(f"held-out accuracy as written {held_out_accuracy(written, data, backbone):.4f}")
     print(f"wrote {settings.out} ({settings.out.stat().st_size / 1e6:.1f} MB)")
-    state.unlink(missing_ok=True)
+    file.unlink(missing_ok=True)
     return OK
 
 
@@ -192,33 +193,6 @@ def _read(settings: TrainDeviation) -> TripletData:
 def _what(settings: TrainDeviation) -> dict[str, str]:
     """The settings that a resumed run must share."""
     return {k: str(v) for k, v in vars(settings).items() if k not in ("out", "device")}
-
-
-def _resume(path: Path, key: str, net: DeviationNet, optimizer: torch.optim.Optimizer) -> int:
-    """Epochs done so far, with their state put in place; 0 without a file."""
-    if not path.is_file():
-        return 0
-    try:
-        state = torch.load(path, weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path}: state cannot be read; delete it to start anew") from error
-    if state.get("key") != key:
-        raise UserError(f"{path}: state of a run with other settings; delete it to start anew")
-    net.trained().load_state_dict(state["net"])
-    optimizer.load_state_dict(state["optimizer"])
-    print(f"going on after epoch {state['epoch']}", flush=True)
-    return int(state["epoch"])
-
-
-def _save(
-    path: Path, key: str, epoch: int, net: DeviationNet, optimizer: torch.optim.Optimizer
-) -> None:
-    """Writes the resumable state by rename, so that a kill leaves the old one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    state = {"net": net.trained().state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save({"key": key, "epoch": epoch, **state}, partial)
-    partial.replace(path)
 
 
 if __name__ == "__main__":

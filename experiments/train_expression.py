@@ -13,10 +13,10 @@ the last one is taken. Killed runs go on from the last finished epoch. The metri
 on the finished embeddings: trained beside the classes it was no better, and they were worse.
 """
 
-import argparse
 import json
 import math
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.face_augment import augment
 from experiments.fer2013 import read_test, read_train, score
+from experiments.training_state import TrainingState
+from features.cli import OK, run
 from features.encoders.expression_net import (
     EXPRESSIONS,
     ExpressionNet,
@@ -35,11 +37,49 @@ from features.encoders.expression_net import (
     scale_grey,
 )
 from features.encoders.triplets import draw_triplets, triplet_loss
+from features.hashing import settings_hash
 
 WEIGHTS = Path(__file__).parents[1] / "features/encoders/weights/expression.safetensors"
 SMOOTHING = 0.1
 HEAD_STEPS, HEAD_BATCH = 1500, 256
 """Steps of the metric head, and pictures of each, from which twice as many triplets are drawn."""
+
+
+@dataclass
+class TrainExpression:
+    """Settings of the training.
+
+    Args:
+        data: Folder with FER2013's train.npz and test.npz.
+        out: File for the weights.
+        state: File that a killed run goes on from.
+        start: Weights to go on from, as a new run.
+        strength: Of the augmentation.
+        balance: How far rare classes weigh more.
+        epochs: Passes over the pictures; 0 fits the metric head alone.
+        batch: Pictures of a step.
+        lr: Highest learning rate.
+        seed: Of weights, order and augmentation.
+        bfloat16: Whether to multiply in bfloat16.
+    """
+
+    data: Path
+    out: Path = WEIGHTS
+    state: Path = Path("runs/train_expression/state.pt")
+    start: Path | None = None
+    strength: float = 1.0
+    balance: float = 0.0
+    epochs: int = 32
+    batch: int = 128
+    lr: float = 0.1
+    seed: int = 1
+    bfloat16: bool = True
+
+    def key(self) -> str:
+        """What a resumed run must share."""
+        return settings_hash(
+            {k: str(v) for k, v in asdict(self).items() if k not in ("out", "state")}
+        )
 
 
 def class_weights(labels: Tensor, balance: float) -> Tensor:
@@ -71,31 +111,33 @@ def predict(
     return torch.stack(parts).mean(0)
 
 
-def train(args: argparse.Namespace) -> None:
-    """Runs all epochs, going on from `args.state` if it is there; writes the averaged weights."""
-    torch.manual_seed(args.seed)
-    faces, labels = read_train(args.data)
+def train(settings: TrainExpression) -> int:
+    """Runs all epochs, going on from `state` if it is there; writes the averaged weights."""
+    torch.manual_seed(settings.seed)
+    faces, labels = read_train(settings.data)
     print(f"{len(labels)} training pictures", flush=True)
-    net = load_expression_net(args.start) if args.start else ExpressionNet()
+    net = load_expression_net(settings.start) if settings.start else ExpressionNet()
     net = net.to(memory_format=torch.channels_last)
     average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.998), use_buffers=True)
     optimizer = torch.optim.SGD(
-        net.parameters(), lr=args.lr, momentum=0.9, nesterov=True, weight_decay=5e-4
+        net.parameters(), lr=settings.lr, momentum=0.9, nesterov=True, weight_decay=5e-4
     )
-    start = _resume(args.state, net, average, optimizer)
-    for epoch in range(start, args.epochs):
+    parts = {"net": net, "average": average, "optimizer": optimizer}
+    state = TrainingState(settings.state, settings.key(), parts)
+    for epoch in range(state.resume()["epoch"], settings.epochs):
         began = time.time()
-        loss = _epoch(net, average, optimizer, (faces, labels), args, epoch)
-        _save_state(args.state, epoch + 1, net, average, optimizer)
+        loss = _epoch(net, average, optimizer, (faces, labels), settings, epoch)
+        state.save(epoch + 1)
         print(
-            f"epoch {epoch + 1}/{args.epochs} loss {loss:.4f} {time.time() - began:.0f} s",
+            f"epoch {epoch + 1}/{settings.epochs} loss {loss:.4f} {time.time() - began:.0f} s",
             flush=True,
         )
     trained = average.module
     assert isinstance(trained, ExpressionNet)
-    loss = fit_metric(trained, embed(trained, faces), labels, args.seed)
+    loss = fit_metric(trained, embed(trained, faces), labels, settings.seed)
     print(f"metric head: loss {loss:.4f}", flush=True)
-    _write(trained, args)
+    _write(trained, settings)
+    return OK
 
 
 @torch.no_grad()
@@ -133,24 +175,24 @@ def _epoch(  # type: ignore[no-untyped-def]
     average: AveragedModel,
     optimizer,
     data,
-    args: argparse.Namespace,
+    settings: TrainExpression,
     epoch: int,
 ) -> float:
     """One pass over the pictures; the mean loss."""
     faces, labels = data
-    generator = torch.Generator().manual_seed(args.seed * 1000 + epoch)
+    generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
     order = torch.randperm(len(labels), generator=generator)
-    weights = class_weights(labels, args.balance)
-    steps = len(labels) // args.batch
+    weights = class_weights(labels, settings.balance)
+    steps = len(labels) // settings.batch
     losses = []
     net.train()
     for step in range(steps):
-        rate = learning_rate((epoch + step / steps) / args.epochs, args.lr)
+        rate = learning_rate((epoch + step / steps) / settings.epochs, settings.lr)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        pick = order[step * args.batch : (step + 1) * args.batch]
-        batch = augment(scale_grey(faces[pick]), generator, args.strength)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
+        pick = order[step * settings.batch : (step + 1) * settings.batch]
+        batch = augment(scale_grey(faces[pick]), generator, settings.strength)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             _, logits = net(batch.contiguous(memory_format=torch.channels_last))
         loss = functional.cross_entropy(
             logits.float(), labels[pick], weights, label_smoothing=SMOOTHING
@@ -163,65 +205,26 @@ def _epoch(  # type: ignore[no-untyped-def]
     return float(np.mean(losses))
 
 
-def _resume(path: Path, net, average, optimizer) -> int:  # type: ignore[no-untyped-def]
-    """Epochs done; loads the state of the last one if there is any."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    net.load_state_dict(state["net"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    print(f"going on after epoch {state['epoch']}", flush=True)
-    return int(state["epoch"])
-
-
-def _save_state(path: Path, epoch: int, net, average, optimizer) -> None:  # type: ignore[no-untyped-def]
-    """Writes the resumable state by rename, so that a kill leaves the old one whole."""
-    state = {
-        "epoch": epoch,
-        "net": net.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
-
-
-def _write(net: ExpressionNet, args: argparse.Namespace) -> None:
+def _write(net: ExpressionNet, settings: TrainExpression) -> None:
     """Scores the network on the test pictures and saves its weights in float16."""
     weights = {
         name: w.half().contiguous() if w.is_floating_point() else w.contiguous()
         for name, w in net.state_dict().items()
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    save_file(weights, args.out)
+    settings.out.parent.mkdir(parents=True, exist_ok=True)
+    save_file(weights, settings.out)
     net.load_state_dict({n: w.float() if w.is_floating_point() else w for n, w in weights.items()})
-    faces, labels, copies = read_test(args.data)
+    faces, labels, copies = read_test(settings.data)
     for mirror in (False, True):
         print("with mirror images" if mirror else "as it is")
         print(json.dumps(score(predict(net, faces, mirror=mirror), labels, copies), indent=2))
-    print(f"wrote {args.out} ({args.out.stat().st_size / 1e6:.2f} MB)")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with train.npz, test.npz")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="where the weights go")
-    parser.add_argument("--state", type=Path, default=Path("runs/train_expression/state.pt"))
-    parser.add_argument("--start", type=Path, help="weights to go on from, as a new run")
-    parser.add_argument("--strength", type=float, default=1.0, help="of the augmentation")
-    parser.add_argument(
-        "--balance", type=float, default=0.0, help="how far rare classes weigh more"
-    )
-    parser.add_argument("--epochs", type=int, default=32)
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--lr", type=float, default=0.1)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, default=True)
-    train(parser.parse_args())
+    print(f"wrote {settings.out} ({settings.out.stat().st_size / 1e6:.2f} MB)")
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        TrainExpression,
+        train,
+        prog="experiments.train_expression",
+        description=__doc__.split("\n")[0],
+    )

@@ -11,8 +11,8 @@ DistilHuBERT (Chang et al. 2022). No emotion label is used, and nothing of RAVDE
 is taken; the validation speakers only show how it goes. A killed run goes on from the last epoch.
 """
 
-import argparse
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,44 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from experiments.distil_data import HOP, STATES, Speech, load_speech
 from experiments.train_expression import learning_rate
+from experiments.training_state import TrainingState
+from features.cli import OK, run
+from features.hashing import settings_hash
 
 WEIGHTS = Path(__file__).parents[1] / "features/encoders/weights/wav2vec2"
 LONGEST = 250
 """Tokens of a training crop at most: 5 s."""
 BATCH = 3200
 """Tokens of a batch: 64 s."""
+
+
+@dataclass
+class TrainWav2Vec2:
+    """Settings of the training.
+
+    Args:
+        data: Folder with `speech` and `encoders/whisper-tiny.en-encoder`.
+        out: Folder for the model.
+        state: File that a killed run goes on from; what the teacher says is kept beside it.
+        epochs: Passes over the speech.
+        lr: Highest learning rate.
+        seed: Of weights, order, crops and noise.
+        bfloat16: Whether to multiply in bfloat16.
+    """
+
+    data: Path
+    out: Path = WEIGHTS
+    state: Path = Path("runs/train_wav2vec2/state.pt")
+    epochs: int = 25
+    lr: float = 2e-3
+    seed: int = 1
+    bfloat16: bool = True
+
+    def key(self) -> str:
+        """What a resumed run must share."""
+        return settings_hash(
+            {k: str(v) for k, v in asdict(self).items() if k not in ("out", "state")}
+        )
 
 
 def student_config() -> Wav2Vec2Config:
@@ -130,31 +162,34 @@ def standardise(sound: Tensor) -> Tensor:
     return centred / (centred.square().mean(dim=1, keepdim=True) + 1e-7).sqrt()
 
 
-def train(args: argparse.Namespace) -> None:
-    """Runs all epochs, going on from `args.state` if it is there; writes the averaged student."""
-    torch.manual_seed(args.seed)
-    teacher, cache = args.data / "encoders/whisper-tiny.en-encoder", args.state.parent / "targets"
-    speech = load_speech(args.data / "speech", teacher, "train", cache)
-    valid = load_speech(args.data / "speech", teacher, "valid", cache)
+def train(settings: TrainWav2Vec2) -> int:
+    """Runs all epochs, going on from `state` if it is there; writes the averaged student."""
+    torch.manual_seed(settings.seed)
+    teacher = settings.data / "encoders/whisper-tiny.en-encoder"
+    cache = settings.state.parent / "targets"
+    speech = load_speech(settings.data / "speech", teacher, "train", cache)
+    valid = load_speech(settings.data / "speech", teacher, "valid", cache)
     student = Student(speech.targets.shape[-1])
     count = sum(p.numel() for p in student.model.parameters())
     print(f"{len(speech.sounds)} clips, {count} parameters", flush=True)
     average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(0.995), use_buffers=True)
     optimizer = torch.optim.AdamW(
-        student.parameters(), lr=args.lr, betas=(0.9, 0.98), weight_decay=0.01
+        student.parameters(), lr=settings.lr, betas=(0.9, 0.98), weight_decay=0.01
     )
-    start = _resume(args.state, student, average, optimizer)
-    for epoch in range(start, args.epochs):
+    parts = {"student": student, "average": average, "optimizer": optimizer}
+    state = TrainingState(settings.state, settings.key(), parts)
+    for epoch in range(state.resume()["epoch"], settings.epochs):
         began = time.time()
-        loss = _epoch(student, average, optimizer, speech, args, epoch)
-        _save_state(args.state, epoch + 1, student, average, optimizer)
+        loss = _epoch(student, average, optimizer, speech, settings, epoch)
+        state.save(epoch + 1)
         print(
-            f"epoch {epoch + 1}/{args.epochs} loss {loss:.4f}"
+            f"epoch {epoch + 1}/{settings.epochs} loss {loss:.4f}"
             f" valid {validate(average.module, valid):.4f} {time.time() - began:.0f} s",
             flush=True,
         )
     assert isinstance(average.module, Student)
-    write(average.module.model, args.out)
+    write(average.module.model, settings.out)
+    return OK
 
 
 def _epoch(
@@ -162,21 +197,21 @@ def _epoch(
     average: AveragedModel,
     optimizer: torch.optim.Optimizer,
     speech: Speech,
-    args: argparse.Namespace,
+    settings: TrainWav2Vec2,
     epoch: int,
 ) -> float:
     """One pass over the clips; the mean loss."""
-    rng = np.random.default_rng([args.seed, epoch])
-    np.random.seed(args.seed * 1000 + epoch)  # transformers draws its masks from it
-    torch.manual_seed(args.seed * 1000 + epoch)
+    rng = np.random.default_rng([settings.seed, epoch])
+    np.random.seed(settings.seed * 1000 + epoch)  # transformers draws its masks from it
+    torch.manual_seed(settings.seed * 1000 + epoch)
     student.train()
     work = plan_batches(speech, rng)
     losses = []
     for step, clips in enumerate(work):
         sound, truth = crop_batch(speech, clips, rng)
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate((epoch + step / len(work)) / args.epochs, args.lr)
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bfloat16):
+            group["lr"] = learning_rate((epoch + step / len(work)) / settings.epochs, settings.lr)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             guess = student(standardise(add_noise(sound, rng)))
         loss = distance(guess, truth)
         optimizer.zero_grad()
@@ -202,32 +237,6 @@ def validate(student: nn.Module, speech: Speech) -> float:
     return float(np.mean(losses))
 
 
-def _resume(path: Path, student: Student, average: AveragedModel, optimizer) -> int:  # type: ignore[no-untyped-def]
-    """Epochs done; loads the state of the last one if there is any."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    student.load_state_dict(state["student"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    print(f"going on after epoch {state['epoch']}", flush=True)
-    return int(state["epoch"])
-
-
-def _save_state(path: Path, epoch: int, student, average, optimizer) -> None:  # type: ignore[no-untyped-def]
-    """Writes the resumable state by rename, so that a kill leaves the old one whole."""
-    state = {
-        "epoch": epoch,
-        "student": student.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    partial.replace(path)
-
-
 def write(model: Wav2Vec2Model, out: Path) -> None:
     """Saves the model in transformers' layout, in float16."""
     model.half().save_pretrained(out)
@@ -236,17 +245,5 @@ def write(model: Wav2Vec2Model, out: Path) -> None:
     print(f"wrote {out} ({size / 1e6:.2f} MB)")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with speech/, encoders/")
-    parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder for the model")
-    parser.add_argument("--state", type=Path, default=Path("runs/train_wav2vec2/state.pt"))
-    parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--lr", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction, default=True)
-    train(parser.parse_args())
-
-
 if __name__ == "__main__":
-    main()
+    run(TrainWav2Vec2, train, prog="experiments.train_wav2vec2", description=__doc__.split("\n")[0])

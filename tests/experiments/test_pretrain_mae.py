@@ -1,6 +1,5 @@
 """Pre-training of the small ViT: that it learns, goes on after a kill, and is read by `mae`."""
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from transformers import ViTMAEConfig, ViTMAEModel
 
 from experiments import compare_mae, pretrain_mae
 from experiments.compare_mae import compare, mean_features
-from experiments.pretrain_mae import SIZES, pretrain, random_crops, read_faces
+from experiments.pretrain_mae import SIZES, PretrainMae, pretrain, random_crops, read_faces
 from features.encoders.expression import FRAMING
 from features.encoders.expression_net import scale_grey
 from features.encoders.mae import MaeEncoder, MaeSettings
@@ -41,18 +40,9 @@ def faces(count: int) -> torch.Tensor:
     return torch.from_numpy(noise)
 
 
-def arguments(out: Path, **values: Any) -> argparse.Namespace:
-    defaults = {
-        "epochs": 2,
-        "steps": 2,
-        "batch": 8,
-        "lr": 1e-3,
-        "seed": 1,
-        "bfloat16": False,
-        "scratch_epochs": 1,
-        "finetune": False,
-    }
-    return argparse.Namespace(out=out, **(defaults | values))
+def arguments(out: Path, **values: Any) -> PretrainMae:
+    quick: dict[str, Any] = {"epochs": 2, "steps": 2, "batch": 8, "scratch_epochs": 1}
+    return PretrainMae(out, out, bfloat16=False, **(quick | values))
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -1,6 +1,5 @@
 """The distillation of the packaged wav2vec2: what is matched with what, and that it learns."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from experiments import train_wav2vec2
 from experiments.distil_data import GAP, HOP, RATE, Speech, _pack, _packed, _without_padding
 from experiments.train_wav2vec2 import (
     Student,
+    TrainWav2Vec2,
     add_noise,
     crop_batch,
     distance,
@@ -122,7 +122,7 @@ def test_a_student_learns_its_teacher_and_is_written_as_a_checkpoint_that_loads(
     student = Student(4)
     average = torch.optim.swa_utils.AveragedModel(student)
     optimizer = torch.optim.AdamW(student.parameters(), lr=5e-3)
-    args = argparse.Namespace(seed=0, lr=5e-3, epochs=30, bfloat16=False)
+    args = TrainWav2Vec2(tmp_path, seed=0, lr=5e-3, epochs=30, bfloat16=False)
     losses = [
         train_wav2vec2._epoch(student, average, optimizer, speech, args, epoch)
         for epoch in range(args.epochs)
