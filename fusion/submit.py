@@ -1,12 +1,16 @@
 """`python -m fusion.submit`: the official leaderboard file, and a check of any such file.
 
-Data flow: checkpoint + tracks + sample submission (or list of ids) > decisions > file > check.
+Data flow: checkpoint + tracks, or stored predictions, + sample submission (or list of ids)
+> decisions > file (edition 2: folder of files) > check > rules on data and labels.
 
     python -m fusion.submit --challenge VA --template SAMPLE --out va.txt
+    python -m fusion.submit --challenge CE --template SAMPLE --pred PREDICTIONS
+    python -m fusion.submit --challenge EXPR --edition 2 --list TEST_LIST --out FOLDER
     python -m fusion.submit --challenge VA --template SAMPLE --check va.txt
 """
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,16 +18,23 @@ import numpy as np
 
 from features.cli import FAILED, OK, UserError, run
 from features.demo_data import default_store, root_or_demo
+from features.progress import ProgressReport
 from features.store import TrackStore
+from fusion.abaw.challenges import LATEST, challenge_of, compound_classes
 from fusion.abaw.checker import Problem, check_submission
+from fusion.abaw.edition2 import Sample, check_folder, read_samples, write_folder
 from fusion.abaw.labels import Clip, FrameLabels
 from fusion.abaw.layout import video_of
+from fusion.abaw.line_ends import LineEnds
 from fusion.abaw.lists import Template, read_template, read_test_list
+from fusion.abaw.rules import Source, rule_warnings
 from fusion.abaw.submission import FrameDecisions, SubmissionSummary, write_submission
-from fusion.checkpoint import load_checkpoint
 from fusion.evaluate import CorpusSettings
-from fusion.predictions import FramePredictions
-from fusion.predictor import predict_clips
+from fusion.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.sources import sources_of_checkpoint, sources_of_predictions
+
+Ids = list[str]
+"""Under a name of its own, as a setting below is called `list`."""
 
 
 @dataclass
@@ -31,87 +42,216 @@ class SubmitSettings:
     """Settings of a submission.
 
     Args:
-        challenge: VA, EXPR, AU or MTL.
-        template: Sample submission: its rows and their order are the truth.
+        challenge: VA, EXPR, AU, MTL or CE.
+        edition: Of ABAW, 2 to 11. Edition 2 has a folder with one file per video, and 7
+            expressions; the others differ in what they allow to learn from.
+        template: Sample submission: its rows and their order are the truth. Edition 2: a folder
+            of sample files.
         list: Test list (one id a line), where there is no sample submission.
+        pred: Folder of predictions to submit, instead of predicting with `checkpoint`.
         checkpoint: File written by fusion.train.
         data: Where the data lies.
-        out: File to write. None: `submission_CHALLENGE.txt`.
-        check: File to check instead of writing one.
+        out: File to write, edition 2: folder. None: `submission_CHALLENGE.txt`, or without `.txt`.
+        check: File (edition 2: folder) to check instead of writing one.
+        unequal: Ids whose video is known to differ from the template by more than a frame.
     """
 
     challenge: str = "VA"
+    edition: int = LATEST
     template: Path | None = None
     list: Path | None = None
+    pred: Path | None = None
     checkpoint: Path = Path("runs/mtl/best.ckpt")
     data: CorpusSettings = field(default_factory=CorpusSettings)
     out: Path | None = None
     check: Path | None = None
+    unequal: Ids = field(default_factory=Ids)
 
 
-def decide(predictions: FramePredictions) -> FrameDecisions:
-    """Values as they are submitted: most probable expression, units against their thresholds."""
+@dataclass
+class Asked:
+    """What the test set asks for.
+
+    Attributes:
+        ids: Ids that are asked for; None: whatever there are predictions of.
+        template: Sample submission of editions 3 and later, if given.
+        ends: How its lines end.
+        samples: Sample files of edition 2, if given.
+    """
+
+    ids: Sequence[str] | None = None
+    template: Template | None = None
+    ends: LineEnds | None = None
+    samples: Mapping[str, Sample] | None = None
+
+
+def read_asked(settings: SubmitSettings) -> Asked:
+    """Reads template or list; both may be absent."""
+    if settings.template is None:
+        return Asked(read_test_list(settings.list) if settings.list else None)
+    if settings.edition == 2:
+        samples = read_samples(settings.template)
+        return Asked(list(samples), samples=samples)
+    template = read_template(settings.template)
+    return Asked(template.ids, template, LineEnds.of(settings.template))
+
+
+def decide(predictions: FramePredictions, edition: int = LATEST) -> FrameDecisions:
+    """Values as they are submitted: most probable classes, units against their thresholds.
+
+    Edition 2 knows no 'Other': there the most probable of the first seven counts.
+    """
+    expressions = challenge_of("EXPR", edition).expressions
     return FrameDecisions(
         va=predictions.va,
-        expr=predictions.expr_class.astype(np.int64),
-        au=predictions.au_on.astype(np.int64),
+        expr=predictions.expr[:, :expressions].argmax(1).astype(np.int8),
+        au=predictions.au_on.astype(np.int8),
+        ce=compound_classes(predictions.expr).astype(np.int8),
+        face=predictions.face,
     )
 
 
-def submit(
-    settings: SubmitSettings, template: Template | None, ids: Sequence[str]
-) -> SubmissionSummary:
-    """Predicts the listed ids and writes the file.
+def submit(settings: SubmitSettings, asked: Asked) -> tuple[SubmissionSummary, list[Source]]:
+    """Predicts what is asked for, or reads its predictions, and writes the file.
+
+    Returns:
+        What was written, and what it has been learnt from.
 
     Raises:
-        UserError: If a listed id has no track, or frames and template do not fit.
+        UserError: If a listed id has no track or predictions, or frames and template do not fit.
     """
+    challenge_of(settings.challenge, settings.edition)
+    out = settings.out or _default_out(settings)
+    _require_writable(out)
+    if settings.pred is not None:
+        decisions, sources = read_decisions(settings, settings.pred, asked.ids)
+    elif asked.ids is not None:
+        decisions, sources = predict_decisions(settings, asked.ids)
+    else:
+        raise UserError(
+            "which frames? give --template SAMPLE_SUBMISSION or --list TEST_LIST,"
+            " or --pred PREDICTIONS to submit all of them"
+        )
+    if settings.edition == 2:
+        summary = write_folder(
+            out, settings.challenge, decisions, asked.samples, unequal=settings.unequal
+        )
+    else:
+        summary = write_submission(
+            out,
+            settings.challenge,
+            decisions,
+            asked.template,
+            ends=asked.ends or LineEnds(),
+            unequal=settings.unequal,
+        )
+    return summary, sources
+
+
+_Decided = tuple[dict[str, FrameDecisions], list[Source]]
+"""Decisions by id, and what they have been learnt from."""
+
+
+def read_decisions(settings: SubmitSettings, folder: Path, ids: Sequence[str] | None) -> _Decided:
+    """Decisions of the listed ids (None: of all) from stored predictions.
+
+    Raises:
+        UserError: If a listed id has none, or a file is damaged.
+    """
+    files = list_predictions(folder)
+    wanted = files if ids is None else ids
+    _require_all(wanted, files, f"{folder}: no predictions", "run fusion.predict on them")
+    decisions: dict[str, FrameDecisions] = {}
+    provenances: set[tuple[tuple[str, str], ...]] = set()
+    with ProgressReport("read predictions", len(wanted)) as progress:
+        for name in wanted:
+            one = read_predictions(files[name])
+            decisions[name] = decide(one, settings.edition)
+            provenances.add(tuple(sorted(one.provenance.items())))
+            progress.step(name)
+    return decisions, sources_of_predictions(map(dict, provenances), settings.checkpoint)
+
+
+def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:
+    """Decisions of the listed ids by the checkpoint.
+
+    Raises:
+        UserError: If a listed id has no track.
+    """
+    from fusion.checkpoint import load_checkpoint  # torch takes seconds, which --check can do
+    from fusion.predictor import predict_clips  # without
+
     checkpoint = load_checkpoint(settings.checkpoint)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
     clips = [Clip(name, video_of(name), "test", FrameLabels.empty(0), name) for name in ids]
-    decisions = {one.id: decide(one) for one in predict_clips(checkpoint, store, clips)}
-    absent = [name for name in ids if name not in decisions]
-    if absent:
-        raise UserError(
-            f"{store.root}: no tracks of {len(absent)} listed ids, such as {absent[0]};"
-            " run python -m features.extract on the test videos"
-        )
-    out = settings.out or Path(f"submission_{settings.challenge}.txt")
-    return write_submission(out, settings.challenge, decisions, template)
+    decisions = {
+        one.id: decide(one, settings.edition) for one in predict_clips(checkpoint, store, clips)
+    }
+    remedy = "run python -m features.extract on the test videos"
+    _require_all(ids, decisions, f"{store.root}: no tracks", remedy)
+    return decisions, sources_of_checkpoint(checkpoint)
 
 
 def check(
-    path: Path, challenge: str, template: Template | None, ids: Sequence[str]
-) -> list[Problem]:
-    """Problems of a file against the template, the list, or its form alone."""
-    frames = dict.fromkeys(ids) if ids and template is None else None
-    return check_submission(path, challenge, template=template, frames=frames)
+    path: Path, settings: SubmitSettings, asked: Asked
+) -> Iterator[tuple[Path, list[Problem]]]:
+    """Problems by file against the template, the list, or the form alone; none if all is good."""
+    frames = None if asked.ids is None else dict.fromkeys(asked.ids)
+    if settings.edition == 2:
+        counts = {track_id: sample.rows for track_id, sample in (asked.samples or {}).items()}
+        due = None if frames is None else frames | counts
+        yield from check_folder(path, settings.challenge, frames=due).items()
+    else:
+        problems = check_submission(
+            path,
+            settings.challenge,
+            template=asked.template,
+            ends=asked.ends,
+            frames=None if asked.template else frames,
+        )
+        if problems:
+            yield path, problems
 
 
-def report(path: Path, problems: list[Problem]) -> int:
-    """Prints the verdict on a file and returns the exit status."""
-    for problem in problems:
-        print(f"{path}: {problem}")
-    print(f"{path}: {'not acceptable' if problems else 'good'}")
-    return FAILED if problems else OK
+def report(path: Path, settings: SubmitSettings, asked: Asked) -> int:
+    """Prints the verdict on a file or folder and returns the exit status."""
+    found = list(check(path, settings, asked))
+    for file, problems in found:
+        for problem in problems:
+            print(f"{file}: {problem}")
+    print(f"{path}: {'not acceptable' if found else 'good'}")
+    return FAILED if found else OK
 
 
 def command(settings: SubmitSettings) -> int:
     """Writes and checks a file, or only checks one."""
-    template = read_template(settings.template) if settings.template else None
-    ids = list(template.ids) if template else read_test_list(settings.list) if settings.list else []
+    asked = read_asked(settings)
     if settings.check:
-        problems = check(settings.check, settings.challenge, template, ids)
-        return report(settings.check, problems)
-    if not ids:
-        raise UserError("which frames? give --template SAMPLE_SUBMISSION or --list TEST_LIST")
-    summary = submit(settings, template, ids)
-    print(f"{summary.path}: {summary.rows} rows, {summary.ids} ids")
-    for what, counts in (("repeat the last frame", summary.filled), ("left out", summary.surplus)):
-        for name, count in counts.items():
-            print(f"  {what}: {count} frames of {name}")
-    return report(summary.path, check(summary.path, settings.challenge, template, ids))
+        return report(settings.check, settings, asked)
+    summary, sources = submit(settings, asked)
+    print("\n".join(summary.lines()))
+    status = report(summary.path, settings, asked)
+    for line in rule_warnings(settings.challenge, settings.edition, sources):
+        print(f"rules: {line}")
+    return status
+
+
+def _default_out(settings: SubmitSettings) -> Path:
+    return Path(f"submission_{settings.challenge}{'' if settings.edition == 2 else '.txt'}")
+
+
+def _require_writable(out: Path) -> None:
+    """Finds out before the work, not after it; raises the OSError that writing would raise."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
+        pass
+
+
+def _require_all(wanted: Iterable[str], held: Iterable[str], lack: str, remedy: str) -> None:
+    absent = sorted(set(wanted) - set(held))
+    if absent:
+        raise UserError(f"{lack} of {len(absent)} listed ids, such as {absent[0]}; {remedy}")
 
 
 if __name__ == "__main__":

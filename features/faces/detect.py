@@ -6,13 +6,12 @@ networks", as packaged (with weights) by facenet-pytorch.
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import cv2
-import facenet_pytorch
 import numpy as np
-from facenet_pytorch import MTCNN
 
 from features.hashing import weights_hash
 
@@ -85,11 +84,16 @@ class FaceDetector:
     @cached_property
     def revision(self) -> str:
         """Hash of MTCNN's weights."""
-        folder = Path(facenet_pytorch.__file__).parent / "data"
+        spec = find_spec("facenet_pytorch")
+        assert spec is not None
+        assert spec.origin is not None
+        folder = Path(spec.origin).parent / "data"
         return weights_hash(*(folder / f"{name}.pt" for name in ("pnet", "rnet", "onet")))
 
     @cached_property
-    def _mtcnn(self) -> MTCNN:
+    def _mtcnn(self) -> Any:
+        from facenet_pytorch import MTCNN  # takes seconds, and most commands look for no face
+
         return MTCNN(
             min_face_size=self._settings.min_face,
             keep_all=True,

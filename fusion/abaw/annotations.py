@@ -8,24 +8,25 @@ The fillers -5 and -1 of the files end here; beyond, a missing label is a False 
 Letters: F frames of one annotation file, R rows of a multi-task file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from features.cli import UserError
-from fusion.abaw.keys import FrameKeys, KeyCollector, parse_picture
+from fusion.abaw.keys import FrameKeys, KeyCollector, parse_picture, parse_pictures
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS, Clip, FrameLabels
 from fusion.abaw.layout import SPLITS, LabelFile, Layout, find_layout, read_people, video_of
-from fusion.abaw.lists import read_test_list
+from fusion.abaw.lists import read_listed_ids
 from fusion.abaw.tables import check_header, fail, parse_numbers, read_lines, require
 
 NO_VA, NO_EXPR, NO_AU = -5, -1, -1
 """Fillers of the files. -1 is a legal valence or arousal, -5 is not."""
 
 VA_HEADERS = (",".join(DIMENSIONS),)
-EXPR_HEADERS = (",".join(EXPRESSIONS), ",".join(EXPRESSIONS[:7]))
+EXPR_CLASSES = (len(EXPRESSIONS), 7)
+EXPR_HEADERS = tuple(",".join(EXPRESSIONS[:classes]) for classes in EXPR_CLASSES)
 """Editions 3 and later; edition 2, whose classes are the first seven."""
 AU_HEADERS = (",".join(UNITS),)
 MTL_HEADERS = (
@@ -51,7 +52,12 @@ def read_expr(path: Path) -> FrameLabels:
     Raises:
         UserError: If the file is not an EXPR annotation; names the first bad line.
     """
-    return _labels(expr=_read_rows(path, EXPR_HEADERS, columns=1), path=path)
+    header, *lines = read_lines(path)
+    classes = EXPR_CLASSES[check_header(header, EXPR_HEADERS, path)]
+    rows = parse_numbers(lines, path, columns=1)
+    legal = np.isin(rows[:, 0], [NO_EXPR, *range(classes)])
+    require(legal, path, f"the expression is 0 to {classes - 1}, or -1 for none; mend the row")
+    return _labels(expr=rows, path=path)
 
 
 def read_au(path: Path) -> FrameLabels:
@@ -76,7 +82,7 @@ def read_mtl(path: Path) -> dict[str, FrameLabels]:
     header, *lines = read_lines(path)
     check_header(header, MTL_HEADERS, path)
     split = [line.partition(",") for line in lines]
-    keys = _read_keys([picture for picture, _, _ in split], path)
+    keys = _read_keys(lines, path)
     rows = parse_numbers([rest for _, _, rest in split], path, columns=2 + 1 + len(UNITS))
     labels = _labels(va=rows[:, :2], expr=rows[:, 2:3], au=rows[:, 3:], path=path)
     return {
@@ -91,8 +97,9 @@ def read_corpus(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
     each with its own mask. An id that lies in different splits for different tasks becomes one
     clip for each split, so that no label passes from one to the other.
 
-    The ids of test lists and the names of the files in `Test_Set` become test clips without rows:
-    in a `Test_Set` as published every row is a placeholder. `read_truth` reads real ones.
+    The ids of test lists and the names of the files in `Test_Set` (without either, the ids of
+    sample submissions) become test clips without rows: in a `Test_Set` as published every row is
+    a placeholder. `read_truth` reads real ones.
 
     Args:
         root: Folder with the challenge folders; `people.csv` (`id,person`) in it gives the groups.
@@ -137,7 +144,7 @@ _Labels = dict[tuple[str, str], FrameLabels]
 
 
 def _read_labels(layout: Layout, splits: tuple[str, ...], challenge: CorpusKind) -> _Labels:
-    files = [file for file in layout.labels if file.split in splits]
+    files = [f for f in layout.labels if f.split in splits and f.task in TASKS]
     if challenge == "single" or (challenge == "auto" and files):
         return _read_single_tasks(files)
     return _read_multi_task([(path, split) for path, split in layout.mtl if split in splits])
@@ -185,8 +192,9 @@ def _read_multi_task(files: Iterable[tuple[Path, str]]) -> _Labels:
 
 
 def _test_ids(layout: Layout) -> set[str]:
-    placeholders = {file.id for file in layout.labels if file.split == "test"}
-    return placeholders.union(*map(read_test_list, layout.test_lists))
+    """Ids of placeholder files and lists; without any, those of the sample submissions."""
+    ids = {file.id for file in layout.labels if file.split == "test"}
+    return ids.union(*map(read_listed_ids, layout.test_lists or (() if ids else layout.samples)))
 
 
 def _clips(labels: _Labels, people: dict[str, str]) -> list[Clip]:
@@ -205,12 +213,15 @@ def _read_rows(path: Path, headers: tuple[str, ...], columns: int) -> np.ndarray
     return parse_numbers(lines, path, columns)
 
 
-def _read_keys(pictures: Iterable[str], path: Path) -> FrameKeys:
+def _read_keys(lines: Sequence[str], path: Path) -> FrameKeys:
     """Ids and frame numbers of the rows of a multi-task file."""
+    plain = parse_pictures(lines)
+    if plain is not None:
+        return plain[1]
     collector = KeyCollector()
-    for number, picture in enumerate(pictures, 2):
+    for number, line in enumerate(lines, 2):
         try:
-            collector.add(*parse_picture(picture))
+            collector.add(*parse_picture(line.partition(",")[0]))
         except ValueError as error:
             fail(path, number, f"{error}; mend the row")
     keys = collector.keys()
@@ -249,7 +260,8 @@ def _labels(
         labels.expr_mask[:] = expr[:, 0] != NO_EXPR
         labels.expr[labels.expr_mask] = expr[labels.expr_mask, 0]
     if au is not None:
-        require(np.isin(au, [NO_AU, 0, 1]), path, "units are 0 or 1, or -1 for none; mend the row")
+        legal = (au == NO_AU) | (au == 0) | (au == 1)
+        require(legal, path, "units are 0 or 1, or -1 for none; mend the row")
         labels.au_mask[:] = au != NO_AU
         labels.au[labels.au_mask] = au[labels.au_mask]
     return labels

@@ -1,12 +1,28 @@
-"""Tables of the leaderboard files: header and columns of each challenge.
+"""Tables of the leaderboard files: header and columns of each challenge, by edition.
 
-A challenge is a header and the tasks whose columns follow the picture; a new one is a new entry.
+A challenge is a header and the columns of its rows; a new one is a new entry.
 """
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from features.cli import UserError
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
+
+EDITIONS = range(2, 12)
+LATEST = EDITIONS[-1]
+
+COMPOUNDS = {
+    "Fearfully_Surprised": ("Fear", "Surprise"),
+    "Happily_Surprised": ("Happiness", "Surprise"),
+    "Sadly_Surprised": ("Sadness", "Surprise"),
+    "Disgustedly_Surprised": ("Disgust", "Surprise"),
+    "Angrily_Surprised": ("Anger", "Surprise"),
+    "Sadly_Fearful": ("Sadness", "Fear"),
+    "Sadly_Angry": ("Sadness", "Anger"),
+}
+"""Compound expressions in the order of their numbers, each with its two basic ones."""
 
 
 @dataclass(frozen=True)
@@ -33,22 +49,32 @@ class Challenge:
         name: Name in settings, e.g. `VA`.
         header: First line, to the letter. It need not have a name for each column.
         tasks: Tasks in the order of their columns.
+        expressions: Number of classes of EXPR: 8; 7, without 'Other', in edition 2.
+        per_video: Edition 2: one file for each id, whose rows do not name their pictures.
     """
 
     name: str
     header: str
     tasks: tuple[str, ...]
+    expressions: int = len(EXPRESSIONS)
+    per_video: bool = False
+
+    def columns_of(self, task: str) -> tuple[Column, ...]:
+        """Columns of one of the tasks."""
+        if task == "EXPR":
+            return (Column("expression", 0, self.expressions - 1, whole=True),)
+        return _COLUMNS[task]
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """Columns after the picture."""
-        return tuple(column for task in self.tasks for column in TASK_COLUMNS[task])
+        return tuple(column for task in self.tasks for column in self.columns_of(task))
 
 
-TASK_COLUMNS = {
+_COLUMNS = {
     "VA": tuple(Column(name, -1, 1, whole=False) for name in DIMENSIONS),
-    "EXPR": (Column("expression", 0, len(EXPRESSIONS) - 1, whole=True),),
     "AU": tuple(Column(name, 0, 1, whole=True) for name in UNITS),
+    "CE": (Column("compound", 0, len(COMPOUNDS) - 1, whole=True),),
 }
 
 CHALLENGES = {
@@ -58,13 +84,44 @@ CHALLENGES = {
         Challenge("EXPR", ",".join(("image_location", *EXPRESSIONS)), ("EXPR",)),
         Challenge("AU", ",".join(("image_location", *UNITS)), ("AU",)),
         Challenge("MTL", "image,valence,arousal,expression,aus", ("VA", "EXPR", "AU")),
+        Challenge("CE", ",".join(("image_location", *COMPOUNDS)), ("CE",)),
     )
 }
 """Editions 3 and later, by name."""
 
+EDITION_2 = {
+    challenge.name: challenge
+    for challenge in (
+        Challenge("VA", ",".join(DIMENSIONS), ("VA",), per_video=True),
+        Challenge("EXPR", ",".join(EXPRESSIONS[:7]), ("EXPR",), expressions=7, per_video=True),
+        Challenge("AU", ",".join(UNITS), ("AU",), per_video=True),
+    )
+}
+"""Edition 2, whose files look like its annotations."""
 
-def challenge_of(name: str) -> Challenge:
-    """The challenge of a name; raises UserError for another, listing the known ones."""
-    if name not in CHALLENGES:
-        raise UserError(f"unknown challenge '{name}'; the known ones are {', '.join(CHALLENGES)}")
-    return CHALLENGES[name]
+
+def challenge_of(name: str, edition: int = LATEST) -> Challenge:
+    """The challenge of a name; raises UserError for another or an unknown edition."""
+    if edition not in EDITIONS:
+        raise UserError(f"unknown edition {edition}; known are {EDITIONS[0]} to {LATEST}")
+    known = EDITION_2 if edition == 2 else CHALLENGES
+    if name not in known:
+        where = " of edition 2" if edition == 2 else ""
+        raise UserError(f"unknown challenge '{name}'{where}; the known ones are {', '.join(known)}")
+    return known[name]
+
+
+def compound_classes(expr: np.ndarray) -> np.ndarray:
+    """Most probable compound expression, zero-shot from the basic ones.
+
+    The score of a compound is the sum of the probabilities of its two (Liu et al., ABAW 7), so
+    Neutral, Happiness alone or Other cannot win by themselves.
+
+    Args:
+        expr: (F, 8) probabilities of `EXPRESSIONS`.
+
+    Returns:
+        (F,) int64, index into `COMPOUNDS`.
+    """
+    pairs = np.array([[EXPRESSIONS.index(name) for name in two] for two in COMPOUNDS.values()])
+    return np.asarray(expr[:, pairs].sum(axis=2).argmax(axis=1), np.int64)

@@ -1,28 +1,23 @@
 """Leaderboard file > what is wrong with it, in one pass and about 12 bytes a row.
 
-lines > form of each row, and its (id, frame) > rows of each id against those that are due.
+blocks of lines > form of each row and its (id, frame) > rows of each id against those due.
 
 Letters: N rows, R rows of one id.
 """
 
-import re
-from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 import numpy as np
 
 from features.cli import UserError
-from fusion.abaw.challenges import Challenge, Column, challenge_of
-from fusion.abaw.keys import MOST_FRAMES, FrameKeys, KeyCollector
+from fusion.abaw.challenges import Challenge, challenge_of
+from fusion.abaw.keys import MOST_FRAMES, FrameKeys, parse_picture
+from fusion.abaw.line_ends import LineEnds
 from fusion.abaw.lists import Template
-
-_PLAIN_PICTURE = r"([^,/]+)/([0-9]{5}|[1-9][0-9]{5,})\.jpg"
-_ANY_PICTURE = r"(?:[^,]*/)?([^,/]+)/([0-9]+)\.\w+"
-"""A template's spelling is compared row by row instead."""
-_REAL = r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
+from fusion.abaw.row_form import RowForm, read_blocks
 
 
 @dataclass(frozen=True)
@@ -46,15 +41,20 @@ def check_submission(
     challenge: str,
     *,
     template: Template | None = None,
+    ends: LineEnds | None = None,
     frames: Mapping[str, int | None] | None = None,
     most: int = 20,
 ) -> list[Problem]:
-    """Checks a leaderboard file against the format and what the test set asks for.
+    """Checks a leaderboard file of editions 3 and later against the format and the test set.
+
+    Values may all be the same, as in the organisers' samples. Lines may end in LF or CRLF, all in
+    the same; the last one need not end at all.
 
     Args:
         path: The file.
         challenge: Name of the challenge, see `CHALLENGES`.
         template: Sample submission: the file must have its rows, in its order and spelling.
+        ends: `LineEnds.of` the template's file; lines must end in the same mark.
         frames: Without a template, the listed ids with their numbers of frames, None where
             unknown: `dict.fromkeys(read_test_list(path))`. Without either, only form, and
             frames that count 1, 2, 3 for each id, are looked at.
@@ -66,18 +66,47 @@ def check_submission(
     Raises:
         UserError: If there is no such file or challenge.
     """
-    kind = challenge_of(challenge)
+    kind, findings = challenge_of(challenge), _Findings(most)
+    with _open(path) as file:
+        mark = _check_header(
+            file, (template.header if template else "") or kind.header, ends, findings
+        )
+        rows = _Rows(RowForm(kind, any_picture=template is not None), template, findings)
+        for number, text in read_blocks(file, mark, findings.add):
+            rows.add_block(number, text)
+    keys = rows.keys()
+    if not len(keys):
+        findings.add(None, "there are no rows")
+    elif template is None or rows.other is not None or len(keys) != len(template):
+        _check_ids(rows, keys, template, frames, findings)
+    return findings.all()
+
+
+def check_rows(path: Path, kind: Challenge, due: int | None, most: int = 20) -> list[Problem]:
+    """Checks the file of one video (edition 2).
+
+    Args:
+        path: The file.
+        kind: The challenge, whose rows name no picture.
+        due: Number of rows that are due; None: any but 0.
+        most: Problems to name; the rest is counted in a last one.
+    """
+    form, findings, count = RowForm(kind), _Findings(most), 0
+    with _open(path) as file:
+        mark = _check_header(file, kind.header, None, findings)
+        for number, text in read_blocks(file, mark, findings.add):
+            count += text.count("\n")
+            if form.all_fit(text) is None:
+                _check_lines(form, number, text, findings)
+    if count != due if due is not None else not count:
+        findings.add(None, f"{count} rows; {due or 'at least one'} are due, one for every frame")
+    return findings.all()
+
+
+def _open(path: Path) -> BinaryIO:
     if not path.is_file():
         raise UserError(f"{path}: no such file; check the path of the submission")
-    findings = _Findings(most)
-    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
-        _check_header(file.readline(), template.header if template else kind.header, findings)
-        rows = _check_rows(file, kind, template, findings)
-    if not len(rows.keys):
-        findings.add(None, "there are no rows")
-    elif template is None or rows.other is not None or len(rows.keys) != len(template):
-        _check_ids(rows, template, frames, findings)
-    return findings.all()
+    return path.open("rb")
 
 
 @dataclass
@@ -98,115 +127,143 @@ class _Findings:
         return self.named + ([Problem(None, f"and {more} more problems")] if more else [])
 
 
-@dataclass
-class _Rows:
-    """Keys of the rows that name a picture, with their line numbers (N,).
-
-    `other` is the line of the first row whose picture is not the template's at that place.
-    """
-
-    keys: FrameKeys
-    lines: np.ndarray
-    other: int | None
-
-
-def _check_header(line: str, expected: str, findings: _Findings) -> None:
-    if line.endswith("\r\n"):
-        findings.add(1, "lines end in CRLF; write LF only")
+def _check_header(
+    file: BinaryIO, expected: str, ends: LineEnds | None, findings: _Findings
+) -> bytes:
+    """Checks the first line and returns the mark that it ends with."""
+    line = file.readline().decode(errors="replace")
+    mine = LineEnds(b"\r\n" if line.endswith("\r\n") else b"\n")
+    if ends is not None and mine.mark != ends.mark:
+        findings.add(1, f"lines end in {mine.name}; those of the sample submission in {ends.name}")
     if line.startswith("\ufeff"):
         findings.add(1, "the file starts with a byte-order mark; write UTF-8 without it")
     header = line.removeprefix("\ufeff").rstrip("\r\n")
     if header != expected:
         findings.add(1, f"the header is '{header[:80]}'; it must be '{expected}'")
+    return mine.mark
 
 
-def _check_rows(
-    file: TextIO, kind: Challenge, template: Template | None, findings: _Findings
-) -> _Rows:
-    """Checks each row by itself and collects the keys."""
-    picture = re.compile(_ANY_PICTURE if template else _PLAIN_PICTURE)
-    whole_row = re.compile(picture.pattern + "".join(map(_column_pattern, kind.columns)))
-    reals = [column for column in kind.columns if not column.whole]
-    due = template.pictures() if template else iter(())
-    collector, lines, other = KeyCollector(), array("i"), None
-    for number, line in enumerate(file, 2):
-        line = line.rstrip("\r\n")
-        row = whole_row.fullmatch(line)
-        if row is None or (reals and not all(map(_in_range, reals, row.groups()[2:]))):
-            findings.add(number, _explain(line, kind, picture))
-        key = row or picture.match(line)
-        if key is None:
-            continue
-        if not 0 < int(key[2]) <= MOST_FRAMES:
-            findings.add(number, f"frame {key[2]} of '{key[1]}': frames count from 1")
-            continue
-        if template and other is None and line.partition(",")[0] != next(due, None):
-            other = number
-        collector.add(key[1], int(key[2]))
-        lines.append(number)
-    return _Rows(collector.keys(), np.array(lines, np.int32), other)
+def _check_lines(form: RowForm, number: int, text: str, findings: _Findings) -> None:
+    """Names the faults of the lines of a block."""
+    for at, line in enumerate(text.removesuffix("\n").split("\n"), number):
+        fault = form.fault(line)
+        if fault is not None:
+            findings.add(at, fault)
 
 
-def _column_pattern(column: Column) -> str:
-    return f",[{column.low}-{column.high}]" if column.whole else f",{_REAL}"
+class _Rows:
+    """Keys of the rows that name a picture, with their line numbers.
 
+    Attributes:
+        other: Line of the first row whose picture is not the template's at that place.
+    """
 
-def _in_range(column: Column, text: str) -> bool:
-    return column.low <= float(text) <= column.high
+    def __init__(self, form: RowForm, template: Template | None, findings: _Findings) -> None:
+        self.other: int | None = None
+        self._form, self._template, self._findings = form, template, findings
+        self._ids = {name: i for i, name in enumerate(template.ids)} if template else {}
+        self._parts: list[np.ndarray] = [np.zeros((3, 0), np.int32)]
+        self._count = 0
 
+    def add_block(self, number: int, text: str) -> None:
+        """Adds lines that begin with line `number`."""
+        pictures = self._form.all_fit(text)
+        if pictures is None or not self._add_regular(number, pictures):
+            self._add_lines(number, text)
 
-def _explain(line: str, kind: Challenge, picture: re.Pattern[str]) -> str:
-    """Why a line is not a row of the challenge."""
-    if not line.strip():
-        return "a blank line"
-    first, *fields = line.split(",")
-    if len(fields) != len(kind.columns):
-        return (
-            f"a row has {len(kind.columns) + 1} fields (picture, {_named(kind.columns)}),"
-            f" this one has {len(fields) + 1}"
-        )
-    if not picture.fullmatch(first):
-        return f"'{first[:60]}' is not a picture such as video/00001.jpg"
-    for column, text in zip(kind.columns, fields, strict=True):
-        value = re.fullmatch(_column_pattern(column)[1:], text)
-        if value is None or not (column.whole or _in_range(column, text)):
-            what = "whole number" if column.whole else "number"
-            return f"{column.name} '{text[:30]}' is not a {what} from {column.low} to {column.high}"
-    raise AssertionError(f"no fault in '{line}'")
+    def keys(self) -> FrameKeys:
+        """Ids and frames of all rows so far."""
+        index, frame, _ = self._joined()
+        return FrameKeys(tuple(self._ids), index, frame)
 
+    def lines(self) -> np.ndarray:
+        """(N,) int32, line numbers of all rows so far."""
+        return self._joined()[2]
 
-def _named(columns: tuple[Column, ...]) -> str:
-    names = [column.name for column in columns]
-    return ", ".join(names) if len(names) < 4 else f"{', '.join(names[:3])}, ... {names[-1]}"
+    def _joined(self) -> np.ndarray:
+        self._parts = [np.concatenate(self._parts, axis=1)]
+        return self._parts[0]
+
+    def _add_regular(self, number: int, pictures: list[str]) -> bool:
+        """Adds rows without a fault of form; False if they are to be looked at one by one."""
+        lines = np.arange(number, number + len(pictures), dtype=np.int32)
+        if self._template is not None:
+            due = slice(self._count, self._count + len(pictures))
+            if self.other is not None or pictures != list(self._template.pictures(due)):
+                return False
+            index, frame = self._template.keys.index[due], self._template.keys.frame[due]
+        else:
+            parts = [picture.split("/") for picture in pictures]
+            frame = np.array([int(name[:-4]) for _, name in parts])
+            if frame.min() < 1 or frame.max() > MOST_FRAMES:
+                return False
+            index = np.array([self._index(track_id) for track_id, _ in parts])
+        self._append(np.stack([index, frame, lines]))
+        return True
+
+    def _add_lines(self, number: int, text: str) -> None:
+        """Names the faults of lines and adds those that name a picture."""
+        lines = text.removesuffix("\n").split("\n")
+        here = slice(self._count, self._count + len(lines))
+        due = self._template.pictures(here) if self._template else iter(())
+        keys: list[tuple[int, int, int]] = []
+        for at, line in enumerate(lines, number):
+            fault = self._form.fault(line)
+            if fault is not None:
+                self._findings.add(at, fault)
+            picture = self._form.picture(line)
+            if picture is None:
+                continue
+            try:
+                track_id, frame = parse_picture(picture)
+            except ValueError as error:
+                self._findings.add(at, str(error))
+                continue
+            if self._template and self.other is None and picture != next(due, None):
+                self.other = at
+            keys.append((self._index(track_id), frame, at))
+        self._append(np.array(keys).reshape(-1, 3).T)
+
+    def _append(self, part: np.ndarray) -> None:
+        self._parts.append(part.astype(np.int32))
+        self._count += part.shape[1]
+
+    def _index(self, track_id: str) -> int:
+        return self._ids.setdefault(track_id, len(self._ids))
 
 
 def _check_ids(
     rows: _Rows,
+    keys: FrameKeys,
     template: Template | None,
     frames: Mapping[str, int | None] | None,
     findings: _Findings,
 ) -> None:
     """Compares the rows of each id with those that are due."""
-    before = findings.count
-    due = _due_frames(rows.keys, template, frames)
-    for track_id, at in rows.keys.by_id():
+    before, lines = findings.count, rows.lines()
+    by_id = {track_id: at for track_id, at in keys.by_id() if len(at)}
+    due = _due_frames(keys, by_id, template, frames)
+    for track_id, at in by_id.items():
         if track_id not in due:
-            findings.add(int(rows.lines[at[0]]), f"'{track_id}' is not in the test list")
+            findings.add(int(lines[at[0]]), f"'{track_id}' is not in the test list")
         else:
-            _check_id(track_id, rows.keys.frame[at], rows.lines[at], due[track_id], findings)
-    for track_id in due.keys() - set(rows.keys.ids):
+            _check_id(track_id, keys.frame[at], lines[at], due[track_id], findings)
+    for track_id in sorted(due.keys() - by_id.keys()):
         findings.add(None, f"'{track_id}' has no row at all; {len(due[track_id])} are due")
     if findings.count == before and rows.other is not None:
         findings.add(rows.other, "the sample submission has another picture here; keep its order")
 
 
 def _due_frames(
-    keys: FrameKeys, template: Template | None, frames: Mapping[str, int | None] | None
+    keys: FrameKeys,
+    by_id: Mapping[str, np.ndarray],
+    template: Template | None,
+    frames: Mapping[str, int | None] | None,
 ) -> dict[str, np.ndarray]:
     """Frame numbers that are due, in order, by id."""
     if template is not None:
         return {track_id: template.keys.frame[at] for track_id, at in template.keys.by_id()}
-    seen = {track_id: int(keys.frame[at].max()) for track_id, at in keys.by_id()}
+    seen = {track_id: int(keys.frame[at].max()) for track_id, at in by_id.items()}
     counts = seen if frames is None else {i: n or seen.get(i, 1) for i, n in frames.items()}
     return {track_id: np.arange(1, count + 1) for track_id, count in counts.items()}
 

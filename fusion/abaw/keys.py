@@ -1,21 +1,26 @@
 """Which frame of which person each row of a file is about.
 
 `video/00001.jpg` > `parse_picture` > (id, frame number) > KeyCollector > FrameKeys, 8 bytes a row.
+Whole files: lines > `parse_pictures` > pictures and FrameKeys, if each line is as it should be.
 
 Letters: N rows.
 """
 
 import re
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 MOST_FRAMES = 1_000_000
 """Highest frame number that is believed: nine hours at 30 fps; the longest real one is 47,435."""
 
-_PICTURE = re.compile(r"(?:.*/)?([^/]+)/(\d+)\.\w+")
+_ROW = r"^(?P<picture>(?P<id>[^/,\s]+)/(?P<frame>[0-9]{1,7})\.[A-Za-z]+)(?:,|$)"
+"""A line that begins with a picture as ABAW writes it; narrower than `_PICTURE`, and quick."""
+_PICTURE = re.compile(r"(?:.*/)?([^/]+)/(\d+)(?:\.\w+)?")
 
 
 def parse_picture(picture: str) -> tuple[str, int]:
@@ -33,6 +38,25 @@ def parse_picture(picture: str) -> tuple[str, int]:
     if frame > MOST_FRAMES:
         raise ValueError(f"'{picture[:60]}': the frame number is above {MOST_FRAMES}")
     return match[1], frame
+
+
+def parse_pictures(lines: Sequence[str]) -> "tuple[pa.StringArray, FrameKeys] | None":
+    """First fields of lines, and what they say, all at once.
+
+    Returns:
+        Pictures (N,) as written, and their keys; None if any line does not begin with a picture
+        such as `12_left/00001.jpg`, or a frame has two lines. Reading line by line tells more.
+    """
+    fields = pc.extract_regex(pa.array(lines, pa.string()), _ROW)
+    if not lines or fields.null_count:
+        return None
+    picture, ids, frame = (fields.field(name) for name in ("picture", "id", "frame"))
+    number = frame.cast(pa.int32()).to_numpy()
+    if number.min() < 1 or number.max() > MOST_FRAMES:
+        return None
+    names = ids.dictionary_encode()
+    keys = FrameKeys(tuple(names.dictionary.to_pylist()), names.indices.to_numpy(), number)
+    return None if keys.first_repeat() is not None else (picture, keys)
 
 
 @dataclass(frozen=True)

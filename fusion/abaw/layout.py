@@ -1,12 +1,13 @@
 """Where the parts of an ABAW folder lie.
 
-root folder > `find_layout` > Layout: label files, multi-task files, test lists.
+root folder > `find_layout` > Layout: label files, multi-task files, test lists, sample submissions.
 
 Names differ by edition; letter case, spaces and hyphens do not count. A new edition is a new line
 in one of the tables here.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,16 @@ from features.cli import UserError
 SPLITS = ("train", "validation", "test")
 
 CHALLENGE_FOLDERS = {
-    "va_estimation_challenge": "VA",
+    "va_set": "VA",  # edition 2
+    "expr_set": "EXPR",
+    "au_set": "AU",
+    "va_estimation_challenge": "VA",  # edition 3 on
     "expr_classification_challenge": "EXPR",  # editions 3 to 5
     "expr_recognition_challenge": "EXPR",  # edition 6 on
     "au_detection_challenge": "AU",
+    "ce_challenge": "CE",  # editions 6 to 8; only those who labelled it themselves have one
+    "ce_recognition_challenge": "CE",
+    "compound_expression_recognition_challenge": "CE",
 }
 """Folder name to task; each holds folders of `SPLIT_FOLDERS`."""
 SPLIT_FOLDERS = {
@@ -31,7 +38,7 @@ SPLIT_FOLDERS = {
     "validation_set": "validation",
     "test_set": "test",
 }
-MTL_FOLDERS = ("mtl_challenge",)
+MTL_FOLDERS = ("mtl_challenge", "multi_task_learning_challenge")
 MTL_FILES = {
     "train_set.txt": "train",  # edition 3
     "validation_set.txt": "validation",
@@ -41,11 +48,26 @@ MTL_FILES = {
 }
 """Multi-task files in a folder of `MTL_FOLDERS`; names that end in `_annotations` lie anywhere."""
 TEST_FOLDER = "test"
-TEST_LISTS = ("va.txt", "expr.txt", "au.txt", "mtl.txt")
-"""Lists of ids in a folder called `test`; `*test*list*.txt` is a list wherever it lies."""
+TEST_LISTS = ("va.txt", "expr.txt", "au.txt", "mtl.txt", "ce.txt")
+"""Lists in a folder called `test`."""
+LIST_FOLDERS = ("names_of_videos_in_each_test_set",)
+"""Folders in which every text file is a list."""
+LIST_WORDS = ("list", "release", "names")
+"""`*test*list*.txt` and the like are lists of ids or of frames, wherever they lie."""
+SAMPLE_WORDS = ("sample", "example")
+"""`*sample*.txt` and the like are sample submissions, wherever they lie."""
+CHALLENGE_WORDS = {
+    "CE": {"ce", "compound"},
+    "MTL": {"mtl", "multi", "multitask"},
+    "VA": {"va", "valence"},
+    "EXPR": {"expr", "expression", "expressions"},
+    "AU": {"au", "aus", "action"},
+}
+"""Words that tell the challenge in the name of a list or sample submission, the first first."""
 NOT_SEARCHED = ("cropped", "batch", "__macosx", ".")
 """Folders whose names start so hold pictures, videos or litter, and are not searched."""
 PEOPLE_FILE = "people.csv"
+RATES_FILE = "videos_fps.csv"
 
 PERSON_SUFFIXES = ("_left", "_right")
 
@@ -56,7 +78,7 @@ class LabelFile:
 
     Attributes:
         path: The file.
-        task: `VA`, `EXPR` or `AU`.
+        task: `VA`, `EXPR`, `AU` or `CE`.
         split: `train`, `validation` or `test`.
     """
 
@@ -77,12 +99,16 @@ class Layout:
     Attributes:
         labels: Annotation files of single tasks.
         mtl: Multi-task files with their splits.
-        test_lists: Lists of the ids of test sets.
+        test_lists: Lists of the ids or frames of test sets.
+        samples: Sample submissions.
+        rates: Tables of frame rates.
     """
 
     labels: list[LabelFile] = field(default_factory=list)
     mtl: list[tuple[Path, str]] = field(default_factory=list)
     test_lists: list[Path] = field(default_factory=list)
+    samples: list[Path] = field(default_factory=list)
+    rates: list[Path] = field(default_factory=list)
 
 
 def find_layout(root: Path) -> Layout:
@@ -104,9 +130,19 @@ def find_layout(root: Path) -> Layout:
             plain = _plain(file.name)
             if plain in MTL_FILES and ("annotations" in plain or name in MTL_FOLDERS):
                 layout.mtl.append((file, MTL_FILES[plain]))
-            elif (name == TEST_FOLDER and plain in TEST_LISTS) or _is_test_list(plain):
+            elif _is_sample(plain):
+                layout.samples.append(file)
+            elif plain == RATES_FILE:
+                layout.rates.append(file)
+            elif _is_test_list(plain, name):
                 layout.test_lists.append(file)
     return layout
+
+
+def challenge_in(name: str) -> str | None:
+    """The challenge that the name of a list or sample submission tells, e.g. of `VA.txt`."""
+    words = set(re.split(r"[^a-z]+", name.lower()))
+    return next((c for c, known in CHALLENGE_WORDS.items() if words & known), None)
 
 
 def video_of(track_id: str) -> str:
@@ -154,8 +190,14 @@ def _label_files(folder: Path, files: list[Path], task: str, split: str) -> list
     return found
 
 
-def _is_test_list(plain: str) -> bool:
-    return plain.endswith(".txt") and "test" in plain and "list" in plain.partition("test")[2]
+def _is_sample(plain: str) -> bool:
+    return plain.endswith(".txt") and any(word in plain for word in SAMPLE_WORDS)
+
+
+def _is_test_list(plain: str, folder: str) -> bool:
+    named = any(word in plain.partition("test")[2] for word in LIST_WORDS)
+    listed = named or folder in LIST_FOLDERS or (folder == TEST_FOLDER and plain in TEST_LISTS)
+    return plain.endswith(".txt") and listed
 
 
 def _plain(name: str) -> str:

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+from fusion.abaw.challenges import COMPOUNDS
 from fusion.abaw.labels import UNITS
 
 VA = "valence,arousal\n"
 EXPR = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n"
 AU = ",".join(UNITS) + "\n"
+EXPR_7 = EXPR.replace(",Other", "")
+CE = ",".join(COMPOUNDS) + "\n"
 MTL = "image,valence,arousal,expression,aus\n"
 
 

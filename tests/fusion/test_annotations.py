@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from features.cli import UserError
 from fusion.abaw.annotations import read_au, read_expr, read_mtl, read_va
 from fusion.abaw.labels import UNITS
-from tests.fusion.abaw_files import AU, EXPR, MTL, VA, row, write
+from fusion.abaw.tables import parse_numbers
+from tests.fusion.abaw_files import AU, EXPR, EXPR_7, MTL, VA, row, write
 
 # One file
 
@@ -93,6 +94,13 @@ def test_a_number_that_is_no_expression_is_refused(tmp_path: Path, value: str) -
         read_expr(write(tmp_path / "1.txt", f"{EXPR}0\n{value}\n"))
 
 
+def test_edition_2_has_seven_expressions(tmp_path: Path) -> None:
+    labels = read_expr(write(tmp_path / "1.txt", EXPR_7 + "6\n-1\n"))
+    assert labels.expr.tolist() == [6, 0]
+    with pytest.raises(UserError, match=r"2\.txt:3: the expression is 0 to 6"):
+        read_expr(write(tmp_path / "2.txt", EXPR_7 + "6\n7\n"))
+
+
 @pytest.mark.parametrize("value", ["2", "0.5", "-5"])
 def test_a_number_that_is_no_unit_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(UserError, match=r"1\.txt:2: units are 0 or 1"):
@@ -134,6 +142,32 @@ def test_what_is_written_is_read_back(
     np.testing.assert_array_equal(labels.va_mask, valid)
     np.testing.assert_array_equal(labels.va[valid], wanted[valid])
     assert not labels.va[~valid].any()
+
+
+NUMBERS = st.floats(-1e6, 1e6) | st.sampled_from([0.1, -5.0, 1e-12, 9.9e-9])
+
+
+@settings(max_examples=30, deadline=None)
+@given(rows=st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=20), data=st.data())
+def test_rows_are_read_alike_plain_and_with_spaces(
+    rows: list[tuple[float, float]], data: st.DataObject
+) -> None:
+    plain = [f"{a!r},{b!r}" for a, b in rows]
+    odd = list(plain)
+    at = data.draw(st.integers(0, len(rows) - 1))
+    odd[at] = f" +{odd[at]} " if rows[at][0] >= 0 else f" {odd[at]}\t"
+    first = parse_numbers(plain, Path("plain"), 2)
+    np.testing.assert_array_equal(first, np.array(rows))
+    np.testing.assert_array_equal(first, parse_numbers(odd, Path("odd"), 2))
+
+
+@pytest.mark.parametrize("odd", ["", "1", "1,2,3", "inf,0", "NaN,0", "0x1,0", '"1",0', ",0"])
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_no_irregular_row_passes_wherever_it_is(odd: str, place: int) -> None:
+    lines = ["0.5,0.25", "1,1"]
+    lines.insert(place, odd)
+    with pytest.raises(UserError, match=f"^file:{place + 2}: "):
+        parse_numbers(lines, Path("file"), 2)
 
 
 # Multi-task files

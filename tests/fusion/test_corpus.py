@@ -4,9 +4,10 @@ import pytest
 
 from features.cli import UserError
 from fusion.abaw.annotations import read_corpus, read_truth
+from fusion.abaw.compound import read_compound, read_compound_corpus
 from fusion.abaw.labels import Clip
 from fusion.abaw.layout import video_of
-from tests.fusion.abaw_files import AU, EXPR, MTL, VA, row, write
+from tests.fusion.abaw_files import AU, CE, EXPR, EXPR_7, MTL, VA, row, write
 
 
 def by_key(clips: list[Clip]) -> dict[tuple[str, str], Clip]:
@@ -168,3 +169,104 @@ def test_folders_without_annotations_are_refused(tmp_path: Path) -> None:
 def test_lists_are_found_by_their_name(corpus: Path) -> None:
     write(corpus / "names/AU_test_set_list.txt", "77\n")
     assert ("test", "77") in by_key(read_corpus(corpus))
+
+
+SINGLE = {
+    2: ("", ("VA_Set", "EXPR_Set", "AU_Set"), "Training_Set"),
+    3: (
+        "Third ABAW Annotations",
+        ("VA_Estimation_Challenge", "EXPR_Classification_Challenge", "AU_Detection_Challenge"),
+        "Train_Set",
+    ),
+    5: (
+        "5th_ABAW_Annotations",
+        ("VA_Estimation_Challenge", "EXPR_Classification_Challenge", "AU_Detection_Challenge"),
+        "Train_Set",
+    ),
+    6: (
+        "6th_ABAW_Annotations",
+        ("VA_Estimation_Challenge", "EXPR_Recognition_Challenge", "AU_Detection_Challenge"),
+        "Train_Set",
+    ),
+    10: (
+        "data/10th ABAW/Annotations",
+        ("va-estimation-challenge", "EXPR Recognition Challenge", "AU_DETECTION_CHALLENGE"),
+        "train set",
+    ),
+}
+
+
+@pytest.mark.parametrize("edition", SINGLE)
+def test_single_tasks_of_each_edition_are_found(tmp_path: Path, edition: int) -> None:
+    top, (va, expr, au), train = SINGLE[edition]
+    header = EXPR_7 if edition == 2 else EXPR
+    for folder, text in (
+        (va, VA + "-1,1\n-5,-5\n"),
+        (expr, header + "6\n-1\n"),
+        (au, AU + "1" + ",0" * 11 + "\n" + ",".join(["-1"] * 12) + "\n"),
+    ):
+        write(tmp_path / top / folder / train / "3_right.txt", text)
+        write(tmp_path / top / folder / "Validation_Set" / "4.txt", text)
+    clips = by_key(read_corpus(tmp_path))
+    assert list(clips) == [("train", "3_right"), ("validation", "4")]
+    labels = clips["train", "3_right"].labels
+    assert labels.va[0].tolist() == [-1, 1]
+    assert labels.expr[0] == 6
+    assert labels.au[0].tolist() == [1] + [0] * 11
+    for mask in (labels.va_mask, labels.expr_mask, labels.au_mask.all(axis=1)):
+        assert mask.tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("MTL_Challenge/train_set.txt", "MTL_Challenge/validation_set.txt"),
+        ("training_set_annotations.txt", "validation_set_annotations.txt"),
+        ("ABAW 7/training_set_annotations.txt", "ABAW 7/validation_set_annotations.txt"),
+    ],
+    ids=["3", "4", "7 and 11"],
+)
+def test_multi_task_files_of_each_edition_are_found(tmp_path: Path, names: tuple[str, str]) -> None:
+    write(tmp_path / names[0], MTL + row("1_left/00003.jpg", va="-5,-5") + row("1/00001.jpg"))
+    write(tmp_path / names[1], MTL + row("2/00001.jpg", expr="-1"))
+    write(tmp_path / "MTL_test_set_release.txt", "image\n9/00001.jpg\n9/00004.jpg\n8/00001.jpg\n")
+    clips = by_key(read_corpus(tmp_path))
+    assert list(clips) == [
+        ("train", "1"),
+        ("train", "1_left"),
+        ("validation", "2"),
+        ("test", "8"),
+        ("test", "9"),
+    ]
+    assert not clips["train", "1_left"].labels.va_mask.any()
+    assert clips["train", "1_left"].labels.expr_mask.tolist() == [False, False, True]
+
+
+def test_a_sample_submission_tells_the_test_ids_where_nothing_else_does(tmp_path: Path) -> None:
+    write(tmp_path / "VA_Set/Train_Set/1.txt", VA + "0,0\n")
+    sample = "image_location,valence,arousal\n5/00001.jpg,0,0\n4_left/00001.jpg,0,0\n"
+    write(tmp_path / "VA_test_set_example.txt", sample)
+    assert [c.id for c in read_corpus(tmp_path) if c.split == "test"] == ["4_left", "5"]
+    write(tmp_path / "VA_test_set_release.txt", "5\n")
+    assert [c.id for c in read_corpus(tmp_path) if c.split == "test"] == ["5"]
+
+
+def test_compound_labels_are_read_apart(corpus: Path) -> None:
+    write(corpus / "CE_Challenge/Validation_Set/60.txt", CE + "6\n-1\n0\n")
+    labels = read_compound_corpus(corpus)["60"]
+    assert labels.values.tolist() == [6, 0, 0]
+    assert labels.mask.tolist() == [True, False, True]
+    assert "60" not in {clip.id for clip in read_corpus(corpus)}
+
+
+def test_bad_compound_labels_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"1\.txt:3: the compound expression is 0 to 6"):
+        read_compound(write(tmp_path / "1.txt", CE + "6\n7\n"))
+    with pytest.raises(UserError, match=r"2\.txt:1: the header"):
+        read_compound(write(tmp_path / "2.txt", EXPR + "6\n"))
+    with pytest.raises(UserError, match="no compound labels"):
+        read_compound_corpus(tmp_path)
+    for folder in ("CE_Challenge/Validation_Set", "CE_Challenge/Test_Set"):
+        write(tmp_path / folder / "1.txt", CE + "6\n")
+    with pytest.raises(UserError, match="another folder"):
+        read_compound_corpus(tmp_path)

@@ -1,0 +1,89 @@
+"""Raw videos and folders of pictures below a folder, looked at without decoding.
+
+root > `find_media` > Media: files by id > `video_facts`, `picture_numbers`.
+
+Letters: N pictures of one id.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from features.crops import SUFFIXES, find_crops
+from features.media.container import nominal_rate, open_media, read_timeline, video_stream
+from features.sources import VIDEO_SUFFIXES
+from fusion.abaw.layout import video_of
+
+
+@dataclass
+class Media:
+    """Where the media of a data set are.
+
+    Attributes:
+        videos: File by id of the video, of all batches together.
+        repeats: Files whose id another file has.
+        pictures: Folders by id of the person, of `cropped_aligned` and its additions together.
+    """
+
+    videos: dict[str, Path] = field(default_factory=dict)
+    repeats: list[Path] = field(default_factory=list)
+    pictures: dict[str, list[Path]] = field(default_factory=dict)
+
+    def video_of(self, track_id: str) -> str:
+        """Id of a person's raw video; a video that is itself called `12_left` is its own."""
+        return track_id if track_id in self.videos else video_of(track_id)
+
+    def has(self, track_id: str) -> bool:
+        """Whether there is a video or a folder of pictures of a person."""
+        return self.video_of(track_id) in self.videos or track_id in self.pictures
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What the container says.
+
+    Attributes:
+        frames: Frames; decoding may yield one or two fewer.
+        rate: Frames per second on average.
+    """
+
+    frames: int
+    rate: float
+
+
+def find_media(root: Path) -> Media:
+    """Finds videos and folders of pictures at any depth; hidden ones do not count."""
+    media = Media(pictures=find_crops(root))
+    for folder, children, files in os.walk(root):
+        children[:] = sorted(c for c in children if not c.lower().startswith((".", "cropped")))
+        for path in (Path(folder, file) for file in sorted(files)):
+            if path.suffix.lower() not in VIDEO_SUFFIXES or path.name.startswith("."):
+                continue
+            if media.videos.setdefault(path.stem, path) != path:
+                media.repeats.append(path)
+    return media
+
+
+def video_facts(path: Path) -> VideoFacts:
+    """Reads an MP4's index, which is exact; of other containers the times of all packets.
+
+    Raises:
+        MediaError: If the file cannot be read, or has no video.
+    """
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        if "mp4" in container.format.name and stream.frames:
+            return VideoFacts(stream.frames, nominal_rate(stream))
+        rate = nominal_rate(stream)
+    times = read_timeline(path).times
+    return VideoFacts(len(times), (len(times) - 1) / times[-1] if len(times) > 1 else rate)
+
+
+def picture_numbers(folders: list[Path]) -> np.ndarray:
+    """Frame numbers (N,) int64 that have a picture in any of the folders, rising, from 1."""
+    # Not crop_numbers: a Path for each of three million pictures would take a minute.
+    names = (file.name.rpartition(".") for folder in folders for file in os.scandir(folder))
+    numbers = {int(n) for n, _, end in names if n.isdecimal() and f".{end.lower()}" in SUFFIXES}
+    return np.array(sorted(numbers - {0}), np.int64)

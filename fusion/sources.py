@@ -1,0 +1,87 @@
+"""What predictions have been learnt from, as far as checkpoints and encoders tell.
+
+Data flow: Checkpoint, or provenance of FramePredictions > Sources > `fusion.abaw.rules`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.hashing import weights_hash
+from fusion.abaw.labels import TASKS
+from fusion.abaw.rules import Source
+
+if TYPE_CHECKING:
+    from fusion.checkpoint import Checkpoint
+
+STREAM = "stream "
+"""Before a stream's name in the provenance of predictions; the value is `ENCODER REVISION`."""
+CHECKPOINT = "checkpoint"
+"""Key of a checkpoint's revision; those of an ensemble have a number after it."""
+CORPUS, LABELS = "corpus", "tasks"
+"""Keys of the data and the labels that it was trained on, numbered likewise."""
+
+
+def sources_of_checkpoint(checkpoint: "Checkpoint") -> list[Source]:
+    """The model itself, and the encoder of each of its streams."""
+    origin = checkpoint.provenance
+    tasks = None if "tasks" not in origin else {str(task).upper() for task in origin["tasks"]}
+    model = Source(
+        f"model {checkpoint.path}",
+        str(origin["corpus"]) if origin.get("corpus") else None,
+        None if tasks is None else tuple(task for task in TASKS if task in tasks),
+        corpus=True,
+    )
+    specs = checkpoint.specs.items()
+    return [model, *(_stream(name, spec.encoder, spec.revision) for name, spec in specs)]
+
+
+def sources_of_predictions(
+    provenances: Iterable[Mapping[str, str]], checkpoint: Path
+) -> list[Source]:
+    """Models and encoders that stored predictions name.
+
+    Args:
+        provenances: `FramePredictions.provenance` of each id.
+        checkpoint: May be the file that made them, which then speaks for itself.
+    """
+    entries = {entry for one in provenances for entry in one.items()}
+    revisions = {value for key, value in entries if key.startswith(CHECKPOINT)}
+    if checkpoint.is_file() and revisions == {weights_hash(checkpoint)}:
+        from fusion.checkpoint import load_checkpoint
+
+        return sources_of_checkpoint(load_checkpoint(checkpoint))
+    streams = [
+        _stream(key.removeprefix(STREAM), *value.rpartition(" ")[::2])
+        for key, value in sorted(entries)
+        if key.startswith(STREAM)
+    ]
+    return [*_models(sorted(revisions), entries), *streams]
+
+
+def _models(revisions: Sequence[str], entries: Iterable[tuple[str, str]]) -> list[Source]:
+    """All models together, once for each corpus, with all labels that any of them has seen."""
+    what = f"model {', '.join(revisions)}" if revisions else "the model"
+    corpora = sorted({value for key, value in entries if key.startswith(CORPUS) and value})
+    named = {word for key, value in entries if key.startswith(LABELS) for word in value.split()}
+    tasks = tuple(task for task in TASKS if task in named)
+    if not corpora:
+        return [Source(what, None, tasks or None)]
+    return [Source(what, corpus, tasks or None, corpus=True) for corpus in corpora]
+
+
+def _stream(name: str, encoder: str, revision: str) -> Source:
+    return Source(f"stream {name} ({encoder})", trained_on(encoder, revision))
+
+
+def trained_on(encoder: str, revision: str) -> str | None:
+    """What an encoder's weights have seen; None unless these very weights are at hand."""
+    from features.encoders.protocol import READY
+    from features.encoders.registry import AUDIO, VISUAL, EncoderSettings, build_encoder
+
+    settings = EncoderSettings(device="cpu")
+    known = {**VISUAL, **AUDIO}
+    if encoder not in known or known[encoder].status(settings.of(encoder)) != READY:
+        return None
+    built = build_encoder(encoder, settings)
+    return str(built.trained_on) if built.revision == revision else None
