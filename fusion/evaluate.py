@@ -1,26 +1,43 @@
-"""`python -m fusion.evaluate`: official scores of a checkpoint on a split, or on a hidden truth.
+"""`python -m fusion.evaluate`: official scores of a checkpoint or of stored predictions.
 
-Data flow: checkpoint + tracks + labels > predictions > scores pooled over all valid frames.
+Data flow: checkpoint + tracks, or stored predictions, + labels > scores pooled over all valid
+frames, 95 % intervals by video > lines on the screen, and a folder of tables and pictures.
 
     python -m fusion.evaluate --checkpoint runs/mtl/best.ckpt
     python -m fusion.evaluate --checkpoint runs/mtl/best.ckpt --data.root ROOT --data.truth TRUTH
+    python -m fusion.evaluate --pred A --data.root ROOT --out scores     # stored predictions
+    python -m fusion.evaluate --pred A --pred B --data.root ROOT         # two of them compared
+
+A second `--pred` is short for `--against`. The split, or the truth, says which clips are scored.
 """
 
-import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from features.cli import FAILED, OK, UserError, run
+from features.cli import FAILED, OK, UsageError, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
-from features.track import write_atomically
 from fusion.abaw.annotations import read_corpus, read_truth
+from fusion.abaw.challenges import EDITIONS, LATEST
 from fusion.abaw.labels import Clip
-from fusion.checkpoint import Checkpoint, load_checkpoint
+from fusion.bootstrap import compare
 from fusion.metrics import MetricAccumulator
 from fusion.predictions import write_predictions
-from fusion.predictor import predict_clips
+from fusion.score_report import (
+    Rules,
+    format_comparison,
+    format_intervals,
+    require_folder,
+    write_comparison,
+    write_report,
+)
+from fusion.scoring import Evaluation, score_pair, score_store
+
+if TYPE_CHECKING:
+    from fusion.checkpoint import Checkpoint
 
 
 @dataclass
@@ -53,34 +70,55 @@ class EvaluateSettings:
 
     Args:
         checkpoint: File written by fusion.train.
+        pred: Folder of predictions to score instead of a checkpoint.
+        against: Folder of predictions to compare those of `pred` with, on the clips of both.
         data: Where the data lies.
         split: Part to score: train, validation.
-        out: JSON file to write the scores to as well.
+        edition: Challenge whose metrics count, 2 to 11.
+        exact: In edition 2, accuracy of action units by whole frames instead of single units.
+        draws: Draws of the bootstrap; 0: no intervals.
+        seed: Seed of the draws.
+        out: Folder for tables and pictures. None: they are not written.
     """
 
     checkpoint: Path = Path("runs/mtl/best.ckpt")
+    pred: Path | None = None
+    against: Path | None = None
     data: LabelledSettings = field(default_factory=LabelledSettings)
     split: str = "validation"
+    edition: int = LATEST
+    exact: bool = False
+    draws: int = 2000
+    seed: int = 1
     out: Path | None = None
 
+    @property
+    def rules(self) -> Rules:
+        """How scores and intervals are taken."""
+        return Rules(self.edition, self.exact, self.draws, self.seed)
 
-def labelled_clips(root: Path, split: str, truth: Path | None) -> list[Clip]:
+
+def labelled_clips(data: LabelledSettings, split: str) -> list[Clip]:
     """Clips to score: of the hidden truth if there is one, else of a split.
 
     Raises:
         UserError: If there is none with labels.
     """
-    clips = read_truth(truth) if truth else [c for c in read_corpus(root) if c.split == split]
+    if data.truth:
+        clips, where = read_truth(data.truth), data.truth
+    else:
+        where = root_or_demo(data.root)
+        clips = [clip for clip in read_corpus(where) if clip.split == split]
     clips = [clip for clip in clips if len(clip.labels)]
     if not clips:
-        raise UserError(f"{truth or root}: no labelled '{split}' clips; see --split, --data.truth")
+        raise UserError(f"{where}: no labelled '{split}' clips; see --split, --data.truth")
     return clips
 
 
 def score_clips(
-    checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip], keep: Path | None = None
+    checkpoint: "Checkpoint", store: TrackStore, clips: Sequence[Clip], keep: Path | None = None
 ) -> tuple[MetricAccumulator, list[str]]:
-    """Scores labelled clips.
+    """Scores a checkpoint on labelled clips.
 
     Args:
         checkpoint: The model.
@@ -91,21 +129,41 @@ def score_clips(
     Returns:
         The scores and the ids of clips without tracks.
     """
-    labels = {clip.id: clip.labels for clip in clips}
-    metrics = MetricAccumulator()
+    evaluation = score_checkpoint(checkpoint, store, clips, keep)
+    return evaluation.metrics, evaluation.missing
+
+
+def score_checkpoint(
+    checkpoint: "Checkpoint", store: TrackStore, clips: Sequence[Clip], keep: Path | None = None
+) -> Evaluation:
+    """What `score_clips` does, with the statistics of each clip."""
+    from fusion.predictor import predict_clips  # torch: seconds that stored predictions do without
+
+    evaluation = Evaluation.of(clips)
     for one in predict_clips(checkpoint, store, clips):
-        metrics.add(labels.pop(one.id).resized(len(one)), one.va, one.expr_class, one.au_on)
+        evaluation.add(one)
         if keep:
             write_predictions(one, keep)
-    return metrics, sorted(labels)
+    return evaluation
 
 
 def evaluate(settings: EvaluateSettings) -> tuple[MetricAccumulator, list[str]]:
-    """Scores of the clips that the settings ask for, and the ids of those without tracks."""
+    """Scores of the clips that the settings ask for, and the ids of those without prediction."""
+    evaluation = evaluate_clips(settings)
+    return evaluation.metrics, evaluation.missing
+
+
+def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
+    """Holds what the settings name, a checkpoint or stored predictions, against the labels."""
+    if settings.pred:
+        return score_store(settings.pred, labelled_clips(settings.data, settings.split))
+    from fusion.checkpoint import load_checkpoint
+
     checkpoint = load_checkpoint(settings.checkpoint)
+    clips = labelled_clips(settings.data, settings.split)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
-    return score_clips(checkpoint, store, labelled_clips(root, settings.split, settings.data.truth))
+    return score_checkpoint(checkpoint, store, clips)
 
 
 def format_scores(scores: dict[str, float]) -> str:
@@ -116,17 +174,99 @@ def format_scores(scores: dict[str, float]) -> str:
 
 
 def command(settings: EvaluateSettings) -> int:
-    """Prints the scores and what has no prediction."""
-    metrics, missing = evaluate(settings)
-    scores = metrics.scores()
-    print(format_scores(scores))
-    print(format_scores(metrics.class_scores()))
+    """Prints scores with intervals, or a comparison, and what is not as expected."""
+    if settings.edition not in EDITIONS:
+        raise UsageError(f"edition {settings.edition}: choose {EDITIONS[0]} to {EDITIONS[-1]}")
     if settings.out:
-        write_atomically(settings.out, json.dumps(scores, indent=1).encode())
-    for name in missing:
-        print(f"not scored: {name} has labels but no track; run python -m features.extract")
-    return FAILED if missing else OK
+        require_folder(settings.out)
+    if settings.against:
+        return _compare(settings)
+    evaluation = evaluate_clips(settings)
+    if evaluation.scored:
+        _show(settings, evaluation)
+    no_prediction = "prediction; run python -m fusion.predict"
+    no_track = "track; run python -m features.extract"
+    return _complaints(evaluation, no_prediction if settings.pred else no_track)
+
+
+def _show(settings: EvaluateSettings, evaluation: Evaluation) -> None:
+    """Prints scores and their intervals, and writes the folder that was asked for."""
+    metrics, rules = evaluation.metrics, settings.rules
+    scores = metrics.scores(rules.edition, rules.exact)
+    intervals = rules.intervals(evaluation)
+    print(format_scores(scores))
+    print(format_scores(metrics.class_scores(rules.edition)))
+    if intervals:
+        print(format_intervals({name: intervals[name] for name in scores}))
+    print(rules.line(len(evaluation.videos())))
+    if settings.out:
+        title = str(settings.pred or settings.checkpoint)
+        print(write_report(settings.out, evaluation, intervals, rules, title))
+
+
+def _compare(settings: EvaluateSettings) -> int:
+    """Compares two folders of predictions by the same draws of videos."""
+    if settings.pred is None or settings.against is None:
+        raise UsageError("--against compares with stored predictions; name the others by --pred")
+    clips = labelled_clips(settings.data, settings.split)
+    pair = score_pair(settings.pred, settings.against, clips)
+    rules, names = settings.rules, (str(settings.pred), str(settings.against))
+    first, second = (list(one.videos().values()) for one in pair)
+    if not first:
+        raise UserError(f"{names[0]} and {names[1]}: no clip could be read in both")
+    comparisons = compare(first, second, rules.draws, rules.seed, rules.edition, rules.exact)
+    print(format_comparison(comparisons, names))
+    print(rules.line(len(first)))
+    if settings.out:
+        print(write_comparison(settings.out, comparisons, rules, names, len(first)))
+    lacks = "prediction; run python -m fusion.predict"
+    return max(
+        _complaints(one, lacks, f" in {where}") for one, where in zip(pair, names, strict=True)
+    )
+
+
+def _complaints(evaluation: Evaluation, lacks: str, where: str = "") -> int:
+    """Prints what is not as expected, a line each, and returns the exit status."""
+    for name in evaluation.missing:
+        print(f"not scored{where}: {name} has labels but no {lacks}")
+    for name, remark in evaluation.remarks.items():
+        print(f"remark{where}: {name}: {remark}")
+    for name, fault in evaluation.faults.items():
+        print(f"fault{where}: {name}: {fault}")
+    return FAILED if evaluation.missing or evaluation.faults else OK
+
+
+def second_pred_as_against(argv: Sequence[str]) -> list[str]:
+    """The arguments with a second `--pred` written as `--against`.
+
+    Raises:
+        UsageError: For a third one.
+    """
+    words, seen = list(argv), 0
+    for i, word in enumerate(words):
+        if word == "--pred" or word.startswith("--pred="):
+            seen += 1
+            if seen > 2:
+                raise UsageError("--pred is there three times; two sets can be compared at a time")
+            if seen == 2:
+                words[i] = word.replace("--pred", "--against", 1)
+    return words
+
+
+def main() -> None:
+    """The command line."""
+    try:
+        argv = second_pred_as_against(sys.argv[1:])
+    except UsageError as error:
+        sys.exit(f"fusion.evaluate: {error}")
+    run(
+        EvaluateSettings,
+        command,
+        prog="fusion.evaluate",
+        description=(__doc__ or "").split("\n")[0],
+        argv=argv,
+    )
 
 
 if __name__ == "__main__":
-    run(EvaluateSettings, command, prog="fusion.evaluate", description=__doc__.split("\n")[0])
+    main()

@@ -1,11 +1,19 @@
-"""Official ABAW metrics, editions 3 and later.
+"""Official ABAW metrics of every edition.
 
 labels and decided values, clip by clip > MetricAccumulator > scores pooled over all valid frames.
 
 Everything is float64 and counts; memory does not grow with the data, and the result does not
 depend on how the frames are cut into pieces.
 
-Letters: F frames, N pooled valid frames, C classes, U action units.
+| | edition 2 | edition 3 and later |
+|---|---|---|
+| VA | mean CCC of valence and arousal | the same |
+| EXPR | 0.67 macro-F1 + 0.33 accuracy, 7 classes | macro-F1, 8 classes |
+| AU | 0.5 mean binary F1 + 0.5 accuracy, 12 units | mean binary F1, 12 units |
+| MTL | | P = VA + EXPR + AU |
+| CE | | macro-F1, 7 classes (editions 6 to 8) |
+
+Letters: F frames, N pooled valid frames, C classes, U action units, `...` leading dimensions.
 """
 
 import math
@@ -15,7 +23,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fusion.abaw.challenges import COMPOUNDS, EDITIONS, LATEST
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS, FrameLabels
+from fusion.counts import (
+    PairMoments,
+    confusion_of,
+    exact_matches_of,
+    f1_of,
+    one_against_rest,
+    share,
+    unit_counts_of,
+)
+
+EXPRESSIONS_OF_EDITION_2 = 7
+"""The first so many of `EXPRESSIONS`."""
 
 
 class UndefinedScore(UserWarning):
@@ -48,8 +69,14 @@ def macro_f1(truth: np.ndarray, prediction: np.ndarray, classes: int) -> float:
         prediction: (N,) integers below `classes`.
         classes: C.
     """
-    counts = _one_against_rest(_confusion(truth, prediction, classes))
-    return _mean_f1(counts, [f"class {i}" for i in range(classes)])
+    counts = one_against_rest(confusion_of(truth, prediction, classes))
+    _warn_of_absent(counts, [f"class {i}" for i in range(classes)])
+    return float(f1_of(counts).mean())
+
+
+def ce_f1(truth: np.ndarray, prediction: np.ndarray) -> float:
+    """Score of compound expressions: macro-F1 over 7 classes, of (N,) integers 0 to 6."""
+    return macro_f1(truth, prediction, len(COMPOUNDS))
 
 
 def mean_binary_f1(
@@ -63,85 +90,70 @@ def mean_binary_f1(
         mask: (N, U) bool, elements that count; all of them if None.
     """
     valid = np.ones(truth.shape, bool) if mask is None else mask
-    counts = _unit_counts(truth, prediction, valid)
-    return _mean_f1(counts[:, :3], [f"unit {i}" for i in range(truth.shape[1])])
+    counts = unit_counts_of(truth, prediction, valid)[:, :3]
+    _warn_of_absent(counts, [f"unit {i}" for i in range(truth.shape[1])])
+    return float(f1_of(counts).mean())
 
 
 def official_scores(
-    labels: FrameLabels, va: np.ndarray, expr: np.ndarray, au: np.ndarray
+    labels: FrameLabels,
+    va: np.ndarray,
+    expr: np.ndarray,
+    au: np.ndarray,
+    edition: int = LATEST,
+    exact: bool = False,
 ) -> dict[str, float]:
     """Scores of pooled arrays; the same as `MetricAccumulator.scores` after one `add`."""
     accumulator = MetricAccumulator()
     accumulator.add(labels, va, expr, au)
-    return accumulator.scores()
+    return accumulator.scores(edition, exact)
 
 
-@dataclass(frozen=True)
-class PairMoments:
-    """Moments of pairs (truth, prediction), from which CCC follows; pieces merge exactly.
-
-    Attributes:
-        count: N.
-        mean: (2,) float64.
-        square: (2,) float64, sums of squared deviations from the mean.
-        product: Sum of the products of deviations.
-        low, high: (2,) float64, extremes: they tell a constant from a rounding error.
+def of_edition(confusion: np.ndarray, edition: int) -> np.ndarray:
+    """The (..., 8, 8) counts that an edition looks at: (..., 7, 8) in edition 2, whose truth has
+    no Other; predicting it there is a miss of the true class.
     """
+    return confusion[..., :EXPRESSIONS_OF_EDITION_2, :] if edition == 2 else confusion
 
-    count: int
-    mean: np.ndarray
-    square: np.ndarray
-    product: float
-    low: np.ndarray
-    high: np.ndarray
 
-    @staticmethod
-    def of(truth: np.ndarray, prediction: np.ndarray) -> "PairMoments":
-        """Moments of (N,) truth and (N,) prediction.
+def expression_counts(confusion: np.ndarray, edition: int) -> np.ndarray:
+    """(..., C, 3): both, only predicted, only true of the C classes of an edition."""
+    counted = of_edition(confusion, edition)
+    lacking = np.zeros_like(confusion[..., counted.shape[-2] :, :])
+    square = np.concatenate([counted, lacking], axis=-2)
+    return one_against_rest(square)[..., : counted.shape[-2], :]
 
-        Raises:
-            ValueError: If a value is not finite, or the shapes differ.
-        """
-        if truth.ndim != 1 or truth.shape != prediction.shape:
-            raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} must be (N,)")
-        pairs = np.stack([truth, prediction]).astype(np.float64)
-        if not np.isfinite(pairs).all():
-            raise ValueError("truth and prediction must be finite wherever there is a label")
-        if not pairs.size:
-            nothing = np.zeros(2)
-            return PairMoments(0, nothing, nothing, 0.0, nothing + np.inf, nothing - np.inf)
-        mean = pairs.mean(axis=1)
-        deviation = pairs - mean[:, None]
-        square = (deviation**2).sum(axis=1)
-        product = float((deviation[0] * deviation[1]).sum())
-        return PairMoments(
-            pairs.shape[1], mean, square, product, pairs.min(axis=1), pairs.max(axis=1)
-        )
 
-    def merged(self, other: "PairMoments") -> "PairMoments":
-        """Moments of both samples together (Chan, Golub and LeVeque, 1979)."""
-        count = self.count + other.count
-        if count == 0:
-            return self
-        step = other.mean - self.mean
-        weight = self.count * other.count / count
-        return PairMoments(
-            count=count,
-            mean=self.mean + step * (other.count / count),
-            square=self.square + other.square + weight * step**2,
-            product=self.product + other.product + weight * float(step.prod()),
-            low=np.minimum(self.low, other.low),
-            high=np.maximum(self.high, other.high),
-        )
+def expression_score(confusion: np.ndarray, edition: int = LATEST) -> np.ndarray:
+    """(...) EXPR score from (..., 8, 8) counts, truth by prediction; NaN without any frame."""
+    counted = of_edition(confusion, edition)
+    frames = counted.sum((-2, -1))
+    score = f1_of(expression_counts(confusion, edition)).mean(-1)
+    if edition == 2:
+        right = np.trace(counted, axis1=-2, axis2=-1)
+        score = 0.67 * score + 0.33 * share(right, frames)
+    return np.where(frames > 0, score, np.nan)
 
-    def ccc(self) -> float:
-        """CCC of the sample; NaN if it is empty, 0 if either side is constant."""
-        if self.count == 0:
-            return math.nan
-        if (self.low == self.high).any():
-            return 0.0
-        spread = float(self.square.sum()) + self.count * float(self.mean[0] - self.mean[1]) ** 2
-        return 2 * self.product / spread if spread > 0 else 0.0
+
+def unit_score(
+    units: np.ndarray, exact: np.ndarray, edition: int = LATEST, whole: bool = False
+) -> np.ndarray:
+    """(...) AU score; NaN where there is no valid element.
+
+    Args:
+        units: (..., U, 4) counts: both on, only predicted, only true, valid elements.
+        exact: (..., 2) counts: frames all right, frames with a valid element.
+        edition: Number of the challenge.
+        whole: In edition 2, take the share of frames that are all right for accuracy, instead of
+            the share of right elements.
+    """
+    elements = units[..., 3].sum(-1)
+    score = f1_of(units[..., :3]).mean(-1)
+    if edition == 2:
+        right = elements - units[..., 1:3].sum((-2, -1))
+        accuracy = share(exact[..., 0], exact[..., 1]) if whole else share(right, elements)
+        score = 0.5 * score + 0.5 * accuracy
+    return np.where(elements > 0, score, np.nan)
 
 
 @dataclass
@@ -152,6 +164,7 @@ class MetricAccumulator:
         va: Moments of valence and of arousal.
         confusion: (C, C) int64, expressions: truth by prediction.
         units: (U, 4) int64: both on, only predicted, only true, valid elements.
+        exact: (2,) int64: frames whose valid units are all right, frames with a valid unit.
     """
 
     va: tuple[PairMoments, ...] = field(default_factory=lambda: _no_moments())
@@ -159,6 +172,7 @@ class MetricAccumulator:
         default_factory=lambda: np.zeros((len(EXPRESSIONS), len(EXPRESSIONS)), np.int64)
     )
     units: np.ndarray = field(default_factory=lambda: np.zeros((len(UNITS), 4), np.int64))
+    exact: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
 
     def add(self, labels: FrameLabels, va: np.ndarray, expr: np.ndarray, au: np.ndarray) -> None:
         """Adds frames; those without a label do not count.
@@ -181,84 +195,63 @@ class MetricAccumulator:
         new = [PairMoments.of(labels.va[seen, i], va[seen, i]) for i in range(len(DIMENSIONS))]
         self.va = tuple(old.merged(piece) for old, piece in zip(self.va, new, strict=True))
         seen = labels.expr_mask
-        self.confusion += _confusion(labels.expr[seen], expr[seen], len(EXPRESSIONS))
-        self.units += _unit_counts(labels.au, au, labels.au_mask)
+        self.confusion += confusion_of(labels.expr[seen], expr[seen], len(EXPRESSIONS))
+        self.units += unit_counts_of(labels.au, au, labels.au_mask)
+        self.exact += exact_matches_of(labels.au, au, labels.au_mask)
 
     def merge(self, other: "MetricAccumulator") -> None:
         """Adds what another accumulator (of another process, say) has collected."""
         self.va = tuple(a.merged(b) for a, b in zip(self.va, other.va, strict=True))
         self.confusion += other.confusion
         self.units += other.units
+        self.exact += other.exact
 
-    def scores(self) -> dict[str, float]:
+    def scores(self, edition: int = LATEST, exact: bool = False) -> dict[str, float]:
         """Official scores; NaN for a task that had no label at all.
 
+        Args:
+            edition: Number of the challenge, 2 to 11.
+            exact: In edition 2, AU accuracy by whole frames instead of by elements.
+
         Returns:
-            `CCC_V`, `CCC_A`; `VA`, their mean; `EXPR`, macro-F1 over 8 classes; `AU`, mean binary
-            F1 over 12 units; `P`, the sum of VA, EXPR and AU (the MTL score). Tasks without a label
-            are left out of P, so compare P only where the same tasks are labelled.
+            `CCC_V`, `CCC_A`; `VA`, their mean; `EXPR` and `AU` as the module's table says; `P`, the
+            sum of VA, EXPR and AU (the MTL score). Tasks without a label are left out of P, so
+            compare P only where the same tasks are labelled.
         """
+        if edition not in EDITIONS:
+            raise ValueError(f"editions are {EDITIONS[0]} to {EDITIONS[-1]}, not {edition}")
+        self._warn(edition)
         valence, arousal = (moments.ccc() for moments in self.va)
-        classes, units = _one_against_rest(self.confusion), self.units[:, :3]
-        labelled_expr, labelled_au = self.confusion.any(), self.units[:, 3].any()
         tasks = {
             "VA": (valence + arousal) / 2,
-            "EXPR": _mean_f1(classes, EXPRESSIONS) if labelled_expr else math.nan,
-            "AU": _mean_f1(units, UNITS) if labelled_au else math.nan,
+            "EXPR": float(expression_score(self.confusion, edition)),
+            "AU": float(unit_score(self.units, self.exact, edition, exact)),
         }
         scored = [score for score in tasks.values() if not math.isnan(score)]
         total = sum(scored) if scored else math.nan
         return {"CCC_V": valence, "CCC_A": arousal, **tasks, "P": total}
 
-    def class_scores(self) -> dict[str, float]:
+    def class_scores(self, edition: int = LATEST) -> dict[str, float]:
         """F1 of each expression and each action unit by its name."""
-        expressions = _f1(_one_against_rest(self.confusion)).tolist()
-        units = _f1(self.units[:, :3]).tolist()
-        return dict(zip((*EXPRESSIONS, *UNITS), expressions + units, strict=True))
+        expressions = f1_of(expression_counts(self.confusion, edition)).tolist()
+        units = f1_of(self.units[:, :3]).tolist()
+        names = (*EXPRESSIONS[: len(expressions)], *UNITS)
+        return dict(zip(names, expressions + units, strict=True))
+
+    def _warn(self, edition: int) -> None:
+        classes = expression_counts(self.confusion, edition)
+        if of_edition(self.confusion, edition).any():
+            _warn_of_absent(classes, EXPRESSIONS[: len(classes)])
+        if self.units[:, 3].any():
+            _warn_of_absent(self.units[:, :3], UNITS)
 
 
 def _no_moments() -> tuple[PairMoments, ...]:
     return tuple(PairMoments.of(np.zeros(0), np.zeros(0)) for _ in DIMENSIONS)
 
 
-def _confusion(truth: np.ndarray, prediction: np.ndarray, classes: int) -> np.ndarray:
-    """(C, C) int64 counts, truth by prediction, of (N,) integers."""
-    if truth.ndim != 1 or truth.shape != prediction.shape:
-        raise ValueError(f"truth {truth.shape} and prediction {prediction.shape} must be (N,)")
-    for array in (truth, prediction):
-        if array.dtype.kind not in "iu":
-            raise ValueError("classes must be integers: decided, not logits")
-        if ((array < 0) | (array >= classes)).any():
-            raise ValueError(f"classes must be 0 to {classes - 1}")
-    pairs = truth.astype(np.int64) * classes + prediction.astype(np.int64)
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-
-
-def _unit_counts(truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """(U, 4) int64 of (N, U) arrays: both on, only predicted, only true, valid elements."""
-    if not truth.shape == prediction.shape == mask.shape:
-        raise ValueError(f"shapes differ: {truth.shape}, {prediction.shape}, mask {mask.shape}")
-    if not np.isin(prediction, [0, 1]).all():
-        raise ValueError("action units must be predicted 0 or 1: decided, not logits")
-    true, on = truth.astype(bool) & mask, prediction.astype(bool) & mask
-    return np.stack([a.sum(axis=0) for a in (true & on, on & ~true, true & ~on, mask)], axis=1)
-
-
-def _one_against_rest(confusion: np.ndarray) -> np.ndarray:
-    """(C, 3): for each class the counts both, only predicted, only true."""
-    both = np.diag(confusion)
-    return np.stack([both, confusion.sum(axis=0) - both, confusion.sum(axis=1) - both], axis=1)
-
-
-def _f1(counts: np.ndarray) -> np.ndarray:
-    """(K,) F1 from (K, 3) counts both, only predicted, only true; 0 where all three are 0."""
-    both, predicted, true = counts.astype(np.float64).T
-    total = 2 * both + predicted + true
-    return np.divide(2 * both, total, out=np.zeros_like(total), where=total > 0)
-
-
-def _mean_f1(counts: np.ndarray, names: Sequence[str]) -> float:
-    """Mean F1 over (K, 3) counts; warns of classes that scikit-learn, too, gives 0."""
+def _warn_of_absent(counts: np.ndarray, names: Sequence[str]) -> None:
+    """Warns of classes that scikit-learn, too, gives F1 0; counts are (K, 3)."""
     absent = [name for name, row in zip(names, counts, strict=True) if not row.any()]
     if absent:
         warnings.warn(
@@ -266,4 +259,3 @@ def _mean_f1(counts: np.ndarray, names: Sequence[str]) -> float:
             UndefinedScore,
             stacklevel=3,
         )
-    return float(_f1(counts).mean())

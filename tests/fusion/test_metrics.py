@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score
+from sklearn.metrics import accuracy_score, f1_score
 
 from fusion.abaw.labels import EXPRESSIONS, UNITS, FrameLabels
 from fusion.metrics import (
@@ -13,6 +13,7 @@ from fusion.metrics import (
     PairMoments,
     UndefinedScore,
     ccc,
+    ce_f1,
     macro_f1,
     mean_binary_f1,
     official_scores,
@@ -37,7 +38,7 @@ def sample(frames: int, seed: int = 0, valid: float = 0.7) -> tuple[FrameLabels,
     return labels, (va, expr, au)
 
 
-def rows(labels: FrameLabels, at: np.ndarray) -> FrameLabels:
+def rows(labels: FrameLabels, at: np.ndarray | slice) -> FrameLabels:
     return FrameLabels(**{name: array[at] for name, array in vars(labels).items()})
 
 
@@ -258,3 +259,141 @@ def test_predictions_of_another_length_are_refused() -> None:
     labels, (va, expr, au) = sample(10)
     with pytest.raises(ValueError, match="not of 10 frames"):
         official_scores(labels, va[:9], expr[:9], au[:9])
+
+
+# Editions
+
+
+def reference_of_edition_2(
+    labels: FrameLabels, expr: np.ndarray, au: np.ndarray, exact: bool
+) -> tuple[float, float]:
+    """EXPR and AU by scikit-learn, frames labelled Other left out as edition 2 has none."""
+    known = labels.expr_mask & (labels.expr < 7)
+    truth, guess = labels.expr[known], expr[known]
+    f1 = f1_score(truth, guess, labels=range(7), average="macro", zero_division=0)
+    expr_score = 0.67 * f1 + 0.33 * accuracy_score(truth, guess)
+    mask = labels.au_mask
+    units = [
+        f1_score(labels.au[mask[:, u], u], au[mask[:, u], u], zero_division=0) for u in range(12)
+    ]
+    accuracy = accuracy_score(labels.au[mask], au[mask])
+    if exact:
+        frames = [i for i in range(len(labels)) if mask[i].any()]
+        accuracy = np.mean([(labels.au[i] == au[i])[mask[i]].all() for i in frames])
+    return expr_score, 0.5 * np.mean(units) + 0.5 * accuracy
+
+
+@pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@settings(max_examples=12, deadline=None)
+@given(frames=st.integers(20, 60), seed=st.integers(0, 1000), exact=st.booleans())
+def test_edition_2_is_that_of_scikit_learn(frames: int, seed: int, exact: bool) -> None:
+    labels, (va, expr, au) = sample(frames, seed)
+    easy = np.where(np.arange(frames)[:, None] % 3 == 0, labels.au, au).astype(np.int64)
+    scores = official_scores(labels, va, expr, easy, edition=2, exact=exact)
+    wanted = reference_of_edition_2(labels, expr, easy, exact)
+    assert (scores["EXPR"], scores["AU"]) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_edition_2_by_hand() -> None:
+    labels = FrameLabels.empty(4)
+    labels.expr[:], labels.expr_mask[:] = [0, 0, 1, 7], True
+    labels.au[:2, 0], labels.au_mask[:3] = 1, True
+    expr = np.array([0, 7, 1, 0])
+    au = np.zeros((4, 12), np.int64)
+    au[[0, 2], 0] = 1
+    with pytest.warns(UndefinedScore):
+        scores = official_scores(labels, np.zeros((4, 2)), expr, au, edition=2)
+    # Neutral: F1 2/3 (one missed as Other), Anger 1, five classes 0; 2 of 3 frames right.
+    assert scores["EXPR"] == pytest.approx(0.67 * (2 / 3 + 1) / 7 + 0.33 * 2 / 3)
+    # AU1: F1 1/2; 34 of 36 elements right; frame 1 alone is right as a whole.
+    assert scores["AU"] == pytest.approx(0.5 * (1 / 2) / 12 + 0.5 * 34 / 36)
+    with pytest.warns(UndefinedScore):
+        exact = official_scores(labels, np.zeros((4, 2)), expr, au, edition=2, exact=True)
+    assert exact["AU"] == pytest.approx(0.5 * (1 / 2) / 12 + 0.5 * 1 / 3)
+
+
+def test_edition_2_names_seven_classes_and_later_ones_eight() -> None:
+    labels, predictions = sample(300)
+    accumulator = MetricAccumulator()
+    accumulator.add(labels, *predictions)
+    assert list(accumulator.class_scores(2)) == [*EXPRESSIONS[:7], *UNITS]
+    latest = accumulator.scores()
+    assert all(accumulator.scores(edition) == latest for edition in range(3, 12))
+    assert accumulator.scores(2)["VA"] == latest["VA"]
+
+
+def test_edition_2_without_a_label_of_its_classes_is_nan() -> None:
+    labels = FrameLabels.empty(3)
+    labels.expr[:], labels.expr_mask[:] = 7, True
+    scores = official_scores(labels, np.zeros((3, 2)), labels.expr, np.zeros((3, 12), bool), 2)
+    assert all(map(math.isnan, scores.values()))
+
+
+@pytest.mark.parametrize("edition", [1, 12])
+def test_an_unknown_edition_is_refused(edition: int) -> None:
+    with pytest.raises(ValueError, match="2 to 11"):
+        MetricAccumulator().scores(edition)
+
+
+@pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+@settings(max_examples=30, deadline=None)
+@given(pairs=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=30))
+def test_compound_expressions_are_scored_over_seven_classes(pairs: list[tuple[int, int]]) -> None:
+    truth, prediction = np.array(pairs).T
+    wanted = f1_score(truth, prediction, labels=range(7), average="macro", zero_division=0)
+    assert ce_f1(truth, prediction) == pytest.approx(wanted, abs=1e-12)
+    with pytest.raises(ValueError, match="0 to 6"):
+        ce_f1(truth, prediction + 7)
+
+
+# Shapes and sizes
+
+
+@pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+@pytest.mark.parametrize("edition", [2, 11])
+def test_one_frame_and_constant_predictions_have_scores(edition: int) -> None:
+    for frames in (1, 50):
+        labels, _ = sample(frames, valid=1.1)
+        constant = (np.full((frames, 2), 0.3), np.zeros(frames, int), np.ones((frames, 12), bool))
+        scores = official_scores(labels, *constant, edition=edition)
+        assert scores["VA"] == 0
+        share = (labels.expr == 0).mean()
+        if edition == 11:
+            assert scores["EXPR"] == pytest.approx(2 * share / (1 + share) / 8)
+            on = labels.au.mean(axis=0)
+            assert scores["AU"] == pytest.approx((2 * on / (1 + on)).mean(), abs=1e-6)
+
+
+def test_two_million_frames_in_pieces_score_as_plain_numpy_does() -> None:
+    rng = np.random.default_rng(0)
+    frames, piece = 2_000_000, 400_000
+    labels = FrameLabels.empty(frames)
+    labels.va[:] = rng.random((frames, 2), np.float32) * 2 - 1
+    labels.expr[:] = rng.integers(0, 8, frames)
+    labels.au[:] = rng.random((frames, 12), np.float32) < 0.2
+    for mask in (labels.va_mask, labels.expr_mask, labels.au_mask):
+        mask[frames // 10 :] = True
+    va = (labels.va * np.float32(0.5) + np.float32(0.1)).astype(np.float32)
+    expr = np.where(np.arange(frames) % 2, labels.expr, 3)
+    au = labels.au.astype(bool)
+    au[::3] = ~au[::3]
+    pieces = MetricAccumulator()
+    for start in range(0, frames, piece):
+        at = slice(start, start + piece)
+        pieces.add(rows(labels, at), va[at], expr[at], au[at])
+    valid = slice(frames // 10, None)
+    truth, guess = labels.expr[valid], expr[valid]
+    both = np.array([((truth == c) & (guess == c)).sum() for c in range(8)])
+    sums = np.bincount(truth, minlength=8) + np.bincount(guess, minlength=8)
+    on, said = labels.au[valid].astype(bool), au[valid]
+    units = 2 * (on & said).sum(0) / (on.sum(0) + said.sum(0))
+    wanted = {
+        "CCC_V": plain_ccc(labels.va[valid, 0], va[valid, 0]),
+        "CCC_A": plain_ccc(labels.va[valid, 1], va[valid, 1]),
+        "EXPR": (2 * both / sums).mean(),
+        "AU": units.mean(),
+    }
+    scores = pieces.scores()
+    assert {name: scores[name] for name in wanted} == pytest.approx(wanted, abs=1e-12)
+    assert scores["P"] == pytest.approx(scores["VA"] + scores["EXPR"] + scores["AU"])

@@ -1,0 +1,175 @@
+"""Predictions against labels: the statistics that all scores, tables and pictures come from.
+
+predictions, one clip at a time + labels > Evaluation (counts by clip) > fusion.metrics,
+fusion.bootstrap, fusion.score_tables, fusion.score_pictures.
+
+Only counts are kept, so memory does not grow with the frames. Row i of the labels is frame i + 1,
+as is row i of the predictions; where one has more rows than the other the surplus is not scored.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from features.cli import UserError
+from features.progress import ProgressReport
+from fusion.abaw.labels import Clip
+from fusion.calibration import Calibration
+from fusion.metrics import MetricAccumulator
+from fusion.predictions import FramePredictions, list_predictions, read_predictions
+
+FEW_FRAMES = 2
+"""Containers and decoders may differ by so many frames; more is another video."""
+
+
+@dataclass
+class Evaluation:
+    """What is known of a set of predictions after it was held against labels.
+
+    Attributes:
+        clips: The labelled clips, by id.
+        scored: Statistics of each clip that has a prediction, by id.
+        calibration: Reliability over all scored frames.
+        frames: Predicted frames of each scored clip, by id.
+        remarks: Id to what is odd, though scored.
+        faults: Id to what is wrong: another length by many, a damaged file.
+    """
+
+    clips: dict[str, Clip]
+    scored: dict[str, MetricAccumulator] = field(default_factory=dict)
+    calibration: Calibration = field(default_factory=Calibration)
+    frames: dict[str, int] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(clips: Sequence[Clip]) -> "Evaluation":
+        """Nothing scored yet of some labelled clips."""
+        return Evaluation({clip.id: clip for clip in clips})
+
+    def add(self, predictions: FramePredictions, frames: int | None = None) -> None:
+        """Scores one clip.
+
+        Args:
+            predictions: Of a labelled clip that was not scored before.
+            frames: Score so many frames at most; None: all.
+        """
+        labels = self.clips[predictions.id].labels
+        self._compare_lengths(predictions.id, len(labels), len(predictions))
+        shown = predictions if frames is None else first_frames(predictions, frames)
+        labels = labels.resized(len(shown))
+        metrics = MetricAccumulator()
+        metrics.add(labels, shown.va, shown.expr_class, shown.au_on)
+        self.scored[predictions.id] = metrics
+        self.frames[predictions.id] = len(shown)
+        self.calibration.add(labels, shown)
+
+    @property
+    def metrics(self) -> MetricAccumulator:
+        """All scored clips together."""
+        return pooled(self.scored.values())
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of labelled clips of which there is no prediction, in order."""
+        known = self.scored.keys() | self.faults.keys() | self.remarks.keys()
+        return sorted(self.clips.keys() - known)
+
+    def videos(self) -> dict[str, MetricAccumulator]:
+        """Statistics of each video with all its people, by video id, in order of the ids."""
+        people: dict[str, list[MetricAccumulator]] = {}
+        for name in sorted(self.scored):
+            people.setdefault(self.clips[name].video, []).append(self.scored[name])
+        return {video: pooled(each) for video, each in sorted(people.items())}
+
+    def _compare_lengths(self, name: str, rows: int, frames: int) -> None:
+        text = f"{rows} rows of labels, {frames} frames predicted; matched by frame number"
+        if abs(rows - frames) > FEW_FRAMES:
+            scored = min(rows, frames)
+            self.faults[name] = f"{text}, only frames 1 to {scored} are scored; is it this video?"
+        elif rows != frames:
+            self.remarks[name] = text
+
+
+def pooled(parts: Iterable[MetricAccumulator]) -> MetricAccumulator:
+    """Statistics of all parts together."""
+    total = MetricAccumulator()
+    for part in parts:
+        total.merge(part)
+    return total
+
+
+def first_frames(predictions: FramePredictions, frames: int) -> FramePredictions:
+    """At most the first so many frames of a clip's predictions."""
+    rows = {name: getattr(predictions, name)[:frames] for name in _BY_FRAME}
+    return replace(predictions, **rows)
+
+
+_BY_FRAME = ("times", "face", "va", "expr", "au")
+
+
+def score_store(folder: Path, clips: Sequence[Clip]) -> Evaluation:
+    """Scores the stored predictions of labelled clips, one file at a time.
+
+    A damaged file is a fault of the evaluation and does not stop the others; files of clips
+    without labels are not looked at.
+
+    Raises:
+        UserError: If there is no such folder, or it holds no labelled clip.
+    """
+    evaluation = Evaluation.of(clips)
+    paths = _wanted(folder, evaluation.clips)
+    with ProgressReport("score", len(paths)) as progress:
+        for name, path in paths.items():
+            predictions = _read(path, evaluation)
+            if predictions is not None:
+                evaluation.add(predictions)
+            progress.step(name)
+    return evaluation
+
+
+def score_pair(first: Path, second: Path, clips: Sequence[Clip]) -> tuple[Evaluation, Evaluation]:
+    """Scores two folders of predictions on the frames that both have.
+
+    Raises:
+        UserError: If there is no such folder, or the two share no labelled clip.
+    """
+    pair = Evaluation.of(clips), Evaluation.of(clips)
+    paths = [_wanted(folder, pair[0].clips) for folder in (first, second)]
+    shared = [name for name in paths[0] if name in paths[1]]
+    if not shared:
+        raise UserError(f"{first} and {second} share no labelled clip; predict the same clips")
+    with ProgressReport("compare", len(shared)) as progress:
+        for name in shared:
+            read = [_read(p[name], one) for p, one in zip(paths, pair, strict=True)]
+            readable = [each for each in read if each is not None]
+            if len(readable) == len(pair):  # scored in both sets or in neither
+                for one, predictions in zip(pair, readable, strict=True):
+                    one.add(predictions, frames=min(map(len, readable)))
+            progress.step(name)
+    for held, one in zip(paths, pair, strict=True):
+        left = held.keys() - one.scored.keys() - one.faults.keys()
+        one.remarks |= dict.fromkeys(sorted(left), "left out: only one of the two can be scored")
+    return pair
+
+
+def _wanted(folder: Path, clips: dict[str, Clip]) -> dict[str, Path]:
+    """Files of labelled clips by id; UserError if there is none."""
+    held = list_predictions(folder)
+    wanted = {name: path for name, path in held.items() if name in clips}
+    if not wanted:
+        holds = f"predictions such as {next(iter(held))}" if held else "no predictions"
+        raise UserError(
+            f"{folder}: {holds}, none of the {len(clips)} labelled clips such as"
+            f" {min(clips)}; see --split, --data.truth"
+        )
+    return wanted
+
+
+def _read(path: Path, evaluation: Evaluation) -> FramePredictions | None:
+    """The file's predictions; None if it is damaged, which the evaluation then knows."""
+    try:
+        return read_predictions(path)
+    except UserError as error:
+        evaluation.faults[path.stem] = str(error)
+        return None
