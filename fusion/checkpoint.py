@@ -9,15 +9,17 @@ The file is read with `weights_only=True`: it holds tensors and plain Python val
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from features.cli import UserError
 from features.hashing import weights_hash
+from features.track import write_atomically
 from fusion.abaw.labels import EXPRESSIONS, UNITS
+from fusion.decision import AuDecision, Decision
 from fusion.model.affect import AffectModel, ModelSettings
 from fusion.normalise import Normaliser
 from fusion.specs import StreamSpec
@@ -28,6 +30,8 @@ FORMAT = 1
 """Raised when the payload changes so that older files cannot be read."""
 PREFIX = "model."
 """Of the AffectModel's weights in the state of the Lightning module."""
+_OLD_THRESHOLDS = "thresholds"
+"""Part of the payload, (12,), in checkpoints from before there was a decision."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Checkpoint:
         model: In evaluation mode.
         specs: Stream name to the encoder its tracks must come from.
         normalisers: Stream name to the normaliser fitted on the training clips.
-        thresholds: (12,) float32; a unit is on where its probability reaches its threshold.
+        decision: What was chosen on validation; neutral until fusion.tune has run.
         align_window: Seconds over which audio tokens are averaged for a frame.
         window: Frames of a window.
         stride: Frames from one window to the next.
@@ -53,7 +57,7 @@ class Checkpoint:
     model: AffectModel
     specs: dict[str, StreamSpec]
     normalisers: dict[str, Normaliser]
-    thresholds: Tensor
+    decision: Decision
     align_window: float
     window: int
     stride: int
@@ -79,7 +83,7 @@ def make_payload(
         "model": asdict(model),
         "specs": {name: asdict(spec) for name, spec in specs.items()},
         "normalisers": {name: one.state() for name, one in normalisers.items()},
-        "thresholds": torch.full((len(UNITS),), 0.5),
+        "decision": Decision().state(),
         "expressions": list(EXPRESSIONS),
         "units": list(UNITS),
         "align_window": align_window,
@@ -113,13 +117,42 @@ def load_checkpoint(path: Path) -> Checkpoint:
         model=model.eval(),
         specs=specs,
         normalisers={n: Normaliser.from_state(s) for n, s in payload["normalisers"].items()},
-        thresholds=payload["thresholds"],
+        decision=_read_decision(payload),
         align_window=payload["align_window"],
         window=payload["window"],
         stride=payload["stride"],
         config=payload["config"],
         provenance=payload["provenance"],
     )
+
+
+def write_decision(
+    path: Path, out: Path, decision: Decision, provenance: Mapping[str, Any]
+) -> None:
+    """Writes a checkpoint anew, by rename, with another decision; all else stays.
+
+    Args:
+        path: The checkpoint.
+        out: Where to write; may be the same file.
+        decision: Replaces the one it has.
+        provenance: Plain values, added to what the checkpoint says it comes from.
+
+    Raises:
+        UserError: As `load_checkpoint`.
+    """
+    content, buffer = read_payload(path), BytesIO()
+    payload = {key: value for key, value in content[KEY].items() if key != _OLD_THRESHOLDS}
+    payload["decision"] = decision.state()
+    payload["provenance"] = {**payload["provenance"], **provenance}
+    torch.save({**content, KEY: payload}, buffer)
+    write_atomically(out, buffer.getvalue())
+
+
+def _read_decision(payload: Mapping[str, Any]) -> Decision:
+    """The decision; of checkpoints from before there was one, the neutral with its thresholds."""
+    if "decision" in payload:
+        return Decision.from_state(payload["decision"])
+    return Decision(au=AuDecision(thresholds=tuple(payload[_OLD_THRESHOLDS].tolist())))
 
 
 def read_payload(path: Path) -> dict[str, Any]:

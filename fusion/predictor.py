@@ -1,6 +1,7 @@
 """From a checkpoint and aligned streams to frame-level predictions.
 
-Data flow: clip > windows > AffectModel > stitched scores > probabilities > FramePredictions.
+Data flow: clip > windows > AffectModel > stitched scores > RawScores > the checkpoint's decision
+> FramePredictions.
 
 Letters: B windows, T frames of a window, F frames of a clip.
 """
@@ -10,30 +11,41 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.special import expit, softmax
 from torch.utils.data import DataLoader
 
 from features.progress import ProgressReport
 from features.store import TrackStore
-from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS, Clip, FrameLabels
+from fusion.abaw.labels import Clip, FrameLabels
 from fusion.abaw.layout import video_of
 from fusion.batch import Batch, Scores
 from fusion.checkpoint import Checkpoint
 from fusion.clips import load_clip
 from fusion.dataset import WindowDataset, collate
+from fusion.decision import RawScores
 from fusion.predictions import FramePredictions
 from fusion.specs import require_same_specs, stream_specs
 from fusion.windows import WindowPool
 
 BATCH = 16
 """Windows that are predicted at once; does not change the result."""
-_COLUMNS = np.cumsum([len(DIMENSIONS), len(EXPRESSIONS), len(UNITS)])
 
 
 def predict_clips(
     checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip]
 ) -> Iterator[FramePredictions]:
     """Predicts clip after clip; those without any track are left out.
+
+    Raises:
+        UserError: If the store's tracks come from other encoders than the checkpoint's.
+    """
+    for raw in raw_scores(checkpoint, store, clips):
+        yield _to_predictions(checkpoint, raw)
+
+
+def raw_scores(
+    checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip]
+) -> Iterator[RawScores]:
+    """As `predict_clips`, but what the model says, with nothing decided.
 
     Raises:
         UserError: If the store's tracks come from other encoders than the checkpoint's.
@@ -54,7 +66,7 @@ def predict_clips(
                     checkpoint.stride,
                 )
                 scores = _stitched(checkpoint, windows)
-                yield _to_predictions(checkpoint, clip, scores, streams.times, streams.face)
+                yield RawScores(clip, streams.times, streams.face, scores)
             progress.step(clip.id)
 
 
@@ -76,20 +88,24 @@ def _stitched(checkpoint: Checkpoint, windows: WindowDataset) -> np.ndarray:
     return pool.stitched(windows.lengths)[0]
 
 
-def _to_predictions(
-    checkpoint: Checkpoint, clip: Clip, scores: np.ndarray, times: np.ndarray, face: np.ndarray
-) -> FramePredictions:
-    """Scores (F, 22) as probabilities, with what made them."""
-    va, expr, au = np.split(scores.astype(np.float64), _COLUMNS[:-1], axis=1)
+def _to_predictions(checkpoint: Checkpoint, raw: RawScores) -> FramePredictions:
+    """Scores of one clip decided, with what made them."""
     revisions = {f"stream {n}": f"{s.encoder} {s.revision}" for n, s in checkpoint.specs.items()}
     return FramePredictions(
-        id=clip.id,
-        video=clip.video,
-        times=times,
-        face=face,
-        va=va.clip(-1, 1).astype(np.float32),
-        expr=softmax(expr, axis=1).astype(np.float32),
-        au=expit(au).astype(np.float32),
-        thresholds=checkpoint.thresholds.numpy().astype(np.float32),
-        provenance={"checkpoint": checkpoint.revision, **revisions},
+        id=raw.clip.id,
+        video=raw.clip.video,
+        times=raw.times,
+        face=raw.face,
+        **checkpoint.decision.apply(raw)._asdict(),
+        thresholds=np.array(checkpoint.decision.au.thresholds, np.float32),
+        provenance={"checkpoint": checkpoint.revision, **_origin(checkpoint), **revisions},
     )
+
+
+def _origin(checkpoint: Checkpoint) -> dict[str, str]:
+    """The data and labels that the model has seen, for the rules of challenges."""
+    origin = checkpoint.provenance
+    return {
+        "corpus": str(origin.get("corpus", "")),
+        "tasks": " ".join(str(task).upper() for task in origin.get("tasks", ())),
+    }

@@ -1,0 +1,171 @@
+"""`python -m fusion.tune`: chooses thresholds, class bias and smoothing on the validation clips.
+
+Data flow: checkpoint + tracks + labels of its validation clips > raw scores > Tuned > the
+checkpoint, written anew with the decision.
+
+    python -m fusion.tune --checkpoint runs/mtl/best.ckpt --data.root ROOT
+
+The cross-fitted figure may be quoted, the in-sample one not. Whether a task is tuned or stays
+neutral is one choice of two, made on the cross-fitted figure itself. Tuning again gives the same,
+since raw scores know nothing of an earlier decision.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from features.cli import FAILED, OK, UserError, run
+from features.demo_data import default_store, root_or_demo
+from features.store import TrackStore
+from fusion.abaw.annotations import read_corpus
+from fusion.abaw.labels import TASKS, UNITS, Clip
+from fusion.checkpoint import Checkpoint, load_checkpoint, write_decision
+from fusion.data import VALIDATION, DataSettings, split_clips
+from fusion.decision import Decision, RawScores
+from fusion.evaluate import CorpusSettings
+from fusion.folds import linked
+from fusion.predictor import raw_scores
+from fusion.tuning import Tuned, tune_clips
+
+
+@dataclass
+class TuneSettings:
+    """Settings of the choice.
+
+    Args:
+        checkpoint: File written by fusion.train.
+        data: Where the data lies.
+        folds: Folds of validation people; fewer where there are fewer people.
+        out: File to write. None: the checkpoint itself.
+    """
+
+    checkpoint: Path = Path("runs/mtl/best.ckpt")
+    data: CorpusSettings = field(default_factory=CorpusSettings)
+    folds: int = 5
+    out: Path | None = None
+
+
+def validation_clips(checkpoint: Checkpoint, root: Path) -> list[Clip]:
+    """Labelled clips that the checkpoint's run validated on.
+
+    Raises:
+        UserError: If there are fewer than two people, or the model was trained on one of the clips.
+    """
+    trained = checkpoint.config.get("data", {})
+    settings = DataSettings(fold=trained.get("fold"), folds=trained.get("folds", 5))
+    clips = [c for c in split_clips(read_corpus(root), settings)[VALIDATION] if len(c.labels)]
+    known = set(checkpoint.provenance.get("train_clips", ()))
+    if both := sorted(known & {clip.id for clip in clips}):
+        raise UserError(
+            f"{checkpoint.path}: trained on {both[0]}, which is a validation clip in {root};"
+            " give the data.root it was trained with, or train anew"
+        )
+    return clips
+
+
+def require_people(raws: Iterable[RawScores], checkpoint: Path) -> list[RawScores]:
+    """The scores of all clips.
+
+    Raises:
+        UserError: If they are of fewer than two people, or all share a video.
+    """
+    scored = list(raws)
+    clips = [raw.clip for raw in scored]
+    if len(set(linked([clip.group for clip in clips], [clip.video for clip in clips]))) < 2:
+        raise UserError(
+            f"{checkpoint}: its validation holds fewer than two people (clips with tracks:"
+            f" {len(clips)}); extract the others, or train with people held out by data.fold"
+        )
+    return scored
+
+
+def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
+    """Chooses the decision and writes it into the checkpoint.
+
+    Returns:
+        What was chosen, and the ids of validation clips without tracks.
+    """
+    checkpoint = load_checkpoint(settings.checkpoint)
+    root = root_or_demo(settings.data.root)
+    store = TrackStore(settings.data.store or default_store(root))
+    clips = validation_clips(checkpoint, root)
+    raws = require_people(raw_scores(checkpoint, store, clips), settings.checkpoint)
+    tuned = tune_clips(raws, settings.folds)
+    write_decision(
+        settings.checkpoint,
+        settings.out or settings.checkpoint,
+        tuned.decision,
+        {"decided": provenance(tuned, raws)},
+    )
+    return tuned, sorted({clip.id for clip in clips} - {raw.clip.id for raw in raws})
+
+
+def provenance(tuned: Tuned, raws: list[RawScores]) -> dict[str, Any]:
+    """What the checkpoint is to say of its decision: plain values."""
+    return {
+        "how": f"decided on {len(raws)} validation clips",
+        "clips": [raw.clip.id for raw in raws],
+        "tuned": list(tuned.tuned),
+        "folds": tuned.folds,
+        "scores": {name: dict(scores) for name, scores in _columns(tuned).items()},
+    }
+
+
+def table(tuned: Tuned) -> list[str]:
+    """The figures before and after, and which of them may be quoted."""
+    columns = _columns(tuned)
+    lines = [_row("", [*columns, "gap"])]
+    for name in (*TASKS, "P"):
+        gap = tuned.in_sample[name] - tuned.cross_fitted[name]
+        numbers = [f"{scores[name]:.4f}" for scores in columns.values()] + [f"{gap:+.4f}"]
+        lines.append(_row(name, ["-" if n.endswith("nan") else n for n in numbers]))
+    return [
+        *lines,
+        f"may be quoted: 'quote', cross-fitted over {tuned.folds} folds of people where tuning"
+        f" helps ({', '.join(tuned.tuned) or 'nowhere'}), neutral elsewhere",
+        "may not: 'in-sample', chosen and scored on the same people; the gap is in-sample less"
+        " cross-fitted",
+        "every column has in it that training chose the epoch on these clips",
+    ]
+
+
+def choices(decision: Decision, tuned: Iterable[str]) -> list[str]:
+    """What was chosen, a line a task."""
+    expr, thresholds = decision.expr, zip(UNITS, decision.au.thresholds, strict=True)
+    said = {
+        "VA": str(decision.va.smoothing),
+        "EXPR": f"{expr.smoothing}; temperature {expr.temperature:.2f}; bias"
+        + "".join(f" {bias:+.2f}" for bias in expr.bias),
+        "AU": f"{decision.au.smoothing}; thresholds"
+        + "".join(f" {unit} {threshold:.2f}" for unit, threshold in thresholds),
+    }
+    kept = "neutral, as tuning does not help people who were held out"
+    return [f"{task}: {said[task] if task in tuned else kept}" for task in TASKS]
+
+
+def _columns(tuned: Tuned) -> Mapping[str, dict[str, float]]:
+    return {
+        "neutral": tuned.neutral,
+        "quote": tuned.quoted,
+        "cross-fitted": tuned.cross_fitted,
+        "in-sample": tuned.in_sample,
+    }
+
+
+def _row(name: str, cells: list[str]) -> str:
+    return f"{name:5}" + "".join(f"{cell:>14}" for cell in cells)
+
+
+def command(settings: TuneSettings) -> int:
+    """Prints the figures, the choices and where they are kept."""
+    tuned, missing = tune(settings)
+    print("\n".join([*table(tuned), *choices(tuned.decision, tuned.tuned)]))
+    print(f"{settings.out or settings.checkpoint}: written with this decision")
+    for name in missing:
+        print(f"not used: {name} has labels but no track; run python -m features.extract")
+    return FAILED if missing else OK
+
+
+if __name__ == "__main__":
+    run(TuneSettings, command, prog="fusion.tune", description=__doc__.split("\n")[0])
