@@ -16,7 +16,7 @@ from fusion.abaw.labels import Clip
 from fusion.batch import Batch
 from fusion.clips import ClipStreams, load_clip
 from fusion.dataset import DataSummary, EpochShuffle, WindowDataset, collate, listed
-from fusion.folds import linked, person_folds
+from fusion.folds import folds_of
 from fusion.normalise import Normaliser, fit
 from fusion.specs import StreamSpec, require_same_specs, stream_specs
 
@@ -28,8 +28,6 @@ STAGES = {
     "predict": (TEST,),
 }
 """Splits that a stage of Lightning's Trainer needs."""
-FOLD_SEED = 0
-"""The folds are the same in every run, whatever the run's own seed."""
 
 
 @dataclass
@@ -219,9 +217,7 @@ def split_clips(clips: Sequence[Clip], settings: DataSettings) -> dict[str, list
     if settings.fold is None:
         return splits
     pool = splits[TRAIN] + splits[VALIDATION]
-    groups = linked([clip.group for clip in pool], [clip.video for clip in pool])
-    frames = [len(clip.labels) for clip in pool]
-    held_out = set(person_folds(groups, settings.folds, FOLD_SEED, frames)[settings.fold].tolist())
+    held_out = set(folds_of(pool, settings.folds)[settings.fold].tolist())
     splits[TRAIN] = [clip for index, clip in enumerate(pool) if index not in held_out]
     splits[VALIDATION] = [clip for index, clip in enumerate(pool) if index in held_out]
     return splits

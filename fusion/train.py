@@ -1,232 +1,35 @@
-"""`python -m fusion.train`: from tracks and annotations to a trained model.
+"""`python -m fusion.train`: from tracks and annotations to trained models and their scores.
 
-Data flow: annotations + tracks > windows > AffectModule under a Lightning Trainer > best.ckpt,
-last.ckpt and logs (metrics.csv, TensorBoard) in RUNS/NAME.
+Data flow: settings > one run, or K folds, or several seeds of either > checkpoints in RUNS/NAME,
+scores on clips that they were not trained on.
 
     python -m fusion.train --cfg configs/mtl.yaml                           # the demo corpus
     python -m fusion.train --cfg configs/mtl.yaml --data.root /data/Aff-Wild2
+    python -m fusion.train --cfg configs/mtl.yaml --folds 6 --seeds [1,2]
 
 A killed run goes on from its last epoch; a finished one is not trained again unless told so.
 """
 
-import shutil
-import subprocess
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from features.cli import OK, run
+from fusion.cross_validation import score_held_out, train_several
+from fusion.evaluate import format_scores
+from fusion.trainer import is_first_process
+from fusion.training import DONE, TrainSettings, plain, train, with_data
 
-import pytorch_lightning as pl
-
-from features.cli import OK, UserError, run
-from features.demo_data import default_store, root_or_demo
-from features.encoders.registry import encoder_of
-from features.extract import ExtractSettings, SourceSettings, extract
-from features.pipeline import library_versions
-from fusion.abaw.annotations import read_corpus
-from fusion.checkpoint import KEY, make_payload, read_payload
-from fusion.data import AffectDataModule, DataSettings
-from fusion.evaluate import EvaluateSettings, LabelledSettings, evaluate, format_scores
-from fusion.losses import (
-    LossSettings,
-    MultiTaskLoss,
-    au_pos_weights,
-    expr_weights,
-    label_counts,
-)
-from fusion.model.affect import AffectModel, ModelSettings
-from fusion.module import AffectModule, OptimizerSettings
-from fusion.trainer import BEST, LAST, is_first_process, make_trainer, quiet_lightning
-
-DONE = "finished"
-"""Empty file in a run's folder that says that training came to its end."""
-
-
-@dataclass
-class TrainSettings:
-    """Settings of a training run.
-
-    Args:
-        name: Name of the run and of its folder.
-        runs: Folder of all runs.
-        data: Where the data lies and how it is cut.
-        model: Size and shape of the model.
-        loss: What is learnt how eagerly.
-        optimizer: How it is learnt.
-        epochs: Most passes over the training windows.
-        patience: Epochs without a better validation P after which training stops.
-        seed: Of weights, order and dropout.
-        precision: Lightning's precision; auto: bf16-mixed on a GPU, 32-true on a CPU.
-        devices: Number of devices (processes); auto: all GPUs, or one process on a CPU.
-        fresh: Train anew even if the run's folder holds a run; that one is deleted.
-    """
-
-    name: str = "mtl"
-    runs: Path = Path("runs")
-    data: DataSettings = field(default_factory=DataSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
-    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    epochs: int = 100
-    patience: int = 30
-    seed: int = 1
-    precision: str = "auto"
-    devices: int | None = None
-    fresh: bool = False
-
-
-def train(settings: TrainSettings) -> Path:
-    """Trains, goes on with a killed run, or finds the run finished.
-
-    Returns:
-        Checkpoint of the epoch with the best official score on validation.
-
-    Raises:
-        UserError: If data is missing, or the folder holds a run with other settings.
-    """
-    settings = with_data(settings)
-    assert settings.data.root is not None
-    folder = settings.runs / settings.name
-    config = plain(settings)
-    clips = read_corpus(settings.data.root)
-    data = AffectDataModule(clips, settings.data.tracks(), settings.data, seed=settings.seed)
-    if settings.fresh and folder.is_dir() and is_first_process():
-        shutil.rmtree(folder)
-    resume = find_run(folder, config, data)
-    if (folder / DONE).exists():
-        print(f"{folder}: finished before; --fresh true trains it anew")
-        return folder / BEST
-
-    pl.seed_everything(settings.seed, verbose=False)
-    data.setup("fit")
-    print("\n".join(data.lines()))
-    module = make_module(settings, data, config)
-    with quiet_lightning():
-        trainer = make_trainer(
-            folder,
-            epochs=settings.epochs,
-            patience=settings.patience,
-            precision=settings.precision,
-            devices=settings.devices,
-        )
-        try:
-            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-        except SystemExit as stop:  # what Lightning makes of Ctrl-C
-            raise KeyboardInterrupt from stop
-    (folder / DONE).touch()
-    return folder / BEST
-
-
-def with_data(settings: TrainSettings) -> TrainSettings:
-    """The settings with root and store filled in; the demo corpus is made and extracted first."""
-    root = root_or_demo(settings.data.root)
-    store = settings.data.store or default_store(root)
-    if settings.data.root is None:
-        encoders = sorted({encoder_of(stream) for stream in settings.data.streams})
-        source = SourceSettings(root=root, store=store)
-        summary = extract(ExtractSettings(data=source, encoders=encoders))
-        if summary.failures:
-            summary.print()
-            raise UserError("the demo corpus could not be extracted; see the lines above")
-    return replace(settings, data=replace(settings.data, root=root, store=store))
-
-
-def find_run(folder: Path, config: dict[str, Any], data: AffectDataModule) -> Path | None:
-    """Checkpoint to go on from, None for a new run.
-
-    Raises:
-        UserError: If the folder's run has other settings or was made from other tracks.
-    """
-    last = folder / LAST
-    if not last.is_file():
-        return None
-    payload = read_payload(last)[KEY]
-    changed = [key for key in config if config[key] != payload["config"].get(key)]
-    if changed:
-        raise UserError(
-            f"{folder} holds a run with other settings ({', '.join(changed)});"
-            " choose another --name, or --fresh true to delete it"
-        )
-    if payload["specs"] != {name: asdict(spec) for name, spec in data.specs.items()}:
-        raise UserError(
-            f"{folder} holds a run on other tracks than those in {data.store.root};"
-            " choose another --name, or --fresh true to delete it"
-        )
-    return last
-
-
-def make_module(
-    settings: TrainSettings, data: AffectDataModule, config: dict[str, Any]
-) -> AffectModule:
-    """Model, loss weighted by the training labels, and what the checkpoint is to hold."""
-    counts = label_counts(data.datasets["train"].labels)
-    loss = MultiTaskLoss(
-        settings.loss,
-        expr_weights(counts, settings.loss.balance),
-        au_pos_weights(counts, settings.loss.balance),
-    )
-    dims = {name: spec.dim for name, spec in data.specs.items()}
-    payload = make_payload(
-        config=config,
-        model=settings.model,
-        specs=data.specs,
-        normalisers=data.normalisers,
-        align_window=settings.data.align_window,
-        window=settings.data.window,
-        stride=settings.data.stride,
-        provenance=provenance(settings, data),
-    )
-    return AffectModule(AffectModel(settings.model, dims), loss, settings.optimizer, payload)
-
-
-def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any]:
-    """What a model comes from: corpus, clips, labels seen, code and versions."""
-    root = settings.data.root
-    return {
-        "corpus": root.name if root else "",
-        "train_clips": [clip.id for clip in data.datasets["train"].clips],
-        "validation_clips": [clip.id for clip in data.datasets["validation"].clips],
-        "tasks": [task for task in ("va", "expr", "au") if getattr(settings.loss, task)],
-        "git": git_revision(),
-        "versions": library_versions(),
-    }
-
-
-def git_revision() -> str:
-    """Commit of the code, empty outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git on this machine
-        return ""
-    return result.stdout.strip()
-
-
-# Where a run lies and how long it may last do not make it another run.
-_NOT_CONFIG = ("fresh", "runs", "devices")
-
-
-def plain(settings: TrainSettings) -> dict[str, Any]:
-    """All settings that make the run what it is, as plain values."""
-    values = asdict(settings)
-    return {key: _plain(value) for key, value in values.items() if key not in _NOT_CONFIG}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return str(value) if isinstance(value, Path) else value
+__all__ = ["DONE", "TrainSettings", "command", "plain", "train", "with_data"]
 
 
 def command(settings: TrainSettings) -> int:
-    """Trains, and scores the best epoch on the validation split."""
+    """Trains, and scores the best epoch of each run on the clips it holds out."""
     settings = with_data(settings)
-    best = train(settings)
-    if not is_first_process():
+    if settings.folds or settings.seeds:
+        train_several(settings)
         return OK
-    corpus = LabelledSettings(root=settings.data.root, store=settings.data.store)
-    metrics, _ = evaluate(EvaluateSettings(checkpoint=best, data=corpus))
-    print(f"validation: {format_scores(metrics.scores())}")
-    print(f"checkpoint: {best}")
+    best = train(settings)
+    if is_first_process():
+        metrics = score_held_out(settings, best)
+        print(f"validation: {format_scores(metrics.scores())}")
+        print(f"checkpoint: {best}")
     return OK
 
 

@@ -1,0 +1,241 @@
+"""`python -m fusion.ensemble`: several checkpoints or folders of predictions as one folder.
+
+Data flow: checkpoints + tracks, folders of predictions > the members' predictions of each clip
+> weights (equal, by validation score, or the best subset of each task) > one prediction a clip.
+
+    python -m fusion.ensemble --members [runs/mtl/fold0/best.ckpt,runs/mtl/fold1/best.ckpt] \
+        --split test --out predictions/ensemble
+    python -m fusion.ensemble --members [test/a,test/b] --labelled [runs/a/out_of_fold,\
+runs/b/out_of_fold] --select forward --out predictions/ensemble
+
+Weights are chosen on the corpus's validation split, or, with --labelled, on all labelled clips of
+those folders, and judged twice: on the same clips, and cross-fitted over people, which is the
+figure to believe.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from features.cli import OK, UserError, run
+from features.demo_data import default_store, root_or_demo
+from features.progress import ProgressReport
+from features.store import TrackStore
+from features.track import write_atomically
+from fusion.abaw.annotations import read_corpus
+from fusion.abaw.labels import TASKS, Clip, FrameLabels
+from fusion.abaw.layout import video_of
+from fusion.blend import Weights, blend, equal_weights, joint_provenance
+from fusion.ensemble_members import (
+    Member,
+    checkpoint_member,
+    folder_member,
+    folder_statistics,
+    read_clip,
+    require_clips,
+    require_unseen,
+)
+from fusion.ensemble_weights import CHOOSERS, TaskFrames, collect, cross_fitted, member_scores
+from fusion.evaluate import CorpusSettings
+from fusion.predictions import list_predictions, write_predictions
+
+MEMBERS = "members"
+"""Folder in OUT for what checkpoints predict."""
+REPORT = "ensemble.json"
+
+
+@dataclass
+class EnsembleSettings:
+    """Settings of an ensemble.
+
+    Args:
+        members: Checkpoints, or folders of predictions, or both.
+        out: Folder for the predictions, and for ensemble.json: weights and scores.
+        split: Part of the corpus to predict: train, validation, test. None: all clips that the
+            folders hold, or, with checkpoints alone, all tracks of the store.
+        weights: equal, or score: each member of a task as its score on labelled clips.
+        select: all, or forward: for each task its best subset, by forward selection.
+        labelled: Folders of predictions on whose labelled clips weights are chosen, one for each
+            member, such as out-of-fold predictions. Empty: the members' own on validation clips.
+        data: Where labels and tracks lie.
+    """
+
+    members: list[Path] = field(default_factory=list)
+    out: Path = Path("predictions/ensemble")
+    split: Literal["train", "validation", "test"] | None = None
+    weights: Literal["equal", "score"] = "equal"
+    select: Literal["all", "forward"] = "all"
+    labelled: list[Path] = field(default_factory=list)
+    data: CorpusSettings = field(default_factory=CorpusSettings)
+
+    @property
+    def choice(self) -> str:
+        """How weights are chosen, a key of `CHOOSERS`."""
+        return "forward" if self.select == "forward" else self.weights
+
+    def check(self) -> None:
+        """Raises UserError for settings that make no sense together."""
+        rules = {
+            "an ensemble needs at least two --members": len(self.members) > 1,
+            "--weights score and --select forward both choose weights; give one of them": (
+                self.weights == "equal" or self.select == "all"
+            ),
+            f"--labelled must name one folder for each of the {len(self.members)} members": (
+                len(self.labelled) in (0, len(self.members))
+            ),
+            f"{self.out} is a member's folder; choose another --out": (
+                self.out.resolve() not in [path.resolve() for path in self.members]
+            ),
+        }
+        for complaint, fine in rules.items():
+            if not fine:
+                raise UserError(complaint)
+
+
+def ensemble(settings: EnsembleSettings) -> Path:
+    """Writes one folder of predictions from those of all members.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: If members lack clips, differ in frames or labels, or settings make no sense.
+    """
+    settings.check()
+    corpus = _corpus(settings)
+    ids = wanted_ids(settings, corpus)
+    if settings.out.is_dir() and (others := sorted(set(list_predictions(settings.out)) - set(ids))):
+        raise UserError(f"{settings.out} holds other clips, such as '{others[0]}'; choose another")
+    weights, report = equal_weights(len(settings.members)), {}
+    if settings.choice != "equal":
+        frames = labelled_frames(settings, corpus)
+        weights, table = choose(frames, settings.choice, [str(path) for path in settings.members])
+        print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
+        report = table.astype(object).where(table.notna(), None).T.to_dict()
+    members = open_members(settings, ids)
+    _write(members, ids, weights, settings.out)
+    shares = {
+        task: dict(zip([m.name for m in members], weights[task].tolist(), strict=True))
+        for task in TASKS
+    }
+    content = {"choice": settings.choice, "weights": shares, "scores": report}
+    write_atomically(settings.out / REPORT, json.dumps(content, indent=1).encode())
+    return settings.out
+
+
+def _corpus(settings: EnsembleSettings) -> list[Clip]:
+    """Clips of the corpus where labels or a split are asked for, else none."""
+    if settings.choice == "equal" and settings.split is None:
+        return []
+    return read_corpus(root_or_demo(settings.data.root))
+
+
+def _store(settings: EnsembleSettings) -> TrackStore:
+    root = settings.data.root
+    return TrackStore(settings.data.store or default_store(root_or_demo(root)))
+
+
+def wanted_ids(settings: EnsembleSettings, corpus: list[Clip]) -> list[str]:
+    """Ids to predict, sorted.
+
+    Raises:
+        UserError: If there are none.
+    """
+    if settings.split:
+        ids = {clip.id for clip in corpus if clip.split == settings.split}
+    elif folders := [path for path in settings.members if path.is_dir()]:
+        ids = set().union(*map(list_predictions, folders))
+    else:
+        ids = set(_store(settings).ids("faces"))
+    if not ids:
+        raise UserError("no clips to predict; see --split, --data.root and --data.store")
+    return sorted(ids)
+
+
+def open_members(settings: EnsembleSettings, ids: list[str]) -> list[Member]:
+    """The members, with predictions of the given ids; checkpoints predict first.
+
+    Raises:
+        UserError: If one cannot be read or lacks a clip.
+    """
+    clips = [Clip(name, video_of(name), "test", FrameLabels.empty(0), name) for name in ids]
+    keep = settings.out / MEMBERS
+    members = [
+        folder_member(path)
+        if path.is_dir()
+        else checkpoint_member(path, _store(settings), clips, keep)
+        for path in settings.members
+    ]
+    require_clips(members, ids)
+    return members
+
+
+def labelled_frames(settings: EnsembleSettings, corpus: list[Clip]) -> dict[str, TaskFrames]:
+    """Frames on which weights are chosen, by task.
+
+    Raises:
+        UserError: If a member has not predicted them, or has been trained on them.
+    """
+    clips = [clip for clip in corpus if clip.split == "validation" and len(clip.labels)]
+    if settings.labelled:
+        members = [folder_member(path) for path in settings.labelled]
+        held = set().union(*(member.files for member in members))
+        clips = [c for c in corpus if c.split != "test" and len(c.labels) and c.id in held]
+    if not clips:
+        raise UserError("no labelled clips to choose weights on; see --labelled and --data.root")
+    ids = sorted({clip.id for clip in clips})
+    if settings.labelled:
+        require_clips(members, ids)
+    else:
+        members = open_members(settings, ids)
+        require_unseen(members, clips, {clip.id for clip in corpus if clip.split == "train"})
+    return collect(clips, partial(read_clip, members))
+
+
+def choose(
+    frames: dict[str, TaskFrames], choice: str, names: list[str]
+) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Weights of each task, and a table of what each member and the ensemble score."""
+    weights, columns = {}, {}
+    for task, one in frames.items():
+        if not len(one):
+            weights[task] = CHOOSERS["equal"](one)
+            continue
+        weights[task] = CHOOSERS[choice](one)
+        columns[task] = {
+            **dict(zip(names, member_scores(one), strict=True)),
+            "all, equal": one.score(one.decided(CHOOSERS["equal"](one))),
+            f"{choice}, in-sample": one.score(one.decided(weights[task])),
+            f"{choice}, cross-fitted": cross_fitted(one, CHOOSERS[choice]),
+        }
+    return weights, pd.DataFrame(columns)
+
+
+def _write(members: list[Member], ids: list[str], weights: Weights, out: Path) -> None:
+    """Blends clip by clip, after a first pass for the statistics of the whole folder."""
+    statistics = folder_statistics(members, ids)
+    said = "; ".join(
+        f"{member.name} " + " ".join(f"{task} {weights[task][index]:.3f}" for task in TASKS)
+        for index, member in enumerate(members)
+    )
+    with ProgressReport("blend", len(ids)) as progress:
+        for name in ids:
+            clip = read_clip(members, name)
+            write_predictions(blend(clip, weights, statistics, joint_provenance(clip, said)), out)
+            progress.step(name)
+
+
+def command(settings: EnsembleSettings) -> int:
+    """Writes the ensemble's predictions."""
+    folder = ensemble(settings)
+    print(f"{folder}: predictions of {len(list_predictions(folder))} clips; weights in {REPORT}")
+    return OK
+
+
+if __name__ == "__main__":
+    run(EnsembleSettings, command, prog="fusion.ensemble", description=__doc__.split("\n")[0])

@@ -1,0 +1,166 @@
+"""Members of an ensemble: checkpoints and folders of predictions, all as folders.
+
+Data flow: checkpoint + tracks > folder of predictions; folder > predictions of one clip by all.
+
+A checkpoint's predictions are kept, so that an ensemble that was stopped goes on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from features.cli import UserError
+from features.hashing import settings_hash
+from features.progress import ProgressReport
+from features.store import TrackStore
+from fusion.abaw.labels import EXPRESSIONS, UNITS, Clip
+from fusion.blend import VaMoments, VaStatistics, require_same_frames
+from fusion.predictions import (
+    FramePredictions,
+    list_predictions,
+    read_predictions,
+    write_predictions,
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member.
+
+    Attributes:
+        name: As the user calls it.
+        folder: Of its predictions.
+        seen: Ids of the clips that a checkpoint was trained on; empty for a folder.
+        files: Its predictions by id.
+    """
+
+    name: str
+    folder: Path
+    seen: frozenset[str] = frozenset()
+    files: dict[str, Path] = field(default_factory=dict)
+
+
+def folder_member(path: Path) -> Member:
+    """A folder of predictions as a member.
+
+    Raises:
+        UserError: If there are none, or they are of another set of labels.
+    """
+    files = list_predictions(path)
+    if not files:
+        raise UserError(f"{path}: no predictions in it; fusion.predict makes some")
+    _require_labels(next(iter(files.values())))
+    return Member(str(path), path, files=files)
+
+
+def checkpoint_member(path: Path, store: TrackStore, clips: Sequence[Clip], keep: Path) -> Member:
+    """A checkpoint as a member: predicts the clips into a folder of its own below `keep`.
+
+    Raises:
+        UserError: If the checkpoint cannot be read or its tracks are of another encoder.
+    """
+    from fusion.checkpoint import load_checkpoint  # torch is not needed for folders alone
+    from fusion.predictor import predict_clips
+
+    checkpoint = load_checkpoint(path)
+    where = settings_hash(str(store.root.resolve()))
+    folder = keep / f"{checkpoint.revision}-{where}"
+    folder.mkdir(parents=True, exist_ok=True)
+    made = list_predictions(folder)
+    absent = {clip.id: clip for clip in clips if clip.id not in made}
+    for one in predict_clips(checkpoint, store, list(absent.values())) if absent else ():
+        write_predictions(one, folder)
+    seen = frozenset(checkpoint.provenance.get("train_clips", ()))
+    return Member(str(path), folder, seen, list_predictions(folder))
+
+
+def read_clip(members: Sequence[Member], track_id: str) -> list[FramePredictions]:
+    """All members' predictions of one clip.
+
+    Raises:
+        UserError: If a file is damaged, or of other frames than the first member's.
+    """
+    predictions = [read_predictions(member.files[track_id]) for member in members]
+    require_same_frames(predictions, [member.name for member in members])
+    return predictions
+
+
+def require_clips(members: Sequence[Member], ids: Sequence[str]) -> None:
+    """Checks that each member has predictions of each id.
+
+    Raises:
+        UserError: If not; names the member and the first id.
+    """
+    for member in members:
+        absent = [name for name in ids if name not in member.files]
+        if absent:
+            raise UserError(
+                f"{member.name}: no predictions of {len(absent)} of {len(ids)} clips, such as"
+                f" '{absent[0]}'; predict them, or leave this member out"
+            )
+
+
+def require_unseen(members: Sequence[Member], labelled: Sequence[Clip], train: set[str]) -> None:
+    """Checks that no checkpoint was trained on clips that weights are chosen on.
+
+    Args:
+        members: All of them.
+        labelled: Clips on which weights are chosen.
+        train: Ids of the corpus's training split. An id may lie in both, for different tasks.
+
+    Raises:
+        UserError: If one was, e.g. a fold's checkpoint on clips of the other folds.
+    """
+    for member in members:
+        both = sorted(member.seen & {clip.id for clip in labelled} - train)
+        if both:
+            raise UserError(
+                f"{member.name}: was trained on '{both[0]}', which weights are chosen on;"
+                " give out-of-fold predictions with --labelled"
+            )
+
+
+def folder_statistics(members: Sequence[Member], ids: Sequence[str]) -> VaStatistics:
+    """Statistics of the members over all clips.
+
+    Raises:
+        UserError: If one gives a class no probability on any frame that another knows.
+    """
+    moments, known = VaMoments(len(members)), np.zeros((len(members), len(EXPRESSIONS)), bool)
+    with ProgressReport("read", len(ids)) as progress:
+        for name in ids:
+            clip = read_clip(members, name)
+            moments.add(np.stack([one.va for one in clip]))
+            known |= np.array([(one.expr > 0).any(axis=0) for one in clip])
+            progress.step(name)
+    for member, classes in zip(members, known, strict=True):
+        if unknown := np.flatnonzero(known.any(axis=0) & ~classes).tolist():
+            raise UserError(
+                f"{member.name}: made for another set of labels (no {EXPRESSIONS[unknown[0]]} on"
+                " any frame); the members of an ensemble must share theirs"
+            )
+    return moments.statistics()
+
+
+def _require_labels(path: Path) -> None:
+    """UserError if a file of predictions lacks one of the labels."""
+    lacking = [name for name in (*EXPRESSIONS, *UNITS) if name not in _columns(path)]
+    if lacking:
+        raise UserError(
+            f"{path}: made for another set of labels (no {', '.join(lacking)});"
+            " the members of an ensemble must share theirs"
+        )
+
+
+def _columns(path: Path) -> list[str]:
+    if path.suffix == ".csv":
+        with path.open() as file:
+            return file.readline().rstrip("\n").replace('"', "").split(",")
+    try:
+        return list(pa.parquet.read_schema(path).names)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: damaged or not predictions; run fusion.predict again") from error

@@ -1,0 +1,404 @@
+"""Ensembles: how members are averaged, weighed and judged, and what is refused."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from features.cli import run
+from fusion import ensemble, ensemble_weights
+from fusion.abaw.labels import TASKS, Clip, FrameLabels
+from fusion.blend import VaMoments, blend, equal_weights
+from fusion.ensemble import MEMBERS, REPORT, EnsembleSettings
+from fusion.ensemble_weights import CHOOSERS, collect, cross_fitted, forward, member_scores
+from fusion.metrics import ccc
+from fusion.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.predictions import write_predictions as write
+from tests.fusion.tiny import CLIPS, FRAMES, TEST, write_corpus
+
+FACES = np.ones(FRAMES, bool)
+
+
+def predictions(name: str = "1", seed: int = 0, frames: int = FRAMES, **parts) -> FramePredictions:
+    rng = np.random.default_rng(seed)
+    made = {
+        "id": name,
+        "video": name.partition("_")[0],
+        "times": np.arange(frames) / 25,
+        "face": rng.random(frames) < 0.5,
+        "va": rng.uniform(-0.5, 0.5, (frames, 2)).astype(np.float32),
+        "expr": rng.dirichlet(np.ones(8), frames).astype(np.float32),
+        "au": rng.random((frames, 12), dtype=np.float32),
+        "thresholds": rng.uniform(0.2, 0.8, 12).astype(np.float32),
+        "provenance": {"checkpoint": f"rev{seed}", "stream face": "net r1"},
+    }
+    return FramePredictions(**(made | parts))
+
+
+def statistics(*folders: list[FramePredictions]):
+    """Of members, each a list of clips."""
+    moments = VaMoments(len(folders))
+    for clips in zip(*folders, strict=True):
+        moments.add(np.stack([clip.va for clip in clips]))
+    return moments.statistics()
+
+
+def blended(*members: FramePredictions, weights=None) -> FramePredictions:
+    weights = weights or equal_weights(len(members))
+    return blend(members, weights, statistics(*([one] for one in members)), {})
+
+
+def weighing(shares: list[float]) -> dict[str, np.ndarray]:
+    return dict.fromkeys(TASKS, np.array(shares) / sum(shares))
+
+
+@examples(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=4), st.integers(0, 99))
+def test_members_that_agree_are_the_ensemble(shares: list[float], seed: int) -> None:
+    one = predictions(seed=seed)
+    both = blended(*[one] * len(shares), weights=weighing(shares))
+    for name in ("va", "expr", "au", "thresholds"):
+        np.testing.assert_allclose(getattr(both, name), getattr(one, name), atol=1e-5)
+
+
+def test_probabilities_are_averaged_as_logarithms_and_odds() -> None:
+    a, b = predictions(seed=1), predictions(seed=2)
+    both = blended(a, b, weights=weighing([3, 1]))
+    product = a.expr.astype(np.float64) ** 0.75 * b.expr.astype(np.float64) ** 0.25
+    np.testing.assert_allclose(both.expr, product / product.sum(1, keepdims=True), rtol=1e-4)
+    odds = [p.au.astype(np.float64) / (1 - p.au.astype(np.float64)) for p in (a, b)]
+    mean = odds[0] ** 0.75 * odds[1] ** 0.25
+    np.testing.assert_allclose(both.au, mean / (1 + mean), rtol=1e-4)
+
+
+@examples(max_examples=20, deadline=None)
+@given(st.integers(0, 999), st.integers(2, 4))
+def test_what_all_members_decide_the_ensemble_decides(seed: int, count: int) -> None:
+    members = [predictions(seed=seed * 10 + i) for i in range(count)]
+    both = blended(*members)
+    votes = np.mean([one.au_on for one in members], axis=0)
+    assert both.au_on[votes == 1].all()
+    assert not both.au_on[votes == 0].any()
+
+
+def test_certainty_of_one_member_stays_finite() -> None:
+    sure = predictions(
+        expr=np.eye(8, dtype=np.float32)[np.zeros(FRAMES, int)],
+        au=np.ones((FRAMES, 12), np.float32),
+    )
+    both = blended(sure, predictions(seed=1))
+    assert np.isfinite(both.expr).all()
+    assert (both.expr_class == 0).mean() > 0.9
+
+
+def test_valence_and_arousal_are_centred_over_the_whole_folder() -> None:
+    scales = [(0.3, 0.1), (0.8, -0.2), (0.5, 0.0)]
+    folders = [
+        [
+            predictions(
+                name,
+                va=(predictions(seed=10 * m + c).va * scale + shift + 0.1 * c).astype(np.float32),
+            )
+            for c, name in enumerate(("1", "2"))
+        ]
+        for m, (scale, shift) in enumerate(scales)
+    ]
+    weights = weighing([2, 1, 1])
+    stats = statistics(*folders)
+    both = np.concatenate([blend(c, weights, stats, {}).va for c in zip(*folders, strict=True)])
+
+    whole = np.stack([np.concatenate([clip.va for clip in f]) for f in folders]).astype(np.float64)
+    mean, deviation = whole.mean(1), whole.std(1)
+    centred = np.tensordot(weights["VA"], (whole - mean[:, None]) / deviation[:, None], axes=1)
+    expected = centred / centred.std(0) * (weights["VA"] @ deviation) + weights["VA"] @ mean
+    np.testing.assert_allclose(both, expected, atol=1e-5)
+    np.testing.assert_allclose(both.std(0), weights["VA"] @ deviation, atol=1e-5)
+
+
+def test_averaging_does_not_shrink_valence_and_arousal() -> None:
+    members = [predictions(seed=seed, frames=400) for seed in range(3)]
+    deviations = [one.va.std(0) for one in members]
+    plain = np.mean([one.va for one in members], axis=0)
+    assert plain.std() < 0.7 * np.mean(deviations)
+    np.testing.assert_allclose(blended(*members).va.std(0), np.mean(deviations, 0), rtol=0.02)
+
+
+def test_a_constant_member_adds_its_mean_alone() -> None:
+    moving, constant = predictions(), predictions(va=np.full((FRAMES, 2), 0.4, np.float32))
+    both = blended(moving, constant)
+    expected = moving.va.mean(0) / 2 + 0.2 + (moving.va - moving.va.mean(0)) / 2
+    np.testing.assert_allclose(both.va, expected, atol=1e-4)
+
+
+def labelled(people: int = 6, frames: int = 60, seed: int = 0) -> list[Clip]:
+    rng = np.random.default_rng(seed)
+    clips = []
+    for i in range(people):
+        labels = FrameLabels.empty(frames)
+        labels.va[:] = rng.uniform(-0.8, 0.8, labels.va.shape)
+        labels.expr[:] = rng.integers(0, 8, frames)
+        labels.au[:] = rng.integers(0, 2, labels.au.shape)
+        for mask in (labels.va_mask, labels.expr_mask, labels.au_mask):
+            mask[:] = rng.random(mask.shape) < 0.8
+        clips.append(Clip(str(i), str(i), "validation", labels, f"p{i}"))
+    return clips
+
+
+def guess(clip: Clip, seed: int, **skill: float) -> FramePredictions:
+    """Noise, and of each task as much truth as its skill."""
+    labels, noise = clip.labels, predictions(clip.id, seed + 100 * int(clip.id), len(clip.labels))
+    va, expr, au = (skill.get(task, 0.0) for task in ("va", "expr", "au"))
+    return replace(
+        noise,
+        va=(va * labels.va + (1 - va) * noise.va).astype(np.float32),
+        expr=(expr * np.eye(8)[labels.expr] + (1 - expr) * noise.expr).astype(np.float32),
+        au=(au * labels.au + (1 - au) * noise.au).astype(np.float32),
+        thresholds=np.full(12, 0.5, np.float32),
+    )
+
+
+def frames_of(clips: list[Clip], *skills: dict[str, float]):
+    by_id = {clip.id: clip for clip in clips}
+    return collect(clips, lambda i: [guess(by_id[i], n, **s) for n, s in enumerate(skills)])
+
+
+def test_each_task_takes_the_members_that_are_good_at_it() -> None:
+    frames = frames_of(labelled(), {"va": 0.6}, {"expr": 0.4}, {"au": 0.4}, {})
+    chosen = {task: forward(one) for task, one in frames.items()}
+    assert [chosen[task].argmax() for task in TASKS] == [0, 1, 2]
+    assert all(weights[3] < 0.5 for weights in chosen.values())
+    for task, one in frames.items():
+        assert one.score(one.decided(chosen[task])) >= max(member_scores(one))
+
+
+def test_weights_by_score_follow_the_scores_of_each_task() -> None:
+    frames = frames_of(labelled(), {"va": 0.6}, {"expr": 0.4, "va": 0.2})
+    for task, one in frames.items():
+        scores = np.array(member_scores(one)).clip(0)
+        np.testing.assert_allclose(CHOOSERS["score"](one), scores / scores.sum(), err_msg=task)
+
+
+def test_member_scores_are_the_official_ones() -> None:
+    clips = labelled()
+    one = frames_of(clips, {"va": 0.5}, {})["VA"]
+    seen = [clip.labels.va_mask for clip in clips]
+    truth, said = (
+        np.concatenate([v[m] for v, m in zip(values, seen, strict=True)])
+        for values in ([c.labels.va for c in clips], [guess(c, 0, va=0.5).va for c in clips])
+    )
+    expected = np.mean([ccc(truth[:, i], said[:, i]) for i in range(2)])
+    assert member_scores(one)[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_choosing_among_noise_gains_in_sample_only() -> None:
+    one = frames_of(labelled(frames=15), *[{}] * 12)["VA"]
+    in_sample = one.score(one.decided(forward(one)))
+    assert in_sample > max(member_scores(one))
+    assert cross_fitted(one, forward) < in_sample - 0.05
+
+
+def test_nobody_is_judged_with_weights_chosen_on_him() -> None:
+    one = frames_of(labelled(people=7), {}, {})["EXPR"]
+    shown = []
+
+    def spy(frames) -> np.ndarray:
+        shown.append(set(frames.fold))
+        return CHOOSERS["equal"](frames)
+
+    cross_fitted(one, spy)
+    folds = set(one.fold)
+    assert len(folds) == ensemble_weights.FOLDS
+    assert sorted(map(sorted, shown)) == sorted(sorted(folds - {fold}) for fold in folds)
+
+
+def test_cross_fitting_with_fixed_weights_changes_nothing() -> None:
+    for one in frames_of(labelled(), {"va": 0.5}, {"au": 0.5}).values():
+        direct = one.score(one.decided(CHOOSERS["equal"](one)))
+        assert cross_fitted(one, CHOOSERS["equal"]) == pytest.approx(direct)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Exit status of the command and what it complained of; one line at most."""
+
+    def called(*argv: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as stop:
+            run(
+                EnsembleSettings, ensemble.command, prog="t", description="",
+                argv=[str(word) for word in argv],
+            )  # fmt: skip
+        lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("t: ")]
+        assert len(lines) <= 1
+        return int(stop.value.code or 0), "".join(lines)
+
+    return called
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("tiny"))
+
+
+def folders(where: Path, ids=("1", "2"), count: int = 2) -> tuple[list[Path], str]:
+    """Members' folders, and the same as a word of the command line."""
+    paths = [where / f"member{m}" for m in range(count)]
+    for m, path in enumerate(paths):
+        for c, name in enumerate(ids):
+            write(predictions(name, seed=10 * m + c), path)
+    return paths, f"[{','.join(map(str, paths))}]"
+
+
+def test_folders_become_one_folder_that_names_all_members(tmp_path: Path, call) -> None:
+    _, words = folders(tmp_path)
+    assert call("--members", words, "--out", tmp_path / "out") == (0, "")
+    made = list_predictions(tmp_path / "out")
+    assert list(made) == ["1", "2"]
+    provenance = read_predictions(made["2"]).provenance
+    assert provenance["checkpoint"] == "rev1"
+    assert provenance["checkpoint #2"] == "rev11"
+    assert provenance["stream face"] == "net r1"
+    assert "stream face #2" not in provenance
+    assert "member1 VA 0.500" in provenance["ensemble"]
+    report = json.loads((tmp_path / "out" / REPORT).read_text())
+    assert list(report["weights"]["AU"].values()) == [0.5, 0.5]
+
+
+def lack_a_clip(folder: Path) -> None:
+    (folder / "2.parquet").unlink()
+
+
+def lack_a_frame(folder: Path) -> None:
+    write(predictions("2", seed=5, frames=FRAMES - 1), folder)
+
+
+def shift_times(folder: Path) -> None:
+    write(predictions("2", seed=5, times=np.arange(FRAMES) / 30), folder)
+
+
+def lack_a_column(folder: Path) -> None:
+    path = folder / "1.parquet"
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).drop_columns(["Other"]), path)
+
+
+def know_seven_classes(folder: Path) -> None:
+    for name in ("1", "2"):
+        expr = read_predictions(folder / f"{name}.parquet").expr.copy()
+        expr[:, 0] += expr[:, 7]
+        expr[:, 7] = 0
+        write(predictions(name, seed=5, expr=expr), folder)
+
+
+def be_empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lack_a_clip, "no predictions of 1 of 2 clips, such as '2'"),
+        (lack_a_frame, "39 frames of '2', but 40 in"),
+        (shift_times, "other times of '2'"),
+        (lack_a_column, "another set of labels (no Other)"),
+        (know_seven_classes, "another set of labels (no Other on any frame)"),
+        (be_empty, "no predictions in it"),
+    ],
+)
+def test_members_that_do_not_fit_are_named(spoil, complaint: str, tmp_path: Path, call) -> None:
+    paths, words = folders(tmp_path)
+    spoil(paths[1])
+    status, line = call("--members", words, "--out", tmp_path / "out")
+    assert status == 1
+    assert complaint in line
+    assert "member1" in line
+    assert not list((tmp_path / "out").glob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["--members", "[a]"], "at least two"),
+        (["--members", "[a,b]", "--weights", "score", "--select", "forward"], "one of them"),
+        (["--members", "[a,b]", "--labelled", "[c]"], "each of the 2 members"),
+        (["--members", "[a,b]", "--out", "a"], "member's folder"),
+        (["--members", "[absent,gone]", "--split", "test"], "absent"),
+    ],
+)
+def test_settings_that_make_no_sense_are_one_line(argv, complaint: str, root, call) -> None:
+    status, line = call(*argv, "--data.root", root)
+    assert status == 1
+    assert complaint in line
+
+
+def test_a_folder_with_other_clips_is_not_mixed_up(tmp_path: Path, call) -> None:
+    _, words = folders(tmp_path)
+    write(predictions("9"), tmp_path / "out")
+    status, line = call("--members", words, "--out", tmp_path / "out")
+    assert status == 1
+    assert "other clips, such as '9'" in line
+
+
+@pytest.mark.parametrize("choice", [["--select", "forward"], ["--weights", "score"]])
+def test_both_figures_are_reported(choice, root: Path, tmp_path: Path, call) -> None:
+    _, words = folders(tmp_path / "test", TEST)
+    for m in range(2):
+        for number, (name, frames) in enumerate(TEST.items()):
+            write(predictions(name, number + m, frames), tmp_path / f"test/member{m}")
+    _, honest = folders(tmp_path / "oof", CLIPS)
+    argv = ["--members", words, "--labelled", honest, "--data.root", root, *choice]
+    assert call(*argv, "--out", tmp_path / "out", "--split", "test")[0] == 0
+    assert list(list_predictions(tmp_path / "out")) == sorted(TEST)
+    scores = json.loads((tmp_path / "out" / REPORT).read_text())["scores"]
+    name = choice[1]
+    assert {"all, equal", f"{name}, in-sample", f"{name}, cross-fitted"} < set(scores)
+    assert set(scores["all, equal"]) == set(TASKS)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Of two folds."""
+    from fusion.cross_validation import fold_settings
+    from fusion.training import train
+    from tests.fusion.test_cross_validation import settings
+
+    asked = settings(root, tmp_path_factory.mktemp("runs"))
+    return [train(one) for one in fold_settings(asked)]
+
+
+def test_checkpoints_predict_once_and_are_combined(
+    checkpoints: list[Path], root: Path, tmp_path: Path, call, monkeypatch
+) -> None:
+    words = f"[{','.join(map(str, checkpoints))}]"
+    argv = ["--members", words, "--data.root", root, "--split", "test", "--out", tmp_path / "out"]
+    assert call(*argv) == (0, "")
+    made = {i: read_predictions(p) for i, p in list_predictions(tmp_path / "out").items()}
+    assert {name: len(one) for name, one in made.items()} == TEST
+    assert len(list((tmp_path / "out" / MEMBERS).iterdir())) == 2
+
+    def never(*_: object) -> None:
+        raise AssertionError("predicted again")
+
+    monkeypatch.setattr("fusion.predictor.predict_clips", never)
+    assert call(*argv) == (0, "")
+    again = read_predictions(tmp_path / "out/5.parquet")
+    np.testing.assert_array_equal(again.expr, made["5"].expr)
+
+
+def test_weights_are_not_chosen_on_clips_that_a_member_was_trained_on(
+    checkpoints: list[Path], root: Path, tmp_path: Path, call
+) -> None:
+    words = f"[{','.join(map(str, checkpoints))}]"
+    status, line = call(
+        "--members", words, "--data.root", root, "--split", "test", "--out", tmp_path / "out",
+        "--weights", "score",
+    )  # fmt: skip
+    assert status == 1
+    assert "was trained on" in line
+    assert "--labelled" in line
