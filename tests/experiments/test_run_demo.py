@@ -10,7 +10,23 @@ from experiments import run_demo
 from experiments.demo import make_demo
 from experiments.run_demo import RunDemoSettings
 from features.cli import OK
+from fusion.abaw.annotations import read_truth
 from fusion.abaw.labels import Clip, FrameLabels
+from fusion.metrics import MetricAccumulator
+
+
+def scores_of_mtl_file(path: Path, truth: Path) -> dict[str, float]:
+    """Official scores of a leaderboard file, read as plainly as can be."""
+    rows = [line.replace("/", ",").split(",") for line in path.read_text().splitlines()[1:]]
+    values: dict[str, list[list[float]]] = {}
+    for track_id, _, *row in rows:
+        values.setdefault(track_id, []).append([float(text) for text in row])
+    metrics = MetricAccumulator()
+    for clip in read_truth(truth):
+        table = np.array(values[clip.id])
+        whole = table[:, 2:].astype(int)
+        metrics.add(clip.labels.resized(len(table)), table[:, :2], whole[:, 0], whole[:, 1:])
+    return metrics.scores()
 
 
 @pytest.mark.slow
@@ -27,6 +43,9 @@ def test_the_demo_ends_with_a_table_and_the_files_it_names(
     assert all(float(cell) == float(cell) for row in rows[2:] for cell in row[2:-1])
     for challenge in run_demo.CHALLENGES:
         assert f"submission_{challenge}.txt: good" in out
+    scores = scores_of_mtl_file(tmp_path / "out/submission_MTL.txt", tmp_path / "demo_truth")
+    said = dict(zip(run_demo.COLUMNS, map(float, rows[-1][2:-1]), strict=True))
+    assert {key: scores[key] for key in said} == pytest.approx(said, abs=1e-3)
     drawn = {path.stem for path in (tmp_path / "out/timelines").glob("*.png")}
     predicted = {path.stem for path in (tmp_path / "out/predictions").glob("*.parquet")}
     assert drawn == predicted != set()
