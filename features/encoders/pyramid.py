@@ -33,9 +33,6 @@ _LEAST_LEVELS = 3
 _REMEDY = "give the backbone's own weights by --pyramid.weights FILE"
 _NO_TIMM = "pyramid needs timm: pip install 'affuse[timm]'"
 
-Levels = Callable[[Tensor], list[Tensor]]
-"""From a batch to pooled maps, fine to coarse."""
-
 
 @dataclass(frozen=True)
 class PyramidSettings:
@@ -79,9 +76,10 @@ class PyramidEncoder:
         if (status := self.status(settings)) != READY:
             raise UserError(f"pyramid: {status.remedy}")
         self._margin, self._device = margin, torch.device(device)
-        self._packaged = settings.backbone == PACKAGED
+        self._backbone = settings.backbone
+        self._packaged = self._backbone == PACKAGED
         weights = WEIGHTS if self._packaged else Path(settings.weights).expanduser()
-        self._levels = self._load(settings.backbone, weights)
+        self._net = self._load(weights)
         self.revision = weights_hash(weights)
         self.input = ExpressionEncoder.input if self._packaged else _FACES.words
         seen = {"framing": framing(margin)} if self._packaged else {"margin": margin}
@@ -124,16 +122,19 @@ class PyramidEncoder:
 
     @torch.inference_mode()
     def _run(self, faces: Tensor) -> list[Tensor]:
-        return self._levels(faces.to(self._device))
-
-    def _load(self, backbone: str, weights: Path) -> Levels:
+        faces = faces.to(self._device)
         if self._packaged:
-            return load_expression_net(weights).to(self._device).levels
-        timm = backbone.startswith("timm/")
-        net = _timm_maps(backbone) if timm else _torchvision_maps(backbone)
+            return list(self._net.levels(faces))
+        return pooled_stages(self._net(faces), self._backbone)
+
+    def _load(self, weights: Path) -> Any:
+        """The network, in evaluation mode, of fixed weights."""
+        if self._packaged:
+            return load_expression_net(weights).to(self._device)
+        timm = self._backbone.startswith("timm/")
+        net = _timm_maps(self._backbone) if timm else _torchvision_maps(self._backbone)
         fill(net, weights)
-        net = net.to(self._device).eval().requires_grad_(False)
-        return lambda faces: pooled_stages(net(faces), backbone)
+        return net.to(self._device).eval().requires_grad_(False)
 
 
 _ONE_CROP = np.zeros((1, 112, 112, 3), np.uint8)

@@ -15,10 +15,11 @@ from experiments import encoders, probe_rows
 from experiments.baselines import XceptionNet
 from experiments.encoders import EncodersSettings, command
 from experiments.probe_data import Cache, FaceSet, read_ck, read_fer_train, read_yale, split_lfw
-from experiments.probe_rows import Row, as_crops, embedding, encode, pool
+from experiments.probe_rows import Row, as_crops, embedding, encode, pool, size_of
 from experiments.probe_table import compare_identity, compare_whisper, table
 from features.cli import UserError, parse
 from features.encoders.expression import ExpressionEncoder
+from features.encoders.registry import EncoderSettings, build_encoder
 from features.encoders.whisper import WhisperEncoder, WhisperSettings
 from tests.features.test_whisper import checkpoint  # noqa: F401  (a fixture)
 
@@ -282,3 +283,10 @@ def test_encode_gives_framed_faces_to_grey_encoders_as_they_are() -> None:
     encoder = ExpressionEncoder()
     straight = encoder.encode_grey(faces)
     assert (encode(encoder, framed)["expression"] == straight["expression"]).all()
+
+
+@pytest.mark.parametrize("name", ["expression", "pyramid", "wav2vec2"])
+def test_the_weights_of_packaged_encoders_are_counted(name: str) -> None:
+    parameters, megabytes = size_of(build_encoder(name, EncoderSettings(device="cpu")))
+    assert parameters > 2_000_000
+    assert megabytes > 8
