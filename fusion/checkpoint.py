@@ -20,7 +20,8 @@ from features.hashing import weights_hash
 from features.track import write_atomically
 from fusion.abaw.labels import EXPRESSIONS, UNITS
 from fusion.decision import AuDecision, Decision
-from fusion.model.affect import AffectModel, ModelSettings
+from fusion.model.affect import AffectModel
+from fusion.model.settings import ModelSettings
 from fusion.normalise import Normaliser
 from fusion.specs import StreamSpec
 

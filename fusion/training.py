@@ -27,7 +27,8 @@ from fusion.losses import (
     expr_weights,
     label_counts,
 )
-from fusion.model.affect import AffectModel, ModelSettings
+from fusion.model.affect import AffectModel
+from fusion.model.settings import ModelSettings
 from fusion.module import AffectModule, OptimizerSettings
 from fusion.trainer import BEST, LAST, is_first_process, make_trainer, quiet_lightning
 

@@ -4,49 +4,16 @@ Each of the four parts is a module of its own with a shape as its contract; anot
 another part in its place. Letters: B windows, T frames, D features, S streams, C channels.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from features.cli import UserError
 from fusion.batch import Batch, Scores
-from fusion.model.heads import ParallelHeads
-from fusion.model.streams import ConcatFusion, StreamEncoder, drop_streams
-from fusion.model.temporal import TemporalTransformer
-
-
-@dataclass(frozen=True)
-class ModelSettings:
-    """Size and shape of the model.
-
-    Attributes:
-        dim: Width of the fused frames, a multiple of `heads`.
-        stream_dim: Width of each stream before fusion.
-        tcn_levels: Levels of each stream's TCN, with dilations 1, 2, 4, ...; 0 for none.
-        kernel: Taps of its convolutions, odd.
-        layers: Transformer layers over time.
-        heads: Attention heads.
-        stride: Frames whose mean is one step of the transformer, whose answer is added to each of
-            them. 2 trains about 1.6 times as fast as 1, and context moves slowly.
-        positions: What the transformer knows of time besides what the TCN tells it: `none`, or
-            `sinusoidal` from the window's start, which is an arbitrary instant of the clip.
-        dropout: Dropout everywhere.
-        stream_dropout: Chance that a stream of a training window is hidden (never all of them),
-            so that the model learns to do without.
-    """
-
-    dim: int = 128
-    stream_dim: int = 64
-    tcn_levels: int = 3
-    kernel: int = 5
-    layers: int = 2
-    heads: int = 4
-    stride: int = 2
-    positions: Literal["none", "sinusoidal"] = "none"
-    dropout: float = 0.2
-    stream_dropout: float = 0.2
+from fusion.model.fusions import make_fusion
+from fusion.model.heads import make_heads
+from fusion.model.settings import ModelSettings, check_settings
+from fusion.model.streams import StreamEncoder, drop_streams
+from fusion.model.temporal import make_temporal
 
 
 class AffectModel(nn.Module):
@@ -66,16 +33,9 @@ class AffectModel(nn.Module):
         self.settings = settings
         self.streams = dict(streams)
         self.encoders = nn.ModuleList(_encoder(settings, size) for size in streams.values())
-        self.fusion = ConcatFusion(len(streams), settings.stream_dim, settings.dim)
-        self.temporal = TemporalTransformer(
-            settings.dim,
-            layers=settings.layers,
-            heads=settings.heads,
-            stride=settings.stride,
-            dropout=settings.dropout,
-            sinusoidal=settings.positions == "sinusoidal",
-        )
-        self.heads = ParallelHeads(settings.dim)
+        self.fusion = make_fusion(settings, list(streams))
+        self.temporal = make_temporal(settings)
+        self.heads = make_heads(settings)
 
     def forward(self, batch: Batch) -> Scores:
         """Scores of every frame; those of padding mean nothing.
@@ -93,26 +53,6 @@ class AffectModel(nn.Module):
         ]
         fused = self.fusion(torch.stack(encoded, dim=2), valid)
         return self.heads(self.temporal(fused, batch.frames))
-
-
-def check_settings(settings: ModelSettings, streams: dict[str, int]) -> None:
-    """Raises UserError, naming the setting, for settings that make no model."""
-    if not streams:
-        raise UserError("the model has no stream to look at; name at least one under data.streams")
-    for name in ("dim", "stream_dim", "kernel", "heads", "stride"):
-        _require(name, getattr(settings, name), getattr(settings, name) >= 1, "at least 1")
-    for name in ("tcn_levels", "layers"):
-        _require(name, getattr(settings, name), getattr(settings, name) >= 0, "at least 0")
-    for name in ("dropout", "stream_dropout"):
-        _require(name, getattr(settings, name), 0 <= getattr(settings, name) <= 1, "from 0 to 1")
-    heads = f"a multiple of model.heads ({settings.heads})"
-    _require("dim", settings.dim, settings.dim % settings.heads == 0, heads)
-    _require("kernel", settings.kernel, settings.kernel % 2 == 1, "odd")
-
-
-def _require(name: str, value: float, fine: bool, rule: str) -> None:
-    if not fine:
-        raise UserError(f"model.{name} {value} must be {rule}")
 
 
 def _encoder(settings: ModelSettings, features: int) -> StreamEncoder:

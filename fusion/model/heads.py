@@ -5,6 +5,12 @@ from torch import Tensor, nn
 
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 from fusion.batch import Scores
+from fusion.model.settings import ModelSettings
+
+
+def make_heads(settings: ModelSettings) -> nn.Module:
+    """The heads that the settings ask for: (B, T, dim) to Scores."""
+    return ParallelHeads(settings.dim)
 
 
 class ParallelHeads(nn.Module):

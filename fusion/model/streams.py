@@ -1,4 +1,4 @@
-"""From single streams to one: stream > projection > masked TCN > norm, then fusion of all streams.
+"""One stream on its own: stream > projection > masked TCN > norm; and streams hidden in training.
 
 Letters: B windows, T frames, D features of a stream, C channels, S streams.
 """
@@ -45,22 +45,6 @@ class StreamEncoder(nn.Module):
         rows = valid.unsqueeze(-1)
         projected = self.projection(x.masked_fill(~rows, 0.0))
         return torch.where(rows, self.norm(self.tcn(projected, valid)), self.missing)
-
-
-class ConcatFusion(nn.Module):
-    """Concatenation of all streams and a linear layer.
-
-    A fusion takes the encoded streams (B, T, S, C) and their validity (B, T, S) and gives
-    (B, T, dim). This one needs no validity: the vectors of missing frames tell.
-    """
-
-    def __init__(self, streams: int, channels: int, dim: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(streams * channels, dim)
-
-    def forward(self, encoded: Tensor, valid: Tensor) -> Tensor:
-        """Fuses (B, T, S, C) to (B, T, dim)."""
-        return self.linear(encoded.flatten(2))
 
 
 def drop_streams(valid: Tensor, probability: float) -> Tensor:

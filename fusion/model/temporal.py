@@ -9,6 +9,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from fusion.model.settings import ModelSettings
+
+
+def make_temporal(settings: ModelSettings) -> nn.Module:
+    """The temporal part that the settings ask for: (B, T, dim) and frames (B, T) to (B, T, dim)."""
+    return TemporalTransformer(
+        settings.dim,
+        layers=settings.layers,
+        heads=settings.heads,
+        stride=settings.stride,
+        dropout=settings.dropout,
+        sinusoidal=settings.positions == "sinusoidal",
+    )
+
 
 class TemporalTransformer(nn.Module):
     """Transformer encoder over time that attends to real frames only.

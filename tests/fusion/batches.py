@@ -3,7 +3,7 @@
 import torch
 
 from fusion.batch import Batch, Targets
-from fusion.model.affect import ModelSettings
+from fusion.model.settings import ModelSettings
 
 STREAMS = {"visual": 6, "audio": 4}
 SMALL = ModelSettings(dim=16, stream_dim=8, tcn_levels=2, layers=1, heads=2, dropout=0.1)

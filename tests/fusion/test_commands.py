@@ -15,7 +15,7 @@ from fusion import evaluate, predict, submit, train
 from fusion.checkpoint import KEY, load_checkpoint
 from fusion.data import DataSettings
 from fusion.evaluate import EvaluateSettings, LabelledSettings
-from fusion.model.affect import ModelSettings
+from fusion.model.settings import ModelSettings
 from fusion.module import AffectModule
 from fusion.train import TrainSettings
 from tests.fusion.corpora import put

@@ -15,7 +15,7 @@ from fusion.checkpoint import load_checkpoint
 from fusion.cross_validation import TABLE, score_held_out, summary, train_several
 from fusion.data import DataSettings
 from fusion.metrics import official_scores
-from fusion.model.affect import ModelSettings
+from fusion.model.settings import ModelSettings
 from fusion.module import AffectModule
 from fusion.predictions import list_predictions, read_predictions
 from fusion.training import DONE, TrainSettings, train

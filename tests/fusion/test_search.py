@@ -8,7 +8,7 @@ import yaml
 
 from features.cli import UserError, parse
 from fusion import search as module
-from fusion.model.affect import ModelSettings
+from fusion.model.settings import ModelSettings
 from fusion.search import SearchSettings, search
 from fusion.search_space import read_space, with_values
 from fusion.training import TrainSettings

@@ -17,7 +17,8 @@ from fusion.data import AffectDataModule, DataSettings
 from fusion.decision import AuDecision, Decision, ExprDecision, RawScores, VaDecision
 from fusion.evaluate import CorpusSettings
 from fusion.metrics import MetricAccumulator
-from fusion.model.affect import AffectModel, ModelSettings
+from fusion.model.affect import AffectModel
+from fusion.model.settings import ModelSettings
 from fusion.predictor import predict_clips, raw_scores
 from fusion.smoothing import NONE, Smoothing
 from fusion.tune import TuneSettings
