@@ -19,6 +19,7 @@ from features.cli import UserError
 from features.hashing import weights_hash
 from features.track import write_atomically
 from fusion.abaw.labels import EXPRESSIONS, UNITS
+from fusion.adaptation import NO_ADAPTATION, Adaptation
 from fusion.decision import AuDecision, Decision
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
@@ -49,6 +50,7 @@ class Checkpoint:
         align_window: Seconds over which audio tokens are averaged for a frame.
         window: Frames of a window.
         stride: Frames from one window to the next.
+        adaptation: How streams are adapted to the person, if at all.
         config: All settings of the run, plain values.
         provenance: Data, versions and revision of the code it comes from.
     """
@@ -62,6 +64,7 @@ class Checkpoint:
     align_window: float
     window: int
     stride: int
+    adaptation: Adaptation
     config: dict[str, Any]
     provenance: dict[str, Any]
 
@@ -76,6 +79,7 @@ def make_payload(
     window: int,
     stride: int,
     provenance: Mapping[str, Any],
+    adaptation: Adaptation = NO_ADAPTATION,
 ) -> dict[str, Any]:
     """What a training run stores beside its weights: tensors and plain values only."""
     return {
@@ -90,6 +94,7 @@ def make_payload(
         "align_window": align_window,
         "window": window,
         "stride": stride,
+        "adaptation": asdict(adaptation),
         "provenance": dict(provenance),
     }
 
@@ -122,6 +127,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         align_window=payload["align_window"],
         window=payload["window"],
         stride=payload["stride"],
+        adaptation=Adaptation(**payload.get("adaptation", {})),  # older ones have none
         config=payload["config"],
         provenance=payload["provenance"],
     )

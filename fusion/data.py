@@ -1,24 +1,28 @@
 """Lightning data module: clips and tracks in, batches of windows out.
 
-Data flow: clips + store > splits (or folds) > aligned streams > normalised windows > batches.
+Data flow: clips + store > splits (or folds), with the training clips of further corpora > aligned
+streams > normalised windows > batches.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from features.cli import UserError
 from features.store import TrackStore
 from fusion.abaw.labels import Clip
 from fusion.batch import Batch
 from fusion.clips import ClipStreams, load_clip
+from fusion.data_settings import DataSettings
 from fusion.dataset import DataSummary, EpochShuffle, WindowDataset, collate, listed
+from fusion.extra_corpora import Source, read_extra, require_agreement, without_held_out
 from fusion.folds import folds_of
-from fusion.normalise import Normaliser, fit
+from fusion.normalise import Normaliser, fit_normalisers
+from fusion.sampling import TASKS, SetSampler, WindowSet, epoch_length, labelled_frames, make_sets
 from fusion.specs import StreamSpec, require_same_specs, stream_specs
+
+__all__ = ["AffectDataModule", "DataSettings", "fit_normalisers", "split_clips"]
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 STAGES = {
@@ -30,67 +34,8 @@ STAGES = {
 """Splits that a stage of Lightning's Trainer needs."""
 
 
-@dataclass
-class DataSettings:
-    """Where the data lies and how it is cut.
-
-    Attributes:
-        root: Folder of the corpus (annotations, media). None: the demo corpus.
-        store: Folder of the feature tracks. None: `tracks` in the corpus folder.
-        cache: Folder of aligned tracks, safe to delete. None: `.aligned` in the store's folder.
-        streams: Streams that are fused.
-        window: Frames of a window.
-        stride: Frames from one window to the next.
-        align_window: Width in seconds of the mean that puts audio tokens on the frames.
-        batch: Windows of a batch.
-        workers: Processes that load batches; 0: the training process itself.
-        fold: Which fold is held out for validation, from 0; training and validation clips are
-            pooled and split by person and video. None: the corpus's own split.
-        folds: Number of folds.
-    """
-
-    root: Path | None = None
-    store: Path | None = None
-    cache: Path | None = None
-    streams: list[str] = field(default_factory=lambda: ["expression", "wav2vec2"])
-    window: int = 300
-    stride: int = 200
-    align_window: float = 0.2
-    batch: int = 8
-    workers: int = 0
-    fold: int | None = None
-    folds: int = 5
-
-    def tracks(self) -> TrackStore:
-        """The store; UserError if neither `store` nor `root` says where it is."""
-        if self.store is not None:
-            return TrackStore(self.store)
-        if self.root is None:
-            raise UserError("no data: set data.root to a corpus or data.store to a track folder")
-        return TrackStore(self.root / "tracks")
-
-    def check(self) -> None:
-        """Raises UserError for values that make no sense, by name."""
-        rules = {
-            "data.streams is empty; name at least one stream": bool(self.streams),
-            f"data.window must be at least 1: {self.window}": self.window >= 1,
-            f"data.stride must lie between 1 and data.window ({self.window}): {self.stride}": (
-                1 <= self.stride <= self.window
-            ),
-            f"data.align_window must not be negative: {self.align_window}": self.align_window >= 0,
-            f"data.batch must be at least 1: {self.batch}": self.batch >= 1,
-            f"data.workers must not be negative: {self.workers}": self.workers >= 0,
-            f"data.fold must lie between 0 and {self.folds - 1}: {self.fold}": (
-                self.fold is None or 0 <= self.fold < self.folds
-            ),
-        }
-        for complaint, fine in rules.items():
-            if not fine:
-                raise UserError(complaint)
-
-
 class AffectDataModule(pl.LightningDataModule):
-    """Loaders over the splits of a corpus.
+    """Loaders over the splits of a corpus, and the training clips of others.
 
     A training run fits the normalisers on its training clips; a checkpoint's specs and normalisers
     are handed in when its model is to be evaluated, and tracks of another encoder are refused.
@@ -98,6 +43,8 @@ class AffectDataModule(pl.LightningDataModule):
     Attributes:
         specs: Stream name to what its tracks are made of.
         normalisers: Stream name to normaliser; empty until they are fitted or handed in.
+        splits: Split to its clips, under the names that they have in the training.
+        extra: Names of the further corpora.
         datasets: Split to data set, filled by `setup`.
         summaries: Split to what went into it.
     """
@@ -111,6 +58,7 @@ class AffectDataModule(pl.LightningDataModule):
         seed: int = 0,
         specs: dict[str, StreamSpec] | None = None,
         normalisers: dict[str, Normaliser] | None = None,
+        tasks: Sequence[str] = TASKS,
     ) -> None:
         """Checks the settings and the headers of all tracks.
 
@@ -122,15 +70,23 @@ class AffectDataModule(pl.LightningDataModule):
             specs: Of a checkpoint, instead of `settings.streams`. A stream of which the store has
                 no track is masked; None of them is an error.
             normalisers: Of a checkpoint; None: to be fitted on the training clips.
+            tasks: Tasks that are learnt: those that `mix` and `sampling` look at.
         """
         super().__init__()
         settings.check()
-        self.store, self.settings, self.seed = store, settings, seed
+        self.store, self.settings, self.seed, self.tasks = store, settings, seed, tasks
         self.specs = specs or stream_specs(store, settings.streams)
         if specs is not None:
             held = [name for name in specs if store.ids(name)] or list(specs)
             require_same_specs({name: specs[name] for name in held}, stream_specs(store, held))
-        self.splits = split_clips(clips, settings)
+        self.sources = {
+            split: [Source(clip, clip, store, settings.cache) for clip in part]
+            for split, part in split_clips(clips, settings).items()
+        }
+        self.extra: list[str] = []
+        self._remarks: list[str] = []
+        self._add_extra()
+        self.splits = {split: [one.clip for one in part] for split, part in self.sources.items()}
         self.normalisers = dict(normalisers or {})
         self.datasets: dict[str, WindowDataset] = {}
         self.summaries: dict[str, DataSummary] = {}
@@ -160,11 +116,10 @@ class AffectDataModule(pl.LightningDataModule):
 
     def loader(self, split: str, shuffle: bool = False) -> DataLoader[Batch]:
         """Batches of a split that `setup` has loaded."""
-        dataset = self.datasets[split]
         return DataLoader(
-            dataset,
+            self.datasets[split],
             batch_size=self.settings.batch,
-            sampler=EpochShuffle(len(dataset), self.seed) if shuffle else None,
+            sampler=self._sampler(self.datasets[split]) if shuffle else None,
             num_workers=self.settings.workers,
             collate_fn=collate,
             persistent_workers=self.settings.workers > 0,
@@ -172,15 +127,55 @@ class AffectDataModule(pl.LightningDataModule):
 
     def lines(self) -> list[str]:
         """What went into the loaded splits, and what did not, for the user to read."""
-        text = [
-            f"{split}: {line}"
-            for split, summary in self.summaries.items()
-            for line in summary.lines()
-        ]
+        text = list(self._remarks)
+        for split, summary in self.summaries.items():
+            text += [f"{split}: {line}" for line in summary.lines()]
+        for split, dataset in self.datasets.items():
+            text += [f"{split}: {line}" for line in self._label_lines(split, dataset)]
+            text += self.settings.adaptation().lines(split) if split != TRAIN else []
         videos = {split: {clip.video for clip in clips} for split, clips in self.splits.items()}
         if both := sorted(videos[TRAIN] & videos[VALIDATION]):
             text.append(f"train and validation share {listed(both, 'videos')}")
         return text
+
+    def _label_lines(self, split: str, dataset: WindowDataset) -> list[str]:
+        """Tasks without labels, the sets that batches are mixed from, and mute streams."""
+        without = [task.upper() for task in TASKS if not labelled_frames(dataset, task).any()]
+        text = [f"no labels of {', '.join(without)}"] if without and split != TEST else []
+        if split == TRAIN and self.settings.mix != "natural":
+            sets = ", ".join(f"{one.name} {len(one.windows)}" for one in self._sets(dataset))
+            text.append(f"batches mixed evenly from windows of {sets}")
+        return text + (dataset.people.lines() if dataset.people else [])
+
+    def _add_extra(self) -> None:
+        """Adds the training clips of further corpora, without what is held out."""
+        settings = self.settings
+        corpora = read_extra(settings.root, settings.extra, settings.cache)
+        stores = {name: sources[0].store for name, sources in corpora.items()}
+        require_agreement(self.specs, self.store, stores.values())
+        held_out = self.sources[VALIDATION] + self.sources[TEST]
+        for name, sources in corpora.items():
+            kept, left = without_held_out(sources, held_out, self.specs)
+            self.sources[TRAIN] += kept
+            self.extra.append(name)
+            self._remarks.append(f"train: {len(kept)} clips of {name} ({stores[name].root.parent})")
+            if left:
+                self._remarks.append(f"train: held out in the main corpus, left out {listed(left)}")
+
+    def _sampler(self, dataset: WindowDataset) -> Sampler[int]:
+        """Order of the training windows."""
+        if (self.settings.mix, self.settings.sampling) == ("natural", "uniform"):
+            return EpochShuffle(len(dataset), self.seed)
+        processes, rank = (
+            (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+        )
+        sets = self._sets(dataset)
+        length = epoch_length(len(dataset), self.settings.batch, len(sets), processes)
+        return SetSampler(sets, length, self.seed, processes, rank)
+
+    def _sets(self, dataset: WindowDataset) -> list[WindowSet]:
+        settings = self.settings
+        return make_sets(dataset, settings.mix, settings.sampling, settings.batch, self.tasks)
 
     def _load(self, split: str) -> None:
         """Makes the data set of a split, once."""
@@ -190,20 +185,23 @@ class AffectDataModule(pl.LightningDataModule):
         if split == TRAIN and not self.normalisers:
             self.normalisers = fit_normalisers(streams, self.specs)
         self.datasets[split] = WindowDataset(
-            clips, streams, self.normalisers, self.settings.window, self.settings.stride
+            clips,
+            streams,
+            self.normalisers,
+            self.settings.window,
+            self.settings.stride,
+            self.settings.adaptation(),
         )
 
     def _aligned(self, split: str) -> tuple[list[Clip], list[ClipStreams]]:
         """The clips of a split that have tracks, with their streams; UserError if none has."""
         dims = {name: spec.dim for name, spec in self.specs.items()}
         summary, clips, streams = DataSummary(), [], []
-        for clip in self.splits[split]:
-            data = load_clip(
-                self.store, clip, dims, self.settings.align_window, self.settings.cache
-            )
-            summary.add(clip, data)
+        for one in self.sources[split]:
+            data = load_clip(one.store, one.own, dims, self.settings.align_window, one.cache)
+            summary.add(one.clip, data)
             if data is not None:
-                clips.append(clip)
+                clips.append(one.clip)
                 streams.append(data)
         self.summaries[split] = summary
         if not summary.frames:
@@ -221,16 +219,6 @@ def split_clips(clips: Sequence[Clip], settings: DataSettings) -> dict[str, list
     splits[TRAIN] = [clip for index, clip in enumerate(pool) if index not in held_out]
     splits[VALIDATION] = [clip for index, clip in enumerate(pool) if index in held_out]
     return splits
-
-
-def fit_normalisers(
-    clips: Sequence[ClipStreams], specs: dict[str, StreamSpec]
-) -> dict[str, Normaliser]:
-    """Normaliser of each stream over the valid frames of the (training) clips."""
-    return {
-        name: fit(((clip.streams[name][:], clip.valid[name]) for clip in clips), spec.dim)
-        for name, spec in specs.items()
-    }
 
 
 def _nothing(split: str, listed: int, store: TrackStore, settings: DataSettings) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from fusion.abaw.labels import Clip, FrameLabels
+from fusion.adaptation import NO_ADAPTATION, Adaptation, People, fit_people, make_scalers
 from fusion.batch import Batch, Targets
 from fusion.clips import ClipStreams
 from fusion.normalise import Normaliser
@@ -29,6 +30,8 @@ class WindowDataset(Dataset[Batch]):
         streams: Their aligned streams.
         labels: Their labels, matched to the frames by number: row i belongs to frame i + 1,
             surplus rows are cut, absent ones masked.
+        people: Statistics of the clips' people, None unless streams are adapted to them.
+        scalers: For each clip, what normalises each of its streams.
         windows: (index of the clip, first frame) of each window.
     """
 
@@ -39,19 +42,36 @@ class WindowDataset(Dataset[Batch]):
         normalisers: Mapping[str, Normaliser],
         length: int = 300,
         stride: int = 200,
+        adaptation: Adaptation = NO_ADAPTATION,
+        people: People | None = None,
     ) -> None:
+        """Cuts the clips into windows.
+
+        Args:
+            clips: Whose windows.
+            streams: Of each clip.
+            normalisers: Of the corpus, for each stream.
+            length: Frames of a window.
+            stride: Frames from one window to the next.
+            adaptation: Whether streams are normalised by person or by their own past instead.
+            people: Statistics of the clips' people; None: of these clips, if it is by person.
+        """
         self.clips = list(clips)
         self.streams = list(streams)
         self.labels = [
             clip.labels.resized(len(data)) for clip, data in zip(clips, streams, strict=True)
         ]
-        self.normalisers = dict(normalisers)
         self.length = length
-        self.windows = [
-            (index, start)
-            for index, data in enumerate(streams)
-            for start in cut(len(data), length, stride)
-        ]
+        starts = [cut(len(data), length, stride) for data in streams]
+        self.windows = [(index, start) for index, each in enumerate(starts) for start in each]
+        if adaptation.kind == "person" and people is None:
+            dims = {name: len(one.mean) for name, one in normalisers.items()}
+            pairs = zip(self.clips, self.streams, strict=True)
+            people = fit_people(pairs, dims, len(self.clips))
+        self.people = people
+        self.scalers = make_scalers(
+            adaptation, self.clips, self.streams, normalisers, starts, people
+        )
 
     @property
     def lengths(self) -> list[int]:
@@ -69,7 +89,7 @@ class WindowDataset(Dataset[Batch]):
         valid = {name: self._padded(mask[part]) for name, mask in data.valid.items()}
         return Batch(
             streams={
-                name: self.normalisers[name].apply(self._padded(rows[part]), valid[name])
+                name: self.scalers[clip][name].apply(self._padded(rows[part]), valid[name], start)
                 for name, rows in data.streams.items()
             },
             valid=valid,

@@ -2,23 +2,37 @@
 
 A label that is not there has no influence and gets a gradient of exactly zero; a task without any
 label in the batch has a loss of 0. Losses are computed in float32 even under mixed precision.
+Those of valence-arousal and of units lie in va_losses.py and au_losses.py.
 
-Letters: B windows, T frames, N valid elements, C classes, U units.
+Letters: C classes, U units.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS, FrameLabels
+from features.cli import UserError
+from fusion.abaw.labels import EXPRESSIONS, UNITS, FrameLabels
+from fusion.au_losses import AuKind, au_loss
 from fusion.batch import Scores, Targets
+from fusion.va_losses import VaKind, ccc_loss, va_loss
 
-MIN_SPREAD = 1e-6
-"""Least denominator of 1 - CCC; labels have three decimals, so a spread of 1e-3 is none."""
+__all__ = [
+    "LabelCounts",
+    "LossSettings",
+    "MultiTaskLoss",
+    "au_pos_weights",
+    "ccc_loss",
+    "expr_weights",
+    "label_counts",
+]
+
+Weighting = Literal["fixed", "uncertainty"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +48,9 @@ class LossSettings:
             count the same, however rare; .5, the square root, keeps a class with a handful of
             frames from drowning the rest.
         label_smoothing: Share of each expression label that is spread over all classes.
+        va_kind: `ccc`: 1 - CCC; `smooth_l1+ccc`: SmoothL1 added to it.
+        au_kind: `bce`: binary cross-entropy; `zlpr+bce`: ZLPR added to it.
+        weighting: `fixed`: the weights above; `uncertainty`: these times weights that are learnt.
     """
 
     va: float = 1.0
@@ -41,6 +58,16 @@ class LossSettings:
     au: float = 1.0
     balance: float = 0.5
     label_smoothing: float = 0.1
+    va_kind: VaKind = "ccc"
+    au_kind: AuKind = "bce"
+    weighting: Weighting = "fixed"
+
+    def check(self) -> None:
+        """Raises UserError, naming the setting, for a kind there is not."""
+        for name, kinds in {"va_kind": VaKind, "au_kind": AuKind, "weighting": Weighting}.items():
+            if getattr(self, name) not in get_args(kinds):
+                known = " or ".join(get_args(kinds))
+                raise UserError(f"loss.{name} {getattr(self, name)} must be {known}")
 
 
 @dataclass(frozen=True)
@@ -94,36 +121,20 @@ def au_pos_weights(counts: LabelCounts, balance: float) -> Tensor:
     return torch.from_numpy((ratio**balance).astype(np.float32))
 
 
-def ccc_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """1 - CCC over all elements, with population moments, as the official metric has them.
-
-    1 - 2 cov / (var_p + var_t + (mean_p - mean_t)^2) is the same as
-    mean((p - t)^2) / (var_p + var_t + (mean_p - mean_t)^2), which is used here because it is
-    exactly 0 for a perfect prediction and never divides two nearly equal differences. The
-    denominator is held at or above `MIN_SPREAD` instead of adding to it: nothing is biased
-    where there is any spread, and constant targets give neither NaN nor huge gradients.
-
-    Args:
-        predicted: (N,).
-        target: (N,).
-
-    Returns:
-        Scalar in [0, 2]; 0 with zero gradient if N = 0.
-    """
-    if not len(predicted):
-        return predicted.sum()
-    gap = predicted.mean() - target.mean()
-    spread = predicted.var(correction=0) + target.var(correction=0) + gap.square()
-    return (predicted - target).square().mean() / spread.clamp(min=MIN_SPREAD)
-
-
 class MultiTaskLoss(nn.Module):
     """The losses of all tasks and their weighted sum.
 
+    With uncertainty weighting, a task's part of the sum is its weight times
+    exp(-s) / 2 L + s / 2, where s, 0 at first, is learnt: Kendall, Gal and Cipolla (2018),
+    "Multi-task learning using uncertainty to weigh losses". Without a label in the batch it is 0.
+
     Args:
-        settings: Weights of the tasks and label smoothing.
+        settings: Weights of the tasks and kinds of their losses.
         expr_weights: (C,) weight of each expression.
         au_pos_weights: (U,) weight of 'on' of each unit.
+
+    Raises:
+        UserError: For a kind there is not.
     """
 
     expr_weights: Tensor
@@ -133,9 +144,14 @@ class MultiTaskLoss(nn.Module):
         self, settings: LossSettings, expr_weights: Tensor, au_pos_weights: Tensor
     ) -> None:
         super().__init__()
+        settings.check()
         self.settings = settings
         self.register_buffer("expr_weights", expr_weights)
         self.register_buffer("au_pos_weights", au_pos_weights)
+        self.log_variance: nn.ParameterDict | None = None
+        if settings.weighting == "uncertainty":
+            learnt = {task: nn.Parameter(torch.zeros(())) for task in ("va", "expr", "au")}
+            self.log_variance = nn.ParameterDict(learnt)
 
     def forward(self, scores: Scores, targets: Targets) -> dict[str, Tensor]:
         """Scalars `va`, `expr`, `au` (each unweighted) and `total`."""
@@ -144,15 +160,23 @@ class MultiTaskLoss(nn.Module):
             "expr": self._expr(scores.expr.float(), targets),
             "au": self._au(scores.au.float(), targets),
         }
-        weights = {task: getattr(self.settings, task) for task in losses}
-        losses["total"] = torch.stack([weights[task] * losses[task] for task in losses]).sum()
+        parts = [self._part(task, loss, targets) for task, loss in losses.items()]
+        losses["total"] = torch.stack(parts).sum()
         return losses
 
+    def _part(self, task: str, loss: Tensor, targets: Targets) -> Tensor:
+        """What a task adds to the total."""
+        weight = getattr(self.settings, task)
+        if self.log_variance is None:
+            return weight * loss
+        learnt = self.log_variance[task]
+        labelled = getattr(targets, f"{task}_mask").any()
+        return weight * labelled * 0.5 * (torch.exp(-learnt) * loss + learnt)
+
     def _va(self, va: Tensor, targets: Targets) -> Tensor:
-        """Mean of 1 - CCC over valence and arousal, each over all valid frames of the batch."""
-        predicted, target = va[targets.va_mask], targets.va[targets.va_mask]
-        dimensions = range(len(DIMENSIONS))
-        return torch.stack([ccc_loss(predicted[:, d], target[:, d]) for d in dimensions]).mean()
+        """Each dimension over all valid frames of the batch at once."""
+        mask = targets.va_mask
+        return va_loss(self.settings.va_kind, va[mask], targets.va[mask])
 
     def _expr(self, logits: Tensor, targets: Targets) -> Tensor:
         """Class-weighted cross-entropy; a weighted mean over the valid frames."""
@@ -167,11 +191,6 @@ class MultiTaskLoss(nn.Module):
         )
 
     def _au(self, logits: Tensor, targets: Targets) -> Tensor:
-        """Positive-weighted binary cross-entropy; mean over the valid elements."""
-        chosen = logits[targets.au_mask]
-        if not len(chosen):
-            return chosen.sum()
-        positive = self.au_pos_weights.expand(targets.au_mask.shape)[targets.au_mask]
-        return functional.binary_cross_entropy_with_logits(
-            chosen, targets.au[targets.au_mask], pos_weight=positive
-        )
+        """Over the valid elements."""
+        kind, weights = self.settings.au_kind, self.au_pos_weights
+        return au_loss(kind, logits, targets.au, targets.au_mask, weights)

@@ -133,10 +133,11 @@ class AffectModule(pl.LightningModule):
                 self.log(name, value, prog_bar=name == "val/P", sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW and its schedule over all steps of the run."""
+        """AdamW and its schedule over all steps of the run; a loss may learn weights of its own."""
         settings = self.optimizer_settings
         optimizer: Optimizer = AdamW(
-            parameter_groups(self.model, settings.weight_decay), lr=settings.lr
+            parameter_groups(nn.ModuleList([self.model, self.loss]), settings.weight_decay),
+            lr=settings.lr,
         )
         steps = int(self.trainer.estimated_stepping_batches)
         warmup = round(settings.warmup * steps)

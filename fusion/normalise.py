@@ -1,16 +1,20 @@
-"""Mean and deviation of each dimension of a stream, from valid training frames only.
+"""Mean and deviation of each dimension of a stream, from valid frames only.
 
-Data flow: (values, valid) of the training clips, one by one > Normaliser > checkpoint > windows.
+Data flow: (values, valid) of the training clips, one by one > Moments > Normaliser > checkpoint
+> windows.
 
 Letters: F frames, D feature dimensions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from fusion.clips import ClipStreams
+from fusion.specs import StreamSpec
 
 BLOCK = 4096
 """Frames that are taken to float64 at once."""
@@ -30,8 +34,11 @@ class Normaliser:
     mean: Tensor
     std: Tensor
 
-    def apply(self, values: Tensor, valid: Tensor) -> Tensor:
-        """Normalised (..., D) float32 of values (..., D); rows not valid (...) become zero."""
+    def apply(self, values: Tensor, valid: Tensor, start: int = 0) -> Tensor:
+        """Normalised (..., D) float32 of values (..., D); rows not valid (...) become zero.
+
+        It is the same for every frame, wherever the values start in the clip.
+        """
         scaled = values.float().sub(self.mean).div_(self.std)
         return scaled.masked_fill_(~valid.unsqueeze(-1), 0.0)
 
@@ -45,10 +52,53 @@ class Normaliser:
         return Normaliser(mean=state["mean"], std=state["std"])
 
 
-def fit(clips: Iterable[tuple[np.ndarray, np.ndarray]], dim: int) -> Normaliser:
-    """Mean and population deviation over the valid frames of all clips, in one pass and float64.
+class Moments:
+    """Count, mean and sum of squared deviations of rows (D,) that come in blocks, in float64.
 
     Blocks are merged by Chan, Golub and LeVeque (1979), which loses no digits to a large mean.
+
+    Args:
+        dim: D.
+        prior: Rows of mean 0 and deviation 1 that count as seen before the first.
+    """
+
+    def __init__(self, dim: int, prior: int = 0) -> None:
+        self.count = prior
+        self.mean, self.squares = np.zeros(dim), np.full(dim, float(prior))
+
+    def add(self, rows: np.ndarray) -> None:
+        """Adds rows (n, D); n may be 0."""
+        if not len(rows):
+            return
+        rows = rows.astype(np.float64)
+        centre = rows.mean(0)
+        shift, total = centre - self.mean, self.count + len(rows)
+        self.squares += ((rows - centre) ** 2).sum(0) + shift**2 * self.count * len(rows) / total
+        self.mean += shift * len(rows) / total
+        self.count = total
+
+    def add_clip(self, values: np.ndarray, valid: np.ndarray) -> None:
+        """Adds the valid (F,) rows of values (F, D), a block at a time."""
+        for start in range(0, len(values), BLOCK):
+            self.add(values[start : start + BLOCK][valid[start : start + BLOCK]])
+
+    @property
+    def std(self) -> np.ndarray:
+        """(D,) population deviation; 0 for dimensions that differ by rounding only."""
+        std = np.sqrt(self.squares / max(self.count, 1))
+        return np.where(std > RESOLUTION * np.abs(self.mean), std, 0.0)
+
+    def normaliser(self) -> Normaliser:
+        """Takes the mean and scales; of mean 0 and deviation 1 if no row has come."""
+        std = self.std
+        return Normaliser(
+            mean=torch.from_numpy(self.mean).float(),
+            std=torch.from_numpy(np.where(std > 0, std, 1.0)).float(),
+        )
+
+
+def fit(clips: Iterable[tuple[np.ndarray, np.ndarray]], dim: int) -> Normaliser:
+    """Mean and population deviation over the valid frames of all clips, in one pass and float64.
 
     Args:
         clips: For each clip its values (F, D) and valid (F,).
@@ -57,20 +107,17 @@ def fit(clips: Iterable[tuple[np.ndarray, np.ndarray]], dim: int) -> Normaliser:
     Returns:
         The normaliser; of mean 0 and deviation 1 if there is no valid frame.
     """
-    count, mean, squares = 0, np.zeros(dim), np.zeros(dim)
+    moments = Moments(dim)
     for values, valid in clips:
-        for start in range(0, len(values), BLOCK):
-            rows = values[start : start + BLOCK][valid[start : start + BLOCK]].astype(np.float64)
-            if not len(rows):
-                continue
-            centre = rows.mean(0)
-            shift, total = centre - mean, count + len(rows)
-            squares += ((rows - centre) ** 2).sum(0) + shift**2 * count * len(rows) / total
-            mean += shift * len(rows) / total
-            count = total
-    std = np.sqrt(squares / max(count, 1))
-    varies = std > RESOLUTION * np.abs(mean)
-    return Normaliser(
-        mean=torch.from_numpy(mean).float(),
-        std=torch.from_numpy(np.where(varies, std, 1.0)).float(),
-    )
+        moments.add_clip(values, valid)
+    return moments.normaliser()
+
+
+def fit_normalisers(
+    clips: Sequence[ClipStreams], specs: Mapping[str, StreamSpec]
+) -> dict[str, Normaliser]:
+    """Normaliser of each stream over the valid frames of the (training) clips."""
+    return {
+        name: fit(((clip.streams[name][:], clip.valid[name]) for clip in clips), spec.dim)
+        for name, spec in specs.items()
+    }

@@ -90,7 +90,13 @@ def train(settings: TrainSettings) -> Path:
     folder = settings.runs / settings.name
     config = plain(settings)
     clips = read_corpus(settings.data.root)
-    data = AffectDataModule(clips, settings.data.tracks(), settings.data, seed=settings.seed)
+    data = AffectDataModule(
+        clips,
+        settings.data.tracks(),
+        settings.data,
+        seed=settings.seed,
+        tasks=tasks_learnt(settings.loss),
+    )
     if settings.fresh and is_first_process():
         clear(folder)
     resume = find_run(folder, config, data)
@@ -189,22 +195,29 @@ def make_module(
         align_window=settings.data.align_window,
         window=settings.data.window,
         stride=settings.data.stride,
+        adaptation=settings.data.adaptation(),
         provenance=provenance(settings, data),
     )
     return AffectModule(AffectModel(settings.model, dims), loss, settings.optimizer, payload)
 
 
 def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any]:
-    """What a model comes from: corpus, clips, labels seen, code and versions."""
+    """What a model comes from: corpora, clips, labels seen, code and versions."""
     root = settings.data.root
+    corpora = [root.name if root else "", *data.extra]
     return {
-        "corpus": root.name if root else "",
+        "corpus": " + ".join(corpora),
         "train_clips": [clip.id for clip in data.datasets["train"].clips],
         "validation_clips": [clip.id for clip in data.datasets["validation"].clips],
-        "tasks": [task for task in ("va", "expr", "au") if getattr(settings.loss, task)],
+        "tasks": tasks_learnt(settings.loss),
         "git": git_revision(),
         "versions": library_versions(),
     }
+
+
+def tasks_learnt(loss: LossSettings) -> list[str]:
+    """Tasks that the loss gives any weight."""
+    return [task for task in ("va", "expr", "au") if getattr(loss, task)]
 
 
 def git_revision() -> str:
@@ -230,4 +243,6 @@ def plain(settings: TrainSettings) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value

@@ -1,4 +1,4 @@
-"""AffectModel: streams > StreamEncoder each > fusion > TemporalTransformer > heads > Scores.
+"""AffectModel: streams > StreamEncoder each > fusion > temporal part > heads > Scores.
 
 Each of the four parts is a module of its own with a shape as its contract; another system is
 another part in its place. Letters: B windows, T frames, D features, S streams, C channels.
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from features.cli import UserError
 from fusion.batch import Batch, Scores
-from fusion.model.fusions import make_fusion
+from fusion.model.fusions import make_fusion, static_streams
 from fusion.model.heads import make_heads
 from fusion.model.settings import ModelSettings, check_settings
 from fusion.model.streams import StreamEncoder, drop_streams
@@ -32,7 +32,12 @@ class AffectModel(nn.Module):
         check_settings(settings, streams)
         self.settings = settings
         self.streams = dict(streams)
-        self.encoders = nn.ModuleList(_encoder(settings, size) for size in streams.values())
+        self.static = static_streams(settings, list(streams))
+        levels = [settings.tcn_levels] * len(streams) + [0] * len(self.static)
+        self.encoders = nn.ModuleList(
+            _encoder(settings, streams[name], level)
+            for name, level in zip(self._encoded, levels, strict=True)
+        )
         self.fusion = make_fusion(settings, list(streams))
         self.temporal = make_temporal(settings)
         self.heads = make_heads(settings)
@@ -45,23 +50,28 @@ class AffectModel(nn.Module):
         valid = torch.stack([_valid(batch, name) for name in self.streams], dim=-1)  # (B, T, S)
         if self.training:
             valid = drop_streams(valid, self.settings.stream_dropout)
+        valid = valid[..., [list(self.streams).index(name) for name in self._encoded]]
         encoded = [
-            encoder(_values(batch, name, size), valid[..., index])
-            for index, (encoder, (name, size)) in enumerate(
-                zip(self.encoders, self.streams.items(), strict=True)
-            )
+            encoder(_values(batch, name, self.streams[name]), valid[..., index])
+            for index, (encoder, name) in enumerate(zip(self.encoders, self._encoded, strict=True))
         ]
         fused = self.fusion(torch.stack(encoded, dim=2), valid)
         return self.heads(self.temporal(fused, batch.frames))
 
+    @property
+    def _encoded(self) -> list[str]:
+        """Streams in the order of their encoders; what the fusion wants static comes last."""
+        return [*self.streams, *self.static]
 
-def _encoder(settings: ModelSettings, features: int) -> StreamEncoder:
+
+def _encoder(settings: ModelSettings, features: int, levels: int) -> StreamEncoder:
     return StreamEncoder(
         features,
         settings.stream_dim,
-        levels=settings.tcn_levels,
+        levels=levels,
         kernel=settings.kernel,
         dropout=settings.dropout,
+        causal=settings.causal,
     )
 
 

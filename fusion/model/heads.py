@@ -1,4 +1,7 @@
-"""Heads: frames of context > VA, EXPR and AU side by side."""
+"""Heads: frames of context > VA, EXPR and AU, side by side or in a stream (streaming.py).
+
+Letters: B windows, T frames, D channels.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +9,13 @@ from torch import Tensor, nn
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 from fusion.batch import Scores
 from fusion.model.settings import ModelSettings
+from fusion.model.streaming import StreamingHeads
 
 
 def make_heads(settings: ModelSettings) -> nn.Module:
     """The heads that the settings ask for: (B, T, dim) to Scores."""
+    if settings.head == "streaming":
+        return StreamingHeads(settings.dim, order=settings.order, mutual=settings.mutual)
     return ParallelHeads(settings.dim)
 
 

@@ -21,14 +21,22 @@ class StreamEncoder(nn.Module):
         levels: Levels of the TCN.
         kernel: Taps of its convolutions.
         dropout: Dropout inside it.
+        causal: Whether a frame sees only itself and the frames before it.
     """
 
     def __init__(
-        self, features: int, channels: int, *, levels: int, kernel: int, dropout: float
+        self,
+        features: int,
+        channels: int,
+        *,
+        levels: int,
+        kernel: int,
+        dropout: float,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.projection = nn.Linear(features, channels)
-        self.tcn = MaskedTCN(channels, levels=levels, kernel=kernel, dropout=dropout)
+        self.tcn = MaskedTCN(channels, levels=levels, kernel=kernel, dropout=dropout, causal=causal)
         self.norm = nn.LayerNorm(channels)
         self.missing = nn.Parameter(0.02 * torch.randn(channels))
 

@@ -28,6 +28,7 @@ class MaskedTCN(nn.Module):
         self, channels: int, *, levels: int, kernel: int, dropout: float, causal: bool = False
     ) -> None:
         super().__init__()
+        self.causal = causal
         self.blocks = nn.ModuleList(
             _Block(channels, kernel, 2**level, dropout, causal) for level in range(levels)
         )

@@ -1,35 +1,63 @@
-"""Context over the window: frames > mean of every few > transformer layers > added to the frames.
+"""Context over the window: frames > mean of every few > layers over time > added to the frames.
+
+A temporal part takes the fused frames (B, T, dim) and which of them are real (B, T), and gives
+(B, T, dim).
 
 Letters: B windows, T frames, P steps (of `stride` frames each), D channels, H heads.
 """
 
 import math
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from fusion.model.settings import ModelSettings
+from fusion.model.attention import AttentionLayer, RelativeBias
+from fusion.model.recurrent import TemporalRecurrent
+from fusion.model.settings import ModelSettings, Positions
+from fusion.model.steps import pool, spread
+from fusion.model.tcn import MaskedTCN
+
+FURTHEST = 32
+"""Steps up to which relative positions tell distances apart."""
 
 
 def make_temporal(settings: ModelSettings) -> nn.Module:
     """The temporal part that the settings ask for: (B, T, dim) and frames (B, T) to (B, T, dim)."""
-    return TemporalTransformer(
-        settings.dim,
-        layers=settings.layers,
-        heads=settings.heads,
-        stride=settings.stride,
-        dropout=settings.dropout,
-        sinusoidal=settings.positions == "sinusoidal",
-    )
+    dim, layers = settings.dim, settings.layers
+    stride, dropout = settings.stride, settings.dropout
+    match settings.temporal:
+        case "transformer":
+            return TemporalTransformer(
+                dim,
+                layers=layers,
+                heads=settings.heads,
+                stride=stride,
+                dropout=dropout,
+                positions=settings.positions,
+            )
+        case "gru" | "lstm" as cell:
+            return TemporalRecurrent(cell, dim, layers=layers, stride=stride, dropout=dropout)
+        case "tcn" | "causal-tcn" as kind:
+            tcn = MaskedTCN(
+                dim,
+                levels=layers,
+                kernel=settings.kernel,
+                dropout=dropout,
+                causal=kind == "causal-tcn",
+            )
+            return TemporalTCN(tcn, dim, stride=stride)
+        case "none":
+            return FramesAlone(dim)
+        case _:
+            assert_never(settings.temporal)
 
 
 class TemporalTransformer(nn.Module):
     """Transformer encoder over time that attends to real frames only.
 
-    Pre-norm layers as in Xiong et al. (2020), "On layer normalization in the transformer
-    architecture", with a feed-forward part of twice the width. They work on means of `stride`
-    frames, and their result is added to each frame, which keeps its own detail.
+    Its layers work on means of `stride` frames, and their result is added to each frame, which
+    keeps its own detail.
 
     Args:
         dim: D, a multiple of `heads`.
@@ -37,17 +65,25 @@ class TemporalTransformer(nn.Module):
         heads: H.
         stride: Frames a step.
         dropout: Dropout on what each half of a layer adds.
-        sinusoidal: Whether sinusoidal positions, counted from the window's start, are added.
+        positions: `none`, `sinusoidal` from the window's start, or `relative`, a bias of attention.
     """
 
     def __init__(
-        self, dim: int, *, layers: int, heads: int, stride: int, dropout: float, sinusoidal: bool
+        self,
+        dim: int,
+        *,
+        layers: int,
+        heads: int,
+        stride: int,
+        dropout: float,
+        positions: Positions = "none",
     ) -> None:
         super().__init__()
         self.stride = stride
-        self.sinusoidal = sinusoidal
-        self.layers = nn.ModuleList(_Layer(dim, heads, dropout) for _ in range(layers))
+        self.sinusoidal = positions == "sinusoidal"
+        self.layers = nn.ModuleList(AttentionLayer(dim, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(dim)
+        self.bias = RelativeBias(heads, FURTHEST) if positions == "relative" else None
 
     def forward(self, x: Tensor, frames: Tensor) -> Tensor:
         """Lets every frame see the whole window.
@@ -62,51 +98,56 @@ class TemporalTransformer(nn.Module):
         steps, keys = pool(x, frames, self.stride)
         if self.sinusoidal:
             steps = steps + sinusoidal_positions(steps.shape[1], steps.shape[2]).to(steps)
+        mask = self._mask(keys)
         for layer in self.layers:
-            steps = layer(steps, keys[:, None, None, :])
-        return self.norm(x + steps.repeat_interleave(self.stride, dim=1)[:, : x.shape[1]])
+            steps = layer(steps, mask)
+        return self.norm(x + spread(steps, x.shape[1], self.stride))
+
+    def _mask(self, keys: Tensor) -> Tensor:
+        """Bool (B, 1, 1, P), or float (B, H, P, P) with relative positions."""
+        if self.bias is None:
+            return keys[:, None, None, :]
+        return self.bias(keys.shape[1]).masked_fill(~keys[:, None, None, :], -torch.inf)
 
 
-class _Layer(nn.Module):
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.attention_norm = nn.LayerNorm(dim)
-        self.query_key_value = nn.Linear(dim, 3 * dim)
-        self.out = nn.Linear(dim, dim)
-        self.feed_forward = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim)
-        )
-        self.dropout = nn.Dropout(dropout)
+class TemporalTCN(nn.Module):
+    """Temporal convolutional network over steps.
 
-    def forward(self, x: Tensor, keys: Tensor) -> Tensor:
-        x = x + self.dropout(self._attend(self.attention_norm(x), keys))
-        return x + self.dropout(self.feed_forward(x))
-
-    def _attend(self, x: Tensor, keys: Tensor) -> Tensor:
-        parts = self.query_key_value(x).unflatten(-1, (3, self.heads, -1))  # (B, T, 3, H, D/H)
-        query, key, value = parts.permute(2, 0, 3, 1, 4)
-        seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=keys)
-        return self.out(seen.transpose(1, 2).flatten(2))
-
-
-def pool(x: Tensor, frames: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """Means over every `stride` frames, padding left out.
+    With a causal one a frame gets the last step that has ended by then: it depends on no later
+    frame.
 
     Args:
-        x: (B, T, D).
-        frames: (B, T) bool, False on padding.
-        stride: Frames a step; the last step may have fewer.
-
-    Returns:
-        (B, P, D) means, and (B, P) bool, whether a step has any frame.
+        tcn: (B, P, D) to the same.
+        dim: D.
+        stride: Frames a step.
     """
-    absent = -x.shape[1] % stride
-    keep = functional.pad(frames, (0, absent)).unflatten(1, (-1, stride))  # (B, P, stride)
-    weight = keep.unsqueeze(-1).to(x.dtype)
-    grouped = functional.pad(x, (0, 0, 0, absent)).unflatten(1, (-1, stride))
-    mean = (grouped * weight).sum(dim=2) / weight.sum(dim=2).clamp(min=1.0)
-    return mean, keep.any(dim=2)
+
+    def __init__(self, tcn: MaskedTCN, dim: int, *, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.tcn = tcn
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, frames: Tensor) -> Tensor:
+        """As `TemporalTransformer`, as far as the TCN reaches."""
+        steps = self.tcn(*pool(x, frames, self.stride))
+        return self.norm(x + spread(steps, x.shape[1], self.stride, causal=self.tcn.causal))
+
+
+class FramesAlone(nn.Module):
+    """No context: each frame by itself, normalised as the other parts do.
+
+    Args:
+        dim: D.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, frames: Tensor) -> Tensor:
+        """(B, T, D) to the same."""
+        return self.norm(x)
 
 
 def sinusoidal_positions(steps: int, dim: int) -> Tensor:

@@ -1,3 +1,4 @@
+import math
 from dataclasses import fields, replace
 
 import numpy as np
@@ -7,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from features.cli import UserError
 from fusion.abaw.labels import FrameLabels
+from fusion.au_losses import bce_loss, zlpr_loss
 from fusion.batch import Scores
 from fusion.losses import (
     LabelCounts,
@@ -19,9 +22,16 @@ from fusion.losses import (
     label_counts,
 )
 from fusion.metrics import ccc
+from fusion.va_losses import smooth_l1_loss, va_loss
 from tests.fusion.batches import targets
 
 TASKS = ("va", "expr", "au")
+KINDS = [
+    {},
+    {"va_kind": "smooth_l1+ccc", "au_kind": "zlpr+bce"},
+    {"va_kind": "smooth_l1+ccc", "au_kind": "zlpr+bce", "weighting": "uncertainty"},
+]
+every_kind = pytest.mark.parametrize("kinds", KINDS, ids=["plain", "pasn", "uncertainty"])
 
 
 @pytest.fixture(autouse=True)
@@ -113,10 +123,11 @@ def test_unit_loss_weights_what_is_on_and_masks_each_element():
     torch.testing.assert_close(loss(said, truth)["au"], each[truth.au_mask].mean())
 
 
+@every_kind
 @pytest.mark.parametrize("junk", [-5.0, 1e9, float("nan")])
-def test_masked_labels_have_no_influence_and_no_gradient(junk):
+def test_masked_labels_have_no_influence_and_no_gradient(junk, kinds):
     said, truth = scores(), half_masked()
-    loss = plain_loss()
+    loss = plain_loss(**kinds)
     before = loss(said, truth)["total"]
     truth.va[~truth.va_mask] = junk
     truth.au[~truth.au_mask] = junk
@@ -130,11 +141,12 @@ def test_masked_labels_have_no_influence_and_no_gradient(junk):
         assert (grad[mask] != 0).any()
 
 
+@every_kind
 @pytest.mark.parametrize("task", TASKS)
-def test_a_task_without_labels_adds_nothing_and_breaks_nothing(task):
+def test_a_task_without_labels_adds_nothing_and_breaks_nothing(task, kinds):
     said, truth = scores(), targets(3, 20)
     getattr(truth, f"{task}_mask")[:] = False
-    losses = plain_loss()(said, truth)
+    losses = plain_loss(**kinds)(said, truth)
     assert float(losses[task].detach()) == 0.0
     losses["total"].backward()
     assert (getattr(said, task).grad == 0).all()
@@ -142,14 +154,17 @@ def test_a_task_without_labels_adds_nothing_and_breaks_nothing(task):
         assert (getattr(said, other).grad != 0).any()
 
 
-def test_a_batch_without_any_label_has_no_loss():
+@every_kind
+def test_a_batch_without_any_label_has_no_loss(kinds):
     said, truth = scores(), targets(3, 20)
     for task in TASKS:
         getattr(truth, f"{task}_mask")[:] = False
-    total = plain_loss()(said, truth)["total"]
+    loss = plain_loss(**kinds)
+    total = loss(said, truth)["total"]
     total.backward()
     assert float(total.detach()) == 0.0
     assert all((getattr(said, task).grad == 0).all() for task in TASKS)
+    assert all((learnt.grad == 0).all() for learnt in loss.parameters())
 
 
 def test_task_weights_act_on_the_gradient():
@@ -169,6 +184,111 @@ def test_losses_are_in_float32_under_mixed_precision():
         low = Scores(*(getattr(said, f.name).bfloat16() for f in fields(said)))
         losses = plain_loss()(low, truth)
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
+
+
+def on_both(values):
+    """The same numbers for valence and arousal."""
+    return torch.tensor(values)[:, None].repeat(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("guess", "truth", "smooth", "one_minus_ccc"),
+    [
+        ([0.0, 0.5], [0.0, 1.0], 0.125 / 2, 1 - 2 * 0.125 / (0.0625 + 0.25 + 0.0625)),
+        ([1.0, 1.0], [-1.0, 1.0], 1.5 / 2, 1.0),
+        ([-0.3, 0.4, 0.9], [-0.3, 0.4, 0.9], 0.0, 0.0),
+    ],
+)
+def test_va_losses_by_hand(guess, truth, smooth, one_minus_ccc):
+    guess, truth = on_both(guess), on_both(truth)
+    assert float(smooth_l1_loss(guess[:, 0], truth[:, 0])) == pytest.approx(smooth, abs=1e-6)
+    assert float(va_loss("ccc", guess, truth)) == pytest.approx(one_minus_ccc, abs=1e-6)
+    both = float(va_loss("smooth_l1+ccc", guess, truth))
+    assert both == pytest.approx(smooth + one_minus_ccc, abs=1e-6)
+
+
+def test_a_perfect_prediction_has_no_va_loss_of_either_kind():
+    truth = torch.rand(50, 2) * 2 - 1
+    for kind in ("ccc", "smooth_l1+ccc"):
+        assert float(va_loss(kind, truth.clone(), truth)) == 0.0
+
+
+def test_zlpr_by_hand():
+    logits = torch.tensor([[[math.log(3), math.log(2), 0.0]]])
+    on = torch.tensor([[[1.0, 0.0, 0.0]]])
+    every = torch.ones(1, 1, 3, dtype=torch.bool)
+    expected = math.log(1 + 2 + 1) + math.log(1 + 1 / 3)
+    assert float(zlpr_loss(logits, on, every)) == pytest.approx(expected)
+    assert float(zlpr_loss(logits, 0 * on, every)) == pytest.approx(math.log(1 + 3 + 2 + 1))
+    assert float(zlpr_loss(torch.zeros(1, 1, 3), on, every)) == pytest.approx(math.log(6))
+
+
+@pytest.mark.parametrize("unit", [0, 5, 11])
+def test_zlpr_with_a_masked_unit_is_zlpr_without_that_unit(unit):
+    said, truth = scores(), targets(3, 20)
+    rest = torch.arange(12) != unit
+    mask = truth.au_mask & rest
+    without = zlpr_loss(said.au[..., rest], truth.au[..., rest], truth.au_mask[..., rest])
+    torch.testing.assert_close(zlpr_loss(said.au, truth.au, mask), without, rtol=1e-6, atol=0)
+
+
+def test_frames_without_a_valid_unit_do_not_dilute_zlpr():
+    said, truth = scores(), targets(3, 20)
+    truth.au_mask[:, 7:] = False
+    short = zlpr_loss(said.au[:, :7], truth.au[:, :7], truth.au_mask[:, :7])
+    torch.testing.assert_close(zlpr_loss(said.au, truth.au, truth.au_mask), short)
+
+
+def test_zlpr_puts_the_threshold_at_zero_and_is_stable():
+    truth = torch.tensor([[[1.0, 0.0, 1.0, 0.0]]])
+    every = torch.ones(1, 1, 4, dtype=torch.bool)
+    right = torch.tensor([[[1e4, -1e4, 1e4, -1e4]]], requires_grad=True)
+    assert float(zlpr_loss(right, truth, every).detach()) == 0.0
+    wrong = (-right).detach().requires_grad_()
+    loss = zlpr_loss(wrong, truth, every)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(2e4 + 2 * math.log(2), rel=1e-6)
+    assert wrong.grad.isfinite().all()
+    at_zero = torch.zeros(1, 1, 4, requires_grad=True)
+    zlpr_loss(at_zero, truth, every).backward()
+    assert ((at_zero.grad < 0) == (truth > 0)).all()
+
+
+def test_units_have_both_losses_where_asked():
+    said, truth = scores(), half_masked()
+    positive = torch.rand(12) * 5
+    loss = MultiTaskLoss(LossSettings(au_kind="zlpr+bce"), torch.ones(8), positive)
+    expected = zlpr_loss(said.au, truth.au, truth.au_mask)
+    expected = expected + bce_loss(said.au, truth.au, truth.au_mask, positive)
+    torch.testing.assert_close(loss(said, truth)["au"], expected)
+
+
+def test_uncertainty_weighting_by_hand():
+    said, truth = scores(), targets(3, 20)
+    loss = plain_loss(weighting="uncertainty", va=2.0, au=0.0)
+    with torch.no_grad():
+        loss.log_variance["va"].fill_(math.log(4))
+    losses = loss(said, truth)
+    va, expr = float(losses["va"].detach()), float(losses["expr"].detach())
+    expected = 2 * (va / 8 + math.log(4) / 2) + expr / 2
+    assert float(losses["total"].detach()) == pytest.approx(expected, rel=1e-6)
+    losses["total"].backward()
+    grads = {task: float(loss.log_variance[task].grad) for task in TASKS}
+    assert grads["va"] == pytest.approx(2 * (0.5 - va / 8), rel=1e-5)
+    assert grads["expr"] == pytest.approx(0.5 - expr / 2, rel=1e-5)
+    assert grads["au"] == 0.0
+    assert (said.au.grad == 0).all()
+
+
+def test_fixed_weights_are_not_learnt():
+    assert not list(plain_loss().parameters())
+
+
+@pytest.mark.parametrize("name", ["va_kind", "au_kind", "weighting"])
+def test_an_unknown_kind_is_named(name):
+    with pytest.raises(UserError, match=rf"loss\.{name} mse must be \w+ or ") as caught:
+        plain_loss(**{name: "mse"})
+    assert "\n" not in str(caught.value)
 
 
 def frame_labels(frames=40, seed=0):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 import torch
@@ -8,10 +9,25 @@ from hypothesis import strategies as st
 from features.cli import UserError
 from fusion.batch import Scores
 from fusion.model.affect import AffectModel
+from fusion.model.settings import ModelSettings
 from fusion.model.streams import drop_streams
-from fusion.model.tcn import MaskedTCN
-from fusion.model.temporal import TemporalTransformer, pool, sinusoidal_positions
 from tests.fusion.batches import SMALL, STREAMS, batch, joined
+
+PARTS = {
+    "default": {},
+    "gated": {"fusion": "gated"},
+    "cross-attention": {"fusion": "cross-attention", "reach": 5},
+    "leader-follower": {"fusion": "leader-follower", "leader": "audio"},
+    "sinusoidal": {"positions": "sinusoidal"},
+    "relative": {"positions": "relative"},
+    "gru": {"temporal": "gru", "layers": 2},
+    "lstm": {"temporal": "lstm"},
+    "tcn": {"temporal": "tcn"},
+    "causal-tcn": {"temporal": "causal-tcn"},
+    "causal-cross": {"temporal": "causal-tcn", "fusion": "cross-attention", "reach": 5},
+    "none": {"temporal": "none"},
+}
+"""Each fusion and each temporal part in an otherwise small model."""
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +38,11 @@ def _seed():
 @pytest.fixture
 def model():
     return AffectModel(SMALL, STREAMS).eval()
+
+
+@pytest.fixture(params=PARTS.values(), ids=PARTS)
+def any_model(request):
+    return AffectModel(replace(SMALL, **request.param), STREAMS).eval()
 
 
 def with_holes(frames=20):
@@ -36,6 +57,21 @@ def with_holes(frames=20):
 def says(model, made):
     with torch.no_grad():
         return joined(model(made))
+
+
+def test_the_default_is_the_baseline_that_checkpoints_and_results_were_made_with():
+    state = AffectModel(ModelSettings(), {"visual": 256, "audio": 192}).state_dict()
+    assert sum(value.numel() for value in state.values()) == 584_406
+    shapes = "".join(f"{name} {tuple(value.shape)}\n" for name, value in state.items())
+    assert sha256(shapes.encode()).hexdigest()[:12] == "a376b7823d01"
+    torch.manual_seed(0)
+    model = AffectModel(SMALL, STREAMS).eval()
+    torch.manual_seed(1)
+    scores = says(model, batch(windows=2, frames=7))
+    assert float(scores.double().sum()) == pytest.approx(28.82338, abs=1e-3)
+    assert scores[0, 3, :4].tolist() == pytest.approx(
+        [0.23447, 0.31496, 0.24490, 0.21380], abs=1e-4
+    )
 
 
 def test_scores_have_a_row_for_every_frame(model):
@@ -57,31 +93,29 @@ def test_any_number_of_frames_will_do(frames, stride, positions):
 
 
 @pytest.mark.parametrize("junk", [0.0, 1e4, float("nan"), float("inf")])
-def test_what_lies_in_padding_and_invalid_rows_changes_nothing(model, junk):
+def test_what_lies_in_padding_and_invalid_rows_changes_nothing(any_model, junk):
     made = with_holes()
-    before = says(model, made)
+    before = says(any_model, made)
     for name, rows in made.streams.items():
         rows[~made.valid[name] | ~made.frames] = junk
-    after = says(model, made)
+    after = says(any_model, made)
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("positions", ["none", "sinusoidal"])
 @pytest.mark.parametrize("real", [1, 12, 13])
-def test_padding_changes_nothing_about_the_real_frames(positions, real):
-    model = AffectModel(replace(SMALL, positions=positions), STREAMS).eval()
+def test_padding_changes_nothing_about_the_real_frames(any_model, real):
     made = batch(windows=2, frames=20)
     made.frames[:, real:] = False
     short = batch(windows=2, frames=real)
     short.streams = {name: rows[:, :real] for name, rows in made.streams.items()}
-    torch.testing.assert_close(says(model, made)[:, :real], says(model, short))
+    torch.testing.assert_close(says(any_model, made)[:, :real], says(any_model, short))
 
 
-def test_masked_elements_get_no_gradient_at_all(model):
+def test_masked_elements_get_no_gradient_at_all(any_model):
     made = with_holes()
     for rows in made.streams.values():
         rows.requires_grad_()
-    joined(model.train()(made)).square().sum().backward()
+    joined(any_model.train()(made)).square().sum().backward()
     for name, rows in made.streams.items():
         seen = made.valid[name] & made.frames
         assert (rows.grad[~seen] == 0).all()
@@ -101,37 +135,57 @@ def test_a_valid_frame_is_felt_in_time_and_a_gap_is_noticed(model):
     assert not torch.allclose(says(model, made)[0], zero[0]), "missing is not the same as zero"
 
 
-def test_order_of_windows_does_not_matter(model):
+def test_order_of_windows_does_not_matter(any_model):
     made = with_holes()
-    before = says(model, made)
+    before = says(any_model, made)
     order = torch.tensor([2, 0, 1])
     made.streams = {name: rows[order] for name, rows in made.streams.items()}
     made.valid = {name: rows[order] for name, rows in made.valid.items()}
     made.frames = made.frames[order]
-    torch.testing.assert_close(says(model, made), before[order])
+    torch.testing.assert_close(says(any_model, made), before[order])
 
 
 @pytest.mark.parametrize("lack", ["invalid", "absent", "padded"])
-def test_nothing_to_see_gives_finite_scores_and_gradients(model, lack):
-    made = batch()
+@pytest.mark.parametrize("frames", [1, 20])
+def test_nothing_to_see_gives_finite_scores_and_gradients(any_model, lack, frames):
+    made = batch(frames=frames)
     if lack == "invalid":
         made.valid = {name: torch.zeros_like(mask) for name, mask in made.valid.items()}
     if lack == "absent":
         made.streams, made.valid = {}, {}
     if lack == "padded":
         made.frames[1] = False
-    scores = joined(model.train()(made))
+    scores = joined(any_model.train()(made))
     assert scores.isfinite().all()
     scores.square().sum().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in any_model.parameters())
 
 
-def test_an_absent_stream_is_the_same_as_one_that_is_never_valid(model):
+def test_every_parameter_learns(any_model):
+    made = with_holes()
+    made.valid["audio"][0, 3] = False
+    for _ in range(10):  # stream dropout hides some now and then
+        joined(any_model.train()(made)).square().sum().backward()
+    still = [name for name, p in any_model.named_parameters() if not p.grad.any()]
+    assert not still
+
+
+def test_half_precision_gives_about_the_same_scores(any_model):
+    made = with_holes()
+    exact = says(any_model, made)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = joined(any_model(made))
+        rough.float().square().sum().backward()
+    assert (rough.float() - exact)[made.frames].abs().max() < 0.15
+    assert all(p.grad.isfinite().all() for p in any_model.parameters())
+
+
+def test_an_absent_stream_is_the_same_as_one_that_is_never_valid(any_model):
     made = batch()
     made.valid["audio"][:] = False
-    never = says(model, made)
+    never = says(any_model, made)
     del made.streams["audio"], made.valid["audio"]
-    torch.testing.assert_close(says(model, made), never, rtol=0, atol=0)
+    torch.testing.assert_close(says(any_model, made), never, rtol=0, atol=0)
 
 
 def test_streams_go_by_name_not_by_order(model):
@@ -182,50 +236,6 @@ def test_stream_dropout_has_the_probability_it_says():
     kept = drop_streams(torch.ones(20_000, 1, 2, dtype=torch.bool), 0.3)[:, 0]
     # Both are drawn with .09; then one of them, either, is saved.
     assert float(kept.float().mean()) == pytest.approx(1 - 0.3 + 0.09 / 2, abs=0.01)
-
-
-def test_tcn_reaches_as_far_as_it_says_and_no_further():
-    tcn = MaskedTCN(4, levels=2, kernel=5, dropout=0.0).eval()
-    reach = (5 - 1) * (2**2 - 1)
-    x = torch.randn(1, 61, 4, requires_grad=True)
-    tcn(x, torch.ones(1, 61, dtype=torch.bool))[0, 30].sum().backward()
-    seen = (x.grad[0].abs().sum(dim=-1) > 0).nonzero().ravel()
-    assert (int(seen.min()), int(seen.max())) == (30 - reach, 30 + reach)
-
-
-def test_causal_tcn_does_not_see_the_future():
-    tcn = MaskedTCN(4, levels=2, kernel=5, dropout=0.0, causal=True).eval()
-    x = torch.randn(1, 61, 4, requires_grad=True)
-    tcn(x, torch.ones(1, 61, dtype=torch.bool))[0, 30].sum().backward()
-    seen = (x.grad[0].abs().sum(dim=-1) > 0).nonzero().ravel()
-    assert (int(seen.min()), int(seen.max())) == (30 - 24, 30)
-
-
-def test_pooling_leaves_padding_out():
-    x = torch.tensor([1.0, 3.0, 5.0, 99.0, 99.0]).reshape(1, 5, 1)
-    frames = torch.tensor([[True, True, True, False, False]])
-    mean, keys = pool(x, frames, 2)
-    assert mean.ravel().tolist() == [2.0, 5.0, 0.0]
-    assert keys.tolist() == [[True, True, False]]
-
-
-def test_transformer_tells_frames_apart_by_place_only_with_positions():
-    def outcome(sinusoidal):
-        torch.manual_seed(0)
-        temporal = TemporalTransformer(
-            8, layers=1, heads=2, stride=1, dropout=0.0, sinusoidal=sinusoidal
-        )
-        same = torch.randn(1, 1, 8).expand(1, 6, 8)
-        return temporal(same, torch.ones(1, 6, dtype=torch.bool))[0]
-
-    torch.testing.assert_close(outcome(False), outcome(False)[:1].expand(6, 8))
-    assert (outcome(True)[0] - outcome(True)[5]).abs().max() > 0.01
-
-
-def test_positions_are_those_of_the_paper():
-    table = sinusoidal_positions(50, 6)
-    assert float(table[7, 2]) == pytest.approx(float(torch.tensor(7 / 10_000 ** (2 / 6)).sin()))
-    assert float(table[7, 3]) == pytest.approx(float(torch.tensor(7 / 10_000 ** (2 / 6)).cos()))
 
 
 @pytest.mark.parametrize(
