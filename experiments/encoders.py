@@ -145,8 +145,9 @@ def audio_rows(settings: EncodersSettings, notes: list[str]) -> list[Row]:
     notes.append(
         f"RAVDESS: {len(speech.paths)} clips, 8 emotions (chance .125), mean and standard"
         " deviation over time, folds of labels.csv (no speaker in two), C chosen inside the"
-        " training folds unless stated. Last 3 layers: hidden states joined; of Whisper tiny's"
-        " four layers 2, 3 and the last, for which the shared data's README has .734 ± .041."
+        " training folds unless stated. Best layers: a hidden state or three in a row joined,"
+        " chosen inside the training folds. Last 3 layers: of Whisper tiny's four layers 2, 3 and"
+        " the last, for which the shared data's README has .734 ± .041."
     )
     sound = np.concatenate([speech.sound(clip) for clip in range(min(16, len(speech.paths)))])
     sound, cache, rows = sound[: 16000 * TIMED_SECONDS], Cache(settings.cache), []

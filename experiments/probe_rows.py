@@ -22,6 +22,7 @@ from experiments.probes import (
     folds_within,
     grouped_folds,
     probe,
+    probe_best,
     transfer_hits,
     triplet_folds,
 )
@@ -31,8 +32,8 @@ from features.encoders.protocol import AudioEncoder, VisualEncoder
 STEP = 256
 """Pictures that an encoder is given at a time."""
 CROP = 112
-LAYERS = (-3, -2, -1)
-"""Hidden states that are joined; of Whisper tiny's four layers the second, third and last."""
+RUN = 3
+"""Hidden states in a row that are joined."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def audio_row(
     cache: Cache,
     strengths: Sequence[float] = STRENGTHS,
 ) -> Row:
-    """RAVDESS's eight emotions from the default stream, and from the last layers joined.
+    """RAVDESS's eight emotions from the default stream, and from the best hidden states.
 
     Args:
         name: Of the row.
@@ -129,15 +130,28 @@ def audio_row(
         cache: Keeps the pooled features.
         strengths: Values of C to choose from inside the training folds.
     """
-    key = [encoder.revision, encoder.settings, encoder.streams, LAYERS, speech.key]
+    key = [encoder.revision, encoder.settings, encoder.streams, speech.key]
     kept = cache.get(f"{_slug(name)}-ravdess", key, lambda: pool(encoder, speech))
     row = Row(name, *size_of(encoder), kept["stream"].shape[1])
     row.add_folds("stream", probe(kept["stream"], speech.labels, speech.folds, strengths))
     if "layers" in kept:
-        layers = kept["layers"]
-        row.add_folds("last 3 layers", probe(layers, speech.labels, speech.folds, strengths))
-        row.add_folds("last 3 layers, C .003", probe(layers, speech.labels, speech.folds, [0.003]))
+        choices = layer_choices(kept["layers"])
+        best = probe_best(choices, speech.labels, speech.folds, strengths)
+        row.add_folds("best layers", best)
+        last = probe(choices[-1], speech.labels, speech.folds, [0.003])
+        row.add_folds("last 3 layers, C .003", last)
     return row
+
+
+def layer_choices(layers: np.ndarray) -> list[np.ndarray]:
+    """Features (S, D) to choose from: each hidden state, and each `RUN` in a row joined.
+
+    Args:
+        layers: (S, H, 2 D), pooled hidden states from the first layer to the last.
+    """
+    count = layers.shape[1]
+    runs = [layers[:, k : k + RUN].reshape(len(layers), -1) for k in range(max(count - RUN, 0) + 1)]
+    return [*(layers[:, k] for k in range(count)), *runs]
 
 
 def encode(encoder: VisualEncoder, faces: FaceSet) -> dict[str, np.ndarray]:
@@ -156,7 +170,8 @@ def pool(encoder: AudioEncoder, speech: SpeechSet) -> dict[str, np.ndarray]:
     Clips must be shorter than a chunk of the encoder, so that its network hears each in one piece.
 
     Returns:
-        `stream` (S, 2 D) and, of an encoder whose network has hidden states, `layers` (S, 6 D).
+        `stream` (S, 2 D) and, of an encoder whose network has hidden states, `layers` (S, H, 2 D):
+        those of its H layers.
     """
     states: list[tuple[Tensor, ...]] = []
 
@@ -171,8 +186,8 @@ def pool(encoder: AudioEncoder, speech: SpeechSet) -> dict[str, np.ndarray]:
         tokens = np.hstack(list(encoder.encode_sound([speech.sound(clip)]).values.values()))
         pooled["stream"].append(_moments(tokens))
         if states:
-            layers = [states[0][k][0, : len(tokens)].cpu().numpy() for k in LAYERS]
-            pooled["layers"].append(np.concatenate([_moments(layer) for layer in layers]))
+            layers = [state[0, : len(tokens)].cpu().numpy() for state in states[0][1:]]
+            pooled["layers"].append(np.stack([_moments(layer) for layer in layers]))
     for hook in hooks:
         hook.remove()
     return {name: np.stack(rows) for name, rows in pooled.items() if rows}

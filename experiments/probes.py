@@ -21,6 +21,8 @@ from features.encoders.triplets import draw_triplets, triplet_accuracy
 FOLDS = 5
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
 """Values of C (inverse of the L2 penalty) to choose from."""
+CHOOSING = 0.01
+"""C with which features are compared."""
 TRIPLETS = 4000
 """Triplets drawn in each part of the faces."""
 
@@ -117,6 +119,25 @@ def probe(
     return np.array(accuracies)
 
 
+def probe_best(
+    choices: Sequence[np.ndarray],
+    labels: np.ndarray,
+    folds: np.ndarray,
+    strengths: Sequence[float] = STRENGTHS,
+) -> np.ndarray:
+    """As `probe`, of the features (N, D) among several that are best inside the training folds."""
+    accuracies = []
+    for number in (int(k) for k in np.unique(folds) if k >= 0):
+        train, test = (folds >= 0) & (folds != number), folds == number
+        told = labels[train], folds[train]
+        means = [_inner_accuracy(one[train], *told, CHOOSING, FOLDS) for one in choices]
+        best = choices[int(np.argmax(means))]
+        c = choose_strength(best[train], *told, strengths)
+        model = _regression(c).fit(best[train], labels[train])
+        accuracies.append(model.score(best[test], labels[test]))
+    return np.array(accuracies)
+
+
 def choose_strength(
     features: np.ndarray,
     labels: np.ndarray,
@@ -127,15 +148,20 @@ def choose_strength(
     """The C with the best mean accuracy over the folds; the smallest of equals."""
     if len(strengths) == 1:
         return strengths[0]
-    means = []
-    for c in strengths:
-        parts = []
-        for held in np.unique(folds)[:inner]:
-            train, test = folds != held, folds == held
-            model = _regression(c).fit(features[train], labels[train])
-            parts.append(model.score(features[test], labels[test]))
-        means.append(np.mean(parts))
+    means = [_inner_accuracy(features, labels, folds, c, inner) for c in strengths]
     return strengths[int(np.argmax(means))]
+
+
+def _inner_accuracy(
+    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, strength: float, inner: int
+) -> float:
+    """Mean accuracy over the first `inner` folds, each held out in turn."""
+    parts = []
+    for held in np.unique(folds)[:inner]:
+        train, test = folds != held, folds == held
+        model = _regression(strength).fit(features[train], labels[train])
+        parts.append(model.score(features[test], labels[test]))
+    return float(np.mean(parts))
 
 
 def transfer_hits(

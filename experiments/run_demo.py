@@ -19,9 +19,10 @@ from features.cli import FAILED, OK, parse, run
 from features.demo_data import DEMO_ROOT
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store import TrackStore
-from fusion.abaw.annotations import read_corpus, read_truth
+from fusion.abaw.annotations import read_truth
 from fusion.abaw.labels import UNITS, Clip
 from fusion.checkpoint import load_checkpoint
+from fusion.corpora import read_corpus
 from fusion.evaluate import CorpusSettings, score_clips
 from fusion.metrics import MetricAccumulator
 from fusion.report import ReportSettings, TruthSettings, report

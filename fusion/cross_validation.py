@@ -20,9 +20,9 @@ import pandas as pd
 from features.cli import UserError
 from features.store import TrackStore
 from features.track import write_atomically
-from fusion.abaw.annotations import read_corpus
 from fusion.abaw.labels import Clip, FrameLabels
 from fusion.checkpoint import Checkpoint, load_checkpoint
+from fusion.corpora import read_corpus
 from fusion.data import VALIDATION, split_clips
 from fusion.dataset import listed
 from fusion.metrics import MetricAccumulator

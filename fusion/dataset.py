@@ -180,7 +180,7 @@ class DataSummary:
             self.valid[name] = self.valid.get(name, 0) + int(mask.sum())
             if data.streams[name].path is None:
                 self.missing.setdefault(name, []).append(clip.id)
-        rows = len(clip.labels)
+        rows = clip.labels.rows_for(len(data))
         if rows > len(data):
             self.surplus[clip.id] = rows - len(data)
         elif 0 < rows < len(data):

@@ -27,10 +27,10 @@ from features.demo_data import default_store, root_or_demo
 from features.progress import ProgressReport
 from features.store import TrackStore
 from features.track import write_atomically
-from fusion.abaw.annotations import read_corpus
 from fusion.abaw.labels import TASKS, Clip, FrameLabels
 from fusion.abaw.layout import video_of
 from fusion.blend import Weights, blend, equal_weights, joint_provenance
+from fusion.corpora import read_corpus
 from fusion.ensemble_members import (
     Member,
     checkpoint_member,

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 from features.cli import FAILED, OK, UsageError, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
-from fusion.abaw.annotations import read_corpus, read_truth
+from fusion.abaw.annotations import read_truth
 from fusion.abaw.challenges import EDITIONS, LATEST
 from fusion.abaw.labels import Clip
 from fusion.bootstrap import compare
+from fusion.corpora import read_corpus
 from fusion.metrics import MetricAccumulator
 from fusion.predictions import write_predictions
 from fusion.score_report import (

@@ -16,8 +16,9 @@ from features.demo_data import default_store
 from features.progress import ProgressReport
 from features.sources import find_sources
 from features.store import TrackStore
-from fusion.abaw.annotations import read_corpus, read_truth
+from fusion.abaw.annotations import read_truth
 from fusion.abaw.labels import FrameLabels
+from fusion.corpora import read_corpus
 from fusion.loudness import envelope_of_media, envelope_of_store
 from fusion.predictions import FramePredictions, list_predictions, read_predictions
 from fusion.timeline import Envelope, draw_timeline
@@ -146,6 +147,8 @@ def read_labels(data: TruthSettings) -> dict[str, FrameLabels]:
 def merge(parts: Iterable[FrameLabels]) -> FrameLabels:
     """All labels of one id, which may have different tasks in different splits; the first wins."""
     parts = list(parts)
+    if len(parts) == 1:  # labels of a whole clip stay what they are
+        return parts[0]
     frames = max(map(len, parts))
     merged = FrameLabels.empty(frames)
     for part in (labels.resized(frames) for labels in parts):

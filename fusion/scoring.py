@@ -55,7 +55,8 @@ class Evaluation:
             frames: Score so many frames at most; None: all.
         """
         labels = self.clips[predictions.id].labels
-        self._compare_lengths(predictions.id, len(labels), len(predictions))
+        rows = labels.rows_for(len(predictions))
+        self._compare_lengths(predictions.id, rows, len(predictions))
         shown = predictions if frames is None else first_frames(predictions, frames)
         labels = labels.resized(len(shown))
         metrics = MetricAccumulator()

@@ -17,8 +17,8 @@ from features.demo_data import default_store, root_or_demo
 from features.encoders.registry import encoder_of
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.pipeline import library_versions
-from fusion.abaw.annotations import read_corpus
 from fusion.checkpoint import KEY, make_payload, read_payload
+from fusion.corpora import read_corpus
 from fusion.data import AffectDataModule, DataSettings
 from fusion.losses import (
     LossSettings,

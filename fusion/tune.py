@@ -18,9 +18,9 @@ from typing import Any
 from features.cli import FAILED, OK, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
-from fusion.abaw.annotations import read_corpus
 from fusion.abaw.labels import TASKS, UNITS, Clip
 from fusion.checkpoint import Checkpoint, load_checkpoint, write_decision
+from fusion.corpora import read_corpus
 from fusion.data import VALIDATION, DataSettings, split_clips
 from fusion.decision import Decision, RawScores
 from fusion.evaluate import CorpusSettings

@@ -83,6 +83,42 @@ class FrameLabels:
             getattr(out, name)[:shared] = getattr(self, name)[:shared]
         return out
 
+    def rows_for(self, frames: int) -> int:
+        """How many rows there are for a video of `frames` frames: one each if all is well."""
+        return len(self)
+
+    def spread(self, places: np.ndarray) -> "FrameLabels":
+        """Row i put at row `places[i]`; rows in between are not labelled.
+
+        Args:
+            places: (F,) whole numbers from 0, each once.
+        """
+        out = FrameLabels.empty(int(places.max()) + 1)
+        for name, array in vars(out).items():
+            array[places] = getattr(self, name)
+        return out
+
+
+@dataclass(frozen=True)
+class ClipLabels(FrameLabels):
+    """Labels of a whole clip: one row (F = 1), which holds for every frame of the video."""
+
+    @staticmethod
+    def of_expression(name: str | None) -> "ClipLabels":
+        """One of `EXPRESSIONS` for the whole clip and no other label; None: not even that."""
+        row = FrameLabels.empty(1)
+        if name is not None:
+            row.expr[:], row.expr_mask[:] = EXPRESSIONS.index(name), True
+        return ClipLabels(**vars(row))
+
+    def resized(self, frames: int) -> FrameLabels:
+        """The row once for each of `frames` frames."""
+        return FrameLabels(**{n: np.repeat(rows, frames, axis=0) for n, rows in vars(self).items()})
+
+    def rows_for(self, frames: int) -> int:
+        """As many as there are frames."""
+        return frames
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -92,7 +128,7 @@ class Clip:
         id: Name of the annotation file's stem, e.g. `12` or `12_left`.
         video: Id of the raw video, e.g. `12`.
         split: `train`, `validation` or `test`.
-        labels: One row a frame; no rows for test clips.
+        labels: One row a frame, or one for all (`ClipLabels`); no rows if nothing is known.
         group: Who or what must not be split over folds: the person if known, else the video.
     """
 

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.probe_rows import layer_choices
 from experiments.probes import (
     choose_strength,
     clustered_score,
@@ -10,6 +11,7 @@ from experiments.probes import (
     folds_within,
     grouped_folds,
     probe,
+    probe_best,
     transfer_hits,
     triplet_folds,
 )
@@ -142,3 +144,23 @@ def test_triplets_tell_classes_apart_whatever_the_norm() -> None:
 
 def test_triplets_take_vectors_of_zeros() -> None:
     assert np.isfinite(triplet_folds(np.zeros((50, 4)), np.arange(50) // 5 % 2)).all()
+
+
+def test_the_best_features_are_chosen_without_the_held_out_fold() -> None:
+    rng = np.random.default_rng(0)
+    folds = np.repeat(np.arange(5), 40)
+    labels = rng.integers(0, 2, 200)
+    good = labels[:, None] + rng.normal(0, 0.7, (200, 1))
+    right = (folds == 4) | (rng.random(200) < 0.6)
+    flattering = np.where(right, labels, 1 - labels)[:, None] * 1.0
+    assert probe(flattering, labels, folds)[4] == 1 > probe(good, labels, folds)[4]
+    found = probe_best([flattering, good], labels, folds)
+    np.testing.assert_array_equal(found, probe(good, labels, folds))
+
+
+def test_layers_are_tried_alone_and_three_in_a_row() -> None:
+    layers = np.arange(2 * 4 * 5).reshape(2, 4, 5)
+    choices = layer_choices(layers)
+    assert [one.shape[1] for one in choices] == [5, 5, 5, 5, 15, 15]
+    np.testing.assert_array_equal(choices[-1], layers[:, 1:].reshape(2, 15))
+    assert [one.shape[1] for one in layer_choices(layers[:, :2])] == [5, 5, 10]

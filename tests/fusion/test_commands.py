@@ -86,7 +86,7 @@ def test_every_shipped_recipe_is_loaded_and_names_every_setting(path: Path) -> N
     known = train.plain(loaded)
     for section in ("data", "model", "loss", "optimizer"):
         assert set(said[section]) == set(known[section]) - {"cache"}
-    assert set(said) == (set(known) - {"devices"}) | {"runs"}
+    assert set(said) == (set(known) - {"devices"}) | {"runs", "seeds", "folds"}
 
 
 def test_a_checkpoint_holds_all_that_is_needed_and_no_code(best: Path) -> None:

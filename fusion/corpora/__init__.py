@@ -1,0 +1,93 @@
+"""Labels of every data set that is known, by one interface.
+
+Data flow: root folder > its files > the data set they belong to > its reader > list of Clips.
+
+ABAW's folders are read by fusion.abaw; every other data set is one file here and one line of
+`DATA_SETS`. The page README.md beside this file says which layouts are known.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from features.cli import UserError
+from fusion.abaw import annotations
+from fusion.abaw.labels import Clip
+from fusion.abaw.layout import SPLITS, find_layout, read_people
+from fusion.corpora import afew_va, ravdess, table
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """How a data set is recognised and read.
+
+    Attributes:
+        name: What to call it.
+        find: Root and all visible files below it > the files that hold (or tell) its labels;
+            none if the folder is not this data set.
+        read: Those files > clips.
+    """
+
+    name: str
+    find: Callable[[Path, Sequence[Path]], list[Path]]
+    read: Callable[[Sequence[Path]], list[Clip]]
+
+
+DATA_SETS = (
+    DataSet("a table labels.csv", table.find, table.read),
+    DataSet("RAVDESS", ravdess.find, ravdess.read),
+    DataSet("AFEW-VA", afew_va.find, afew_va.read),
+)
+NOT_SEARCHED = ("cropped_aligned", "__macosx", ".")
+"""Folders whose names start so hold millions of crops, or litter."""
+
+
+def read_corpus(root: Path) -> list[Clip]:
+    """Reads the labels of whatever data set lies in a folder.
+
+    `people.csv` (`id,person`) in the folder gives the persons, whatever the data set.
+
+    Returns:
+        Clips by split, then id.
+
+    Raises:
+        UserError: If the folder holds no data set that is known, or labels of two, or bad ones.
+    """
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder; check the path of the data")
+    files = visible_files(root)
+    found = [(known, paths) for known in DATA_SETS if (paths := known.find(root, files))]
+    names = [known.name for known, _ in found] + ["ABAW's annotations"] * _is_abaw(root)
+    if not names:
+        raise UserError(
+            f"{root}: no annotations found; expected ABAW's folders (VA_Estimation_Challenge/"
+            f"Train_Set with .txt files or the like), {table.FILE} with a column id, or the files"
+            " of RAVDESS or AFEW-VA"
+        )
+    if len(names) > 1:
+        raise UserError(
+            f"{root}: holds {' and '.join(names)}; keep the labels of one data set in a folder"
+        )
+    if not found:
+        return annotations.read_corpus(root)
+    (known, paths), people = found[0], read_people(root)
+    clips = [
+        replace(clip, group=people.get(clip.id) or people.get(clip.video) or clip.group)
+        for clip in known.read(paths)
+    ]
+    return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.id))
+
+
+def visible_files(root: Path) -> list[Path]:
+    """All files at any depth but hidden ones and those in folders of `NOT_SEARCHED`, by name."""
+    files: list[Path] = []
+    for folder, children, names in os.walk(root):
+        children[:] = sorted(c for c in children if not c.lower().startswith(NOT_SEARCHED))
+        files += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+    return files
+
+
+def _is_abaw(root: Path) -> bool:
+    layout = find_layout(root)
+    return bool(layout.labels or layout.mtl)

@@ -1,0 +1,242 @@
+"""`labels.csv` in a folder of videos, sound or crops: a table of labels of any data set.
+
+Data flow: CSV > columns (R rows) > checked > rows by id > FrameLabels, or ClipLabels of rows that
+name no frame > Clips.
+
+README.md beside this file says what each column means.
+
+Letters: R rows of the table.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
+
+from features.cli import UserError
+from features.sources import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from fusion.abaw.keys import MOST_FRAMES, FrameKeys
+from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS, Clip, ClipLabels, FrameLabels
+from fusion.abaw.layout import SPLITS, video_of
+from fusion.abaw.tables import fail, require
+
+FILE = "labels.csv"
+TEXTS = ("id", "split", "person", "expression")
+NUMBERS = ("frame", *DIMENSIONS, *UNITS)
+WHOLE = 0
+"""Frame number of a row for the whole clip."""
+
+_Columns = dict[str, pa.ChunkedArray]
+"""The columns that the table has, by name."""
+
+
+def find(root: Path, files: Sequence[Path]) -> list[Path]:
+    """`labels.csv` of the root itself, if it has a column id."""
+    path = root / FILE
+    return [path] if path.is_file() and "id" in _header(path) else []
+
+
+def read(paths: Sequence[Path]) -> list[Clip]:
+    """One clip for each id.
+
+    Raises:
+        UserError: For the first row that is not as it should be, with its line.
+    """
+    (path,) = paths
+    columns = _read_columns(path)
+    ids, index = _ids(columns, path)
+    keys = FrameKeys(ids, index, _frames(columns, path))
+    _require_once(keys, path)
+    splits, people = _splits(columns, keys, path), _of_ids(columns, "person", keys, path)
+    labels = _labels(columns, len(index), path)
+    known = labels.va_mask | labels.expr_mask | labels.au_mask.any(axis=1)
+    clips = []
+    for name, rows in keys.by_id():
+        own = _of_clip(labels, keys.frame, rows) if known[rows].any() else FrameLabels.empty(0)
+        video = video_of(name)
+        clips.append(Clip(name, video, splits[name], own, people.get(name) or video))
+    return clips
+
+
+def _header(path: Path) -> list[str]:
+    """Names of the columns; letter case and spaces around them do not count."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        names = next(csv.reader(file), [])
+    written = {name.lower(): name for name in (*TEXTS, *NUMBERS)}
+    return [written.get(name.strip().lower(), name.strip()) for name in names]
+
+
+def _read_columns(path: Path) -> _Columns:
+    """All columns, texts without spaces around them and numbers as float64 with null for none."""
+    names = _header(path)
+    for i, name in enumerate(names):
+        if name not in (*TEXTS, *NUMBERS):
+            known = ", ".join((*TEXTS, "frame", *DIMENSIONS, f"{UNITS[0]} to {UNITS[-1]}"))
+            fail(path, 1, f"unknown column '{name}'; remove it; the columns are {known}")
+        if name in names[:i]:
+            fail(path, 1, f"column '{name}' is there twice; remove one")
+    if ("valence" in names) != ("arousal" in names):
+        fail(path, 1, "valence and arousal are labels only together; add the other column")
+    types = {name: pa.string() if name in TEXTS else pa.float64() for name in names}
+    try:
+        table = read_csv(
+            pa.BufferReader(path.read_bytes().rstrip()),
+            ReadOptions(column_names=names, skip_rows=1),
+            ParseOptions(ignore_empty_lines=False),
+            ConvertOptions(column_types=types),
+        )
+    except pa.ArrowInvalid as error:
+        _find_bad_line(path, names, str(error))
+    return {
+        name: pc.utf8_trim_whitespace(table[name]) if name in TEXTS else table[name]
+        for name in names
+    }
+
+
+def _find_bad_line(path: Path, names: Sequence[str], complaint: str) -> NoReturn:
+    """Names the first line that is not a row of these columns."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        for row in rows:
+            if len(row) != len(names):
+                fail(path, rows.line_num, f"{len(row)} cells under {len(names)} columns; mend it")
+            for name, text in zip(names, row, strict=True):
+                if name in NUMBERS and text.strip() and not _is_number(text):
+                    fail(path, rows.line_num, f"{name} is '{text.strip()}', not a number; mend it")
+        if rows.line_num == 1:
+            fail(path, 2, "there is no row after the header; add one for each clip or frame")
+    raise UserError(
+        f"{path}: not a CSV file in UTF-8 ({complaint.splitlines()[0]}); save it as one"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[tuple[str, ...], np.ndarray]:
+    """Texts in order of first appearance, and for each row (R,) int32 which of them it is."""
+    encoded = column.combine_chunks().dictionary_encode()
+    return tuple(encoded.dictionary.to_pylist()), encoded.indices.to_numpy().astype(np.int32)
+
+
+def _ids(columns: _Columns, path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """Ids in order of first appearance, and which of them each row (R,) is of."""
+    ids, index = _coded(columns["id"])
+    endings = VIDEO_SUFFIXES | SOUND_SUFFIXES
+    for code, name in enumerate(ids):
+        ending = Path(name).suffix.lower()
+        if not name or "/" in name or ending in endings:
+            line = 2 + int(np.argmax(index == code))
+            fail(
+                path, line, f"the id is '{name}'; it must be a file's name without path and ending"
+            )
+    return ids, index
+
+
+def _frames(columns: _Columns, path: Path) -> np.ndarray:
+    """(R,) int32 frame numbers from 1, `WHOLE` where there is none."""
+    if "frame" not in columns:
+        return np.full(len(columns["id"]), WHOLE, np.int32)
+    numbers, given = _numbers(columns["frame"])
+    legal = (numbers >= 1) & (numbers <= MOST_FRAMES) & (np.floor(numbers) == numbers)
+    require(legal | ~given, path, "the frame must be a whole number from 1, or empty for all")
+    return np.where(given, numbers, WHOLE).astype(np.int32)
+
+
+def _numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers (R,) float64, 0 where there is none, and where there is one (R,) bool."""
+    numbers = column.to_numpy().astype(np.float64)  # null becomes NaN
+    given = ~np.isnan(numbers)
+    return np.where(given, numbers, 0), given
+
+
+def _require_once(keys: FrameKeys, path: Path) -> None:
+    """Raises UserError if a frame has two rows, or a clip rows for frames and for all of them."""
+    repeat = keys.first_repeat()
+    if repeat is not None:
+        what = "the whole clip" if keys.frame[repeat] == WHOLE else f"frame {keys.frame[repeat]}"
+        name = keys.ids[keys.index[repeat]]
+        fail(path, repeat + 2, f"{what} of '{name}' had a row before; remove one of them")
+    whole = np.zeros(len(keys.ids), bool)
+    whole[keys.index[keys.frame == WHOLE]] = True
+    mixed = whole[keys.index] & (keys.frame != WHOLE)
+    what = "the clip has a row without a frame, which is for all frames; give one or the other"
+    require(~mixed, path, what)
+
+
+def _of_ids(columns: _Columns, name: str, keys: FrameKeys, path: Path) -> dict[str, str]:
+    """What a column says of each id, in all of its rows alike; empty without the column."""
+    if name not in columns:
+        return {}
+    texts, codes = _coded(columns[name])
+    _, first = np.unique(keys.index, return_index=True)
+    same = codes == codes[first][keys.index]
+    require(same, path, f"the {name} is not that of the clip's rows before; mend one of them")
+    return dict(zip(keys.ids, [texts[code] for code in codes[first]], strict=True))
+
+
+def _splits(columns: _Columns, keys: FrameKeys, path: Path) -> dict[str, str]:
+    """Split of each id, `train` where the table says nothing."""
+    splits = _of_ids(columns, "split", keys, path)
+    for code, name in enumerate(keys.ids):
+        split = splits.get(name)
+        if split and split not in SPLITS:
+            line = 2 + int(np.argmax(keys.index == code))
+            fail(path, line, f"the split is '{split}'; it must be {', '.join(SPLITS)} or empty")
+    return {name: splits.get(name) or "train" for name in keys.ids}
+
+
+def _labels(columns: _Columns, rows: int, path: Path) -> FrameLabels:
+    """Labels (R rows) in the order of the table."""
+    labels = FrameLabels.empty(rows)
+    if "valence" in columns:
+        _put_va(labels, columns, path)
+    if "expression" in columns:
+        _put_expr(labels, columns["expression"], path)
+    for unit, name in enumerate(UNITS):
+        if name in columns:
+            on, given = _numbers(columns[name])
+            require((on == 0) | (on == 1), path, f"{name} is 0 or 1, or empty for no label")
+            labels.au[:, unit], labels.au_mask[:, unit] = on, given
+    return labels
+
+
+def _put_va(labels: FrameLabels, columns: _Columns, path: Path) -> None:
+    valence, known = _numbers(columns["valence"])
+    arousal, other = _numbers(columns["arousal"])
+    va = np.stack([valence, arousal], axis=1)
+    require(np.abs(va) <= 1, path, "valence and arousal are -1 to 1, or empty for no label")
+    require(known == other, path, "valence or arousal is empty; give both or neither")
+    labels.va[:], labels.va_mask[:] = va, known
+
+
+def _put_expr(labels: FrameLabels, column: pa.ChunkedArray, path: Path) -> None:
+    """Expressions by name or by number; the texts that occur are looked up once each."""
+    texts, codes = _coded(column)
+    numbers = {str(number): number for number in range(len(EXPRESSIONS))}
+    numbers |= {f"{text}.0": number for text, number in numbers.items()}  # as pandas writes them
+    numbers |= {name.lower(): number for number, name in enumerate(EXPRESSIONS)}
+    found = np.array([numbers.get(text.lower(), -1) for text in texts])[codes]
+    given = np.array([bool(text) for text in texts])[codes]
+    names = ", ".join(EXPRESSIONS)
+    require(~given | (found >= 0), path, f"the expression is one of {names}, 0 to 7, or empty")
+    labels.expr[:], labels.expr_mask[:] = np.where(given, found, 0), given
+
+
+def _of_clip(labels: FrameLabels, frames: np.ndarray, rows: np.ndarray) -> FrameLabels:
+    """Labels of the clip that has the given rows."""
+    own = {name: array[rows] for name, array in vars(labels).items()}
+    if frames[rows[0]] == WHOLE:
+        return ClipLabels(**own)
+    return FrameLabels(**own).spread(frames[rows] - 1)
