@@ -148,7 +148,7 @@ def _predictions(
             yield found
         else:
             absent.append(clip)
-    for one in predict_clips(checkpoint, store, absent) if absent else ():
+    for one in predict_clips(checkpoint, store, absent, among=clips) if absent else ():
         if keep:
             write_predictions(one, keep)
         yield one

@@ -72,7 +72,8 @@ def checkpoint_member(path: Path, store: TrackStore, clips: Sequence[Clip], keep
     folder.mkdir(parents=True, exist_ok=True)
     made = list_predictions(folder)
     absent = {clip.id: clip for clip in clips if clip.id not in made}
-    for one in predict_clips(checkpoint, store, list(absent.values())) if absent else ():
+    todo = list(absent.values())
+    for one in predict_clips(checkpoint, store, todo, among=list(clips)) if todo else ():
         write_predictions(one, folder)
     seen = frozenset(checkpoint.provenance.get("train_clips", ()))
     return Member(str(path), folder, seen, list_predictions(folder))

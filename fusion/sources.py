@@ -3,7 +3,7 @@
 Data flow: Checkpoint, or provenance of FramePredictions > Sources > `fusion.abaw.rules`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,20 +20,21 @@ CHECKPOINT = "checkpoint"
 """Key of a checkpoint's revision; those of an ensemble have a number after it."""
 CORPUS, LABELS = "corpus", "tasks"
 """Keys of the data and the labels that it was trained on, numbered likewise."""
+JOINED = " + "
+"""Between the names of several corpora."""
 
 
 def sources_of_checkpoint(checkpoint: "Checkpoint") -> list[Source]:
     """The model itself, and the encoder of each of its streams."""
     origin = checkpoint.provenance
     tasks = None if "tasks" not in origin else {str(task).upper() for task in origin["tasks"]}
-    model = Source(
+    models = _models(
         f"model {checkpoint.path}",
-        str(origin["corpus"]) if origin.get("corpus") else None,
+        str(origin.get("corpus", "")).split(JOINED),
         None if tasks is None else tuple(task for task in TASKS if task in tasks),
-        corpus=True,
     )
     specs = checkpoint.specs.items()
-    return [model, *(_stream(name, spec.encoder, spec.revision) for name, spec in specs)]
+    return [*models, *(_stream(name, spec.encoder, spec.revision) for name, spec in specs)]
 
 
 def sources_of_predictions(
@@ -56,18 +57,19 @@ def sources_of_predictions(
         for key, value in sorted(entries)
         if key.startswith(STREAM)
     ]
-    return [*_models(sorted(revisions), entries), *streams]
-
-
-def _models(revisions: Sequence[str], entries: Iterable[tuple[str, str]]) -> list[Source]:
-    """All models together, once for each corpus, with all labels that any of them has seen."""
-    what = f"model {', '.join(revisions)}" if revisions else "the model"
-    corpora = sorted({value for key, value in entries if key.startswith(CORPUS) and value})
+    corpora = [v for key, values in entries if key.startswith(CORPUS) for v in values.split(JOINED)]
     named = {word for key, value in entries if key.startswith(LABELS) for word in value.split()}
     tasks = tuple(task for task in TASKS if task in named)
-    if not corpora:
-        return [Source(what, None, tasks or None)]
-    return [Source(what, corpus, tasks or None, corpus=True) for corpus in corpora]
+    what = f"model {', '.join(sorted(revisions))}" if revisions else "the model"
+    return [*_models(what, corpora, tasks or None), *streams]
+
+
+def _models(what: str, corpora: Iterable[str], tasks: tuple[str, ...] | None) -> list[Source]:
+    """All models together, once for each corpus, with all labels that any of them has seen."""
+    known = sorted(set(filter(None, corpora)))
+    if not known:
+        return [Source(what, None, tasks)]
+    return [Source(what, corpus, tasks, corpus=True) for corpus in known]
 
 
 def _stream(name: str, encoder: str, revision: str) -> Source:

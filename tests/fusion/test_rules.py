@@ -124,7 +124,7 @@ def test_an_encoder_speaks_only_for_the_weights_at_hand() -> None:
 def test_predictions_tell_what_all_their_models_have_seen(tmp_path: Path) -> None:
     (tmp_path / "best.ckpt").write_bytes(b"another")
     first = {"checkpoint": "abc", "corpus": "Aff-Wild2", "tasks": "VA", "stream voice": "net r1"}
-    second = {"checkpoint #2": "def", "corpus #2": "demo", "tasks #2": "EXPR VA"}
+    second = {"checkpoint #2": "def", "corpus #2": "Aff-Wild2 + demo", "tasks #2": "EXPR VA"}
     models = "model abc, def"
     assert sources_of_predictions([first, second], tmp_path / "best.ckpt") == [
         Source(models, "Aff-Wild2", ("VA", "EXPR"), corpus=True),
