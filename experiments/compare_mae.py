@@ -124,7 +124,7 @@ def _batches(faces: Tensor, settings: PretrainMae) -> int:
 
 
 def compare(settings: PretrainMae, results: Path = RESULTS) -> None:
-    """Runs all uses and writes the table."""
+    """Runs all uses and writes the table, row by row."""
     checkpoint = Checkpoint.find(str(settings.out), "--out")
     pretrained: Any = checkpoint.load(ViTMAEModel, mask_ratio=0.0)
     config = pretrained.config
@@ -149,8 +149,8 @@ def compare(settings: PretrainMae, results: Path = RESULTS) -> None:
         scores = use()
         rows.append(_row(name, scores, len(test[0]), time.time() - began))
         print(rows[-1], flush=True)
-    results.parent.mkdir(parents=True, exist_ok=True)
-    results.write_text(_page(rows, pretrained, checkpoint.revision, settings))
+        results.parent.mkdir(parents=True, exist_ok=True)
+        results.write_text(_page(rows, pretrained, checkpoint.revision, settings))
     print(f"wrote {results}")
 
 
