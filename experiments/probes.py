@@ -109,14 +109,7 @@ def probe(
         strengths: Values of C; of several, the best by the training folds is taken.
         inner: How many of the training folds, at most, are held out in turn to choose C.
     """
-    numbers = [int(k) for k in np.unique(folds) if k >= 0]
-    accuracies = []
-    for number in numbers:
-        train = (folds >= 0) & (folds != number)
-        c = choose_strength(features[train], labels[train], folds[train], strengths, inner)
-        model = _regression(c).fit(features[train], labels[train])
-        accuracies.append(model.score(features[folds == number], labels[folds == number]))
-    return np.array(accuracies)
+    return probe_best([features], labels, folds, strengths, inner)
 
 
 def probe_best(
@@ -124,15 +117,18 @@ def probe_best(
     labels: np.ndarray,
     folds: np.ndarray,
     strengths: Sequence[float] = STRENGTHS,
+    inner: int = FOLDS,
 ) -> np.ndarray:
     """As `probe`, of the features (N, D) among several that are best inside the training folds."""
     accuracies = []
     for number in (int(k) for k in np.unique(folds) if k >= 0):
         train, test = (folds >= 0) & (folds != number), folds == number
         told = labels[train], folds[train]
-        means = [_inner_accuracy(one[train], *told, CHOOSING, FOLDS) for one in choices]
-        best = choices[int(np.argmax(means))]
-        c = choose_strength(best[train], *told, strengths)
+        best = choices[0]
+        if len(choices) > 1:
+            means = [_inner_accuracy(one[train], *told, CHOOSING, inner) for one in choices]
+            best = choices[int(np.argmax(means))]
+        c = choose_strength(best[train], *told, strengths, inner)
         model = _regression(c).fit(best[train], labels[train])
         accuracies.append(model.score(best[test], labels[test]))
     return np.array(accuracies)
