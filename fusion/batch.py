@@ -1,9 +1,9 @@
 """Batch: what passes from the data to the model and the losses.
 
-Letters: B windows, T frames of a window, D feature dimensions, U action units.
+Letters: B windows, T frames of a window, D feature dimensions, U action units, K bins.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -30,6 +30,27 @@ class Targets:
 
 
 @dataclass
+class Scores:
+    """What the model says of every frame.
+
+    Attributes:
+        va: (B, T, 2) in [-1, 1].
+        expr: (B, T, 8) logits.
+        au: (B, T, U) logits.
+        va_bins: (B, T, 2, K) logits of bins over [-1, 1], of which `va` is the expectation; None
+            for a model that says the values themselves.
+        compound: (B, T, 6) logits of the basic expressions, each by itself, for compound ones;
+            None for a model without them.
+    """
+
+    va: Tensor
+    expr: Tensor
+    au: Tensor
+    va_bins: Tensor | None = None
+    compound: Tensor | None = None
+
+
+@dataclass
 class Batch:
     """Windows of aligned streams.
 
@@ -40,6 +61,8 @@ class Batch:
         targets: Labels, all masks False where there are none.
         clip: (B,) int64, index of the clip in the dataset.
         start: (B,) int64, index of the window's first frame in the clip.
+        feeds: Stage name to (B, T, D) float32, features that an earlier stage's model makes.
+        teacher: What an earlier stage's model says of each frame; None without a teacher.
     """
 
     streams: dict[str, Tensor]
@@ -48,18 +71,5 @@ class Batch:
     targets: Targets
     clip: Tensor
     start: Tensor
-
-
-@dataclass
-class Scores:
-    """What the model says of every frame.
-
-    Attributes:
-        va: (B, T, 2) in [-1, 1].
-        expr: (B, T, 8) logits.
-        au: (B, T, U) logits.
-    """
-
-    va: Tensor
-    expr: Tensor
-    au: Tensor
+    feeds: dict[str, Tensor] = field(default_factory=dict)
+    teacher: Scores | None = None

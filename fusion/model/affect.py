@@ -1,14 +1,18 @@
-"""AffectModel: streams > StreamEncoder each > fusion > temporal part > heads > Scores.
+"""AffectModel: streams > StreamEncoder each > fusion (+ feeds) > temporal part > heads > Scores.
 
-Each of the four parts is a module of its own with a shape as its contract; another system is
-another part in its place. Letters: B windows, T frames, D features, S streams, C channels.
+Each part is a module of its own with a shape as its contract; another system is another part in
+its place. Feeds are features that the model of an earlier stage makes of the same frames.
+Letters: B windows, T frames, D features, S streams, C channels.
 """
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from features.cli import UserError
 from fusion.batch import Batch, Scores
+from fusion.model.feeds import SummedFeeds
 from fusion.model.fusions import make_fusion, static_streams
 from fusion.model.heads import make_heads
 from fusion.model.settings import ModelSettings, check_settings
@@ -21,24 +25,29 @@ class AffectModel(nn.Module):
 
     Args:
         settings: Size and shape.
-        streams: Name to number of features of each stream the model takes.
+        streams: Name to number of features of each stream the model takes; none if it lives on
+            feeds alone.
+        feeds: Stages whose features the model takes, each `dim` wide.
 
     Raises:
         UserError: For settings that make no model.
     """
 
-    def __init__(self, settings: ModelSettings, streams: dict[str, int]) -> None:
+    def __init__(
+        self, settings: ModelSettings, streams: dict[str, int], feeds: Sequence[str] = ()
+    ) -> None:
         super().__init__()
-        check_settings(settings, streams)
+        check_settings(settings, streams, feeds)
         self.settings = settings
         self.streams = dict(streams)
-        self.static = static_streams(settings, list(streams))
+        self.static = static_streams(settings, list(streams)) if streams else []
         levels = [settings.tcn_levels] * len(streams) + [0] * len(self.static)
         self.encoders = nn.ModuleList(
             _encoder(settings, streams[name], level)
             for name, level in zip(self._encoded, levels, strict=True)
         )
-        self.fusion = make_fusion(settings, list(streams))
+        self.fusion = make_fusion(settings, list(streams)) if streams else None
+        self.feeds = SummedFeeds(feeds, settings.dim, settings.dropout, beside=bool(streams))
         self.temporal = make_temporal(settings)
         self.heads = make_heads(settings)
 
@@ -47,6 +56,15 @@ class AffectModel(nn.Module):
 
         A stream that the batch lacks counts as missing everywhere.
         """
+        return self.heads(self.features(batch))
+
+    def features(self, batch: Batch) -> Tensor:
+        """What the heads read: (B, T, dim), or (B, T, scales, dim) of a temporal pyramid."""
+        fused = None if self.fusion is None else self._fused(self.fusion, batch)
+        return self.temporal(self.feeds(fused, batch.feeds), batch.frames)
+
+    def _fused(self, fusion: nn.Module, batch: Batch) -> Tensor:
+        """The streams as one, (B, T, dim)."""
         valid = torch.stack([_valid(batch, name) for name in self.streams], dim=-1)  # (B, T, S)
         if self.training:
             valid = drop_streams(valid, self.settings.stream_dropout)
@@ -55,8 +73,8 @@ class AffectModel(nn.Module):
             encoder(_values(batch, name, self.streams[name]), valid[..., index])
             for index, (encoder, name) in enumerate(zip(self.encoders, self._encoded, strict=True))
         ]
-        fused = self.fusion(torch.stack(encoded, dim=2), valid)
-        return self.heads(self.temporal(fused, batch.frames))
+        fused: Tensor = fusion(torch.stack(encoded, dim=2), valid)
+        return fused
 
     @property
     def _encoded(self) -> list[str]:

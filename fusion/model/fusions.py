@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fusion.model.attention import LocalCrossAttention, feed_forward
 from fusion.model.settings import ModelSettings
+from fusion.model.top_down import TopDownFusion
 
 ATTENDED = 32
 """Width of the attention over streams, as LFAN has it."""
@@ -45,6 +46,9 @@ def make_fusion(settings: ModelSettings, streams: Sequence[str]) -> nn.Module:
         case "leader-follower":
             leader = list(streams).index(settings.leader or streams[0])
             return LeaderFollowerFusion(count, channels, dim, leader=leader)
+        case "top-down":
+            levels = [list(streams).index(name) for name in settings.levels]
+            return TopDownFusion(count, channels, dim, levels=levels)
         case _:
             assert_never(settings.fusion)
 

@@ -1,7 +1,11 @@
-"""Heads: frames of context > VA, EXPR and AU, side by side or in a stream (streaming.py).
+"""Heads: frames of context > VA, EXPR and AU, side by side, each at a scale of time of its
+own, or in a stream (streaming.py).
 
-Letters: B windows, T frames, D channels.
+Letters: B windows, T frames, D channels, K bins, S scales.
 """
+
+from collections.abc import Mapping
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +14,31 @@ from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 from fusion.batch import Scores
 from fusion.model.settings import ModelSettings
 from fusion.model.streaming import StreamingHeads
+from fusion.va_bins import expectation
+
+BASIC = 6
+"""Expressions of which compound ones are made: all but Neutral and Other."""
 
 
 def make_heads(settings: ModelSettings) -> nn.Module:
-    """The heads that the settings ask for: (B, T, dim) to Scores."""
-    if settings.head == "streaming":
-        return StreamingHeads(settings.dim, order=settings.order, mutual=settings.mutual)
-    return ParallelHeads(settings.dim)
+    """The heads that the settings ask for: (B, T, dim) to Scores.
+
+    Those at scales take (B, T, scales, dim).
+    """
+    match settings.head:
+        case "parallel":
+            return ParallelHeads(settings.dim, bins=settings.va_bins, compound=settings.compound)
+        case "streaming":
+            return StreamingHeads(settings.dim, order=settings.order, mutual=settings.mutual)
+        case "scales":
+            return ScaleHeads(
+                settings.dim,
+                scales=settings.scales,
+                bins=settings.va_bins,
+                compound=settings.compound,
+            )
+        case _:
+            assert_never(settings.head)
 
 
 class ParallelHeads(nn.Module):
@@ -24,18 +46,53 @@ class ParallelHeads(nn.Module):
 
     Args:
         dim: D of the frames.
+        bins: K bins of valence, and of arousal; 0: the values themselves, through tanh.
+        compound: Whether there are six sigmoids for compound expressions.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, *, bins: int = 0, compound: bool = False) -> None:
         super().__init__()
-        self.va = _head(dim, len(DIMENSIONS))
-        self.expr = _head(dim, len(EXPRESSIONS))
-        self.au = _head(dim, len(UNITS))
+        self.bins = bins
+        self.va = task_head(dim, len(DIMENSIONS) * max(bins, 1))
+        self.expr = task_head(dim, len(EXPRESSIONS))
+        self.au = task_head(dim, len(UNITS))
+        self.compound = task_head(dim, BASIC) if compound else None
 
     def forward(self, x: Tensor) -> Scores:
         """Scores of (B, T, D)."""
-        return Scores(va=torch.tanh(self.va(x)), expr=self.expr(x), au=self.au(x))
+        return self.read(va=x, expr=x, au=x)
+
+    def read(self, *, va: Tensor, expr: Tensor, au: Tensor) -> Scores:
+        """Scores of frames (B, T, D) for each task; compound expressions are read as EXPR is."""
+        compound = None if self.compound is None else self.compound(expr)
+        if not self.bins:
+            return Scores(torch.tanh(self.va(va)), self.expr(expr), self.au(au), compound=compound)
+        bins = self.va(va).unflatten(-1, (len(DIMENSIONS), self.bins))
+        return Scores(expectation(bins), self.expr(expr), self.au(au), bins, compound)
 
 
-def _head(dim: int, out: int) -> nn.Sequential:
+class ScaleHeads(nn.Module):
+    """The perceptrons of `ParallelHeads`, each at its task's own scale of a temporal pyramid.
+
+    Args:
+        dim: D of the frames.
+        scales: Scale of each of au, expr and va, from 0, the fastest.
+        bins: As `ParallelHeads` has them.
+        compound: Likewise; compound expressions are read at the scale of EXPR.
+    """
+
+    def __init__(
+        self, dim: int, *, scales: Mapping[str, int], bins: int = 0, compound: bool = False
+    ) -> None:
+        super().__init__()
+        self.scales = dict(scales)
+        self.heads = ParallelHeads(dim, bins=bins, compound=compound)
+
+    def forward(self, x: Tensor) -> Scores:
+        """Scores of (B, T, S, D)."""
+        return self.heads.read(**{task: x[:, :, scale] for task, scale in self.scales.items()})
+
+
+def task_head(dim: int, out: int) -> nn.Sequential:
+    """A perceptron with one hidden layer of half the width."""
     return nn.Sequential(nn.Linear(dim, dim // 2), nn.GELU(), nn.Linear(dim // 2, out))

@@ -1,13 +1,15 @@
 """Size and shape of the model, as a recipe gives them."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from features.cli import UserError
 
-Fusion = Literal["concat", "gated", "cross-attention", "leader-follower"]
-Temporal = Literal["transformer", "gru", "lstm", "tcn", "causal-tcn", "none"]
+Fusion = Literal["concat", "gated", "cross-attention", "leader-follower", "top-down"]
+Temporal = Literal["transformer", "gru", "lstm", "tcn", "causal-tcn", "pyramid", "none"]
 Positions = Literal["none", "sinusoidal", "relative"]
+Head = Literal["parallel", "streaming", "scales"]
 LED = ("cross-attention", "leader-follower")
 """Fusions with a leading stream."""
 
@@ -23,12 +25,17 @@ class ModelSettings:
         kernel: Taps of all convolutions, odd.
         fusion: From several streams to one: `concat`; `gated`, a mean with weights of its own at
             each frame; `cross-attention`, where a frame of the leader asks all streams around it;
-            `leader-follower`, attention between the streams of a frame beside the leader (LFAN).
-        leader: Leading stream of the latter two; empty for the first stream.
+            `leader-follower`, attention between the streams of a frame beside the leader (LFAN);
+            `top-down`, a path from the coarsest of `levels` down to the finest (FPN).
+        leader: Leading stream of cross-attention and leader-follower; empty for the first stream.
         reach: Frames around the present one that cross-attention looks at.
+        levels: Streams that are the levels of one feature hierarchy, fine to coarse, for the
+            top-down path; the other streams enter it at its top.
         temporal: Context over the window: `transformer`, `gru` or `lstm` (both ways), `tcn`,
-            `causal-tcn`, with which the whole model looks at no later frame, or `none`.
-        layers: Layers of the temporal part; of a TCN, levels with dilations 1, 2, 4, ...
+            `causal-tcn`, with which the whole model looks at no later frame, `pyramid`, scales of
+            time with a path from the slowest down to the frames, or `none`.
+        layers: Layers of the temporal part; of a TCN, levels with dilations 1, 2, 4, ...; of a
+            pyramid, its scales, each half as fast as the one before.
         heads: Attention heads.
         stride: Frames whose mean is one step of the temporal part, whose answer is added to each
             of them. 2 trains about 1.6 times as fast as 1, and context moves slowly.
@@ -38,10 +45,14 @@ class ModelSettings:
         dropout: Dropout everywhere.
         stream_dropout: Chance that a stream of a training window is hidden (never all of them),
             so that the model learns to do without.
-        head: Heads of the tasks: `parallel`, side by side, or `streaming`, each fed by the one
-            before (PASN).
+        head: Heads of the tasks: `parallel`, side by side; `streaming`, each fed by the one
+            before (PASN); `scales`, each at its own scale of a temporal pyramid.
         order: Order of the streaming heads, each task once.
         mutual: Whether EXPR and VA also correct the units of streaming heads, and VA enters EXPR.
+        scales: Scale of the temporal pyramid that each task's head reads, from 0, the fastest.
+        va_bins: Bins of valence, and of arousal, over [-1, 1] whose expectation is the value; 0
+            for heads that say the value itself.
+        compound: Whether there is a head of six sigmoids for compound expressions.
     """
 
     dim: int = 128
@@ -51,6 +62,7 @@ class ModelSettings:
     fusion: Fusion = "concat"
     leader: str = ""
     reach: int = 30
+    levels: tuple[str, ...] = ()
     temporal: Temporal = "transformer"
     layers: int = 2
     heads: int = 4
@@ -58,9 +70,12 @@ class ModelSettings:
     positions: Positions = "none"
     dropout: float = 0.2
     stream_dropout: float = 0.2
-    head: Literal["parallel", "streaming"] = "parallel"
+    head: Head = "parallel"
     order: tuple[str, ...] = ("au", "expr", "va")
     mutual: bool = False
+    scales: dict[str, int] = field(default_factory=lambda: {"au": 0, "expr": 1, "va": 2})
+    va_bins: int = 0
+    compound: bool = False
 
     @property
     def causal(self) -> bool:
@@ -68,9 +83,11 @@ class ModelSettings:
         return self.temporal == "causal-tcn"
 
 
-def check_settings(settings: ModelSettings, streams: dict[str, int]) -> None:
+def check_settings(
+    settings: ModelSettings, streams: dict[str, int], feeds: Sequence[str] = ()
+) -> None:
     """Raises UserError, naming the setting, for settings that make no model."""
-    if not streams:
+    if not streams and not feeds:
         raise UserError("the model has no stream to look at; name at least one under data.streams")
     for name in ("dim", "stream_dim", "kernel", "heads", "stride", "reach"):
         _require(name, getattr(settings, name), getattr(settings, name) >= 1, "at least 1")
@@ -83,9 +100,7 @@ def check_settings(settings: ModelSettings, streams: dict[str, int]) -> None:
     _require("kernel", settings.kernel, settings.kernel % 2 == 1, "odd")
     _check_fusion(settings, streams)
     _check_temporal(settings)
-    _require_choice("head", settings.head, ("parallel", "streaming"))
-    once_each = sorted(settings.order) == sorted(ModelSettings.order)
-    _require("order", list(settings.order), once_each, "au, expr and va, each once, in any order")
+    _check_heads(settings)
 
 
 def _check_fusion(settings: ModelSettings, streams: dict[str, int]) -> None:
@@ -94,6 +109,23 @@ def _check_fusion(settings: ModelSettings, streams: dict[str, int]) -> None:
         led = settings.fusion in LED
         _require("leader", settings.leader, led, f"empty with model.fusion {settings.fusion}")
         _require_choice("leader", settings.leader, tuple(streams))
+    _check_levels(settings, streams)
+
+
+def _check_levels(settings: ModelSettings, streams: dict[str, int]) -> None:
+    levels, kind = list(settings.levels), f"with model.fusion {settings.fusion}"
+    if settings.fusion != "top-down":
+        _require("levels", levels, not levels, f"empty {kind}")
+        return
+    _require("levels", levels, len(levels) > 1, f"at least two streams, fine to coarse, {kind}")
+    _require("levels", levels, len(set(levels)) == len(levels), "different streams")
+    missing = [name for name in levels if name not in streams]
+    if missing:
+        encoders = ", ".join(dict.fromkeys(name.split(".")[0] for name in missing))
+        raise UserError(
+            f"model.levels: no {', '.join(missing)} among the streams; extract with"
+            f" --encoders '[{encoders}, ...]' and name all levels under data.streams"
+        )
 
 
 def _check_temporal(settings: ModelSettings) -> None:
@@ -104,10 +136,36 @@ def _check_temporal(settings: ModelSettings) -> None:
         _require("positions", settings.positions, settings.positions == "none", f"none {kind}")
     if settings.positions == "relative":
         _require("positions", "relative", settings.layers > 0, "none with model.layers 0")
-    if settings.temporal in ("gru", "lstm", "tcn", "causal-tcn"):
+    if settings.temporal in ("gru", "lstm", "tcn", "causal-tcn", "pyramid"):
         _require("layers", settings.layers, settings.layers > 0, f"at least 1 {kind}")
     if settings.temporal in ("gru", "lstm"):
         _require("dim", settings.dim, settings.dim % 2 == 0, f"even {kind}")
+
+
+def _check_heads(settings: ModelSettings) -> None:
+    kind = f"with model.head {settings.head}"
+    _require_choice("head", settings.head, get_args(Head))
+    once_each = sorted(settings.order) == sorted(ModelSettings.order)
+    _require("order", list(settings.order), once_each, "au, expr and va, each once, in any order")
+    bins = settings.va_bins
+    _require("va_bins", bins, bins == 0 or bins > 1, "0, or at least 2")
+    if settings.head == "streaming":
+        _require("va_bins", bins, bins == 0, f"0 {kind}")
+        _require("compound", settings.compound, not settings.compound, f"false {kind}")
+    if settings.head == "scales":
+        _check_scales(settings)
+    elif settings.temporal == "pyramid":
+        _require("head", settings.head, False, "scales with model.temporal pyramid")
+
+
+def _check_scales(settings: ModelSettings) -> None:
+    pyramid = settings.temporal == "pyramid"
+    _require("temporal", settings.temporal, pyramid, "pyramid with model.head scales")
+    scales, last = settings.scales, settings.layers - 1
+    every = set(scales) == set(ModelSettings.order)
+    _require("scales", scales, every, "a scale each for au, expr and va")
+    within = all(0 <= scale <= last for scale in scales.values())
+    _require("scales", scales, within, f"from 0 to {last}, with model.layers {settings.layers}")
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -51,7 +51,7 @@ class StreamEncoder(nn.Module):
             (B, T, C).
         """
         rows = valid.unsqueeze(-1)
-        projected = self.projection(x.masked_fill(~rows, 0.0))
+        projected = self.projection(torch.where(rows, x, 0.0))
         return torch.where(rows, self.norm(self.tcn(projected, valid)), self.missing)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion.model.attention import AttentionLayer, RelativeBias
+from fusion.model.pyramid import TemporalPyramid
 from fusion.model.recurrent import TemporalRecurrent
 from fusion.model.settings import ModelSettings, Positions
 from fusion.model.steps import pool, spread
@@ -23,7 +24,10 @@ FURTHEST = 32
 
 
 def make_temporal(settings: ModelSettings) -> nn.Module:
-    """The temporal part that the settings ask for: (B, T, dim) and frames (B, T) to (B, T, dim)."""
+    """The temporal part that the settings ask for: (B, T, dim) and frames (B, T) to (B, T, dim).
+
+    A pyramid gives (B, T, layers, dim), a row for each of its scales.
+    """
     dim, layers = settings.dim, settings.layers
     stride, dropout = settings.stride, settings.dropout
     match settings.temporal:
@@ -47,6 +51,10 @@ def make_temporal(settings: ModelSettings) -> nn.Module:
                 causal=kind == "causal-tcn",
             )
             return TemporalTCN(tcn, dim, stride=stride)
+        case "pyramid":
+            return TemporalPyramid(
+                dim, scales=layers, kernel=settings.kernel, stride=stride, dropout=dropout
+            )
         case "none":
             return FramesAlone(dim)
         case _:
