@@ -2,25 +2,26 @@
 
 A label that is not there has no influence and gets a gradient of exactly zero; a task without any
 label in the batch has a loss of 0. Losses are computed in float32 even under mixed precision.
-Those of valence-arousal and of units lie in va_losses.py and au_losses.py.
+Those of valence-arousal and of units lie in va_losses.py and au_losses.py, what a teacher adds in
+distillation.py.
 
-Letters: C classes, U units.
+Letters: B windows, T frames of a window, C classes, U units.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from features.cli import UserError
 from fusion.abaw.labels import EXPRESSIONS, UNITS, FrameLabels
-from fusion.au_losses import AuKind, au_loss
+from fusion.au_losses import au_loss
 from fusion.batch import Scores, Targets
-from fusion.va_losses import VaKind, ccc_loss, va_loss
+from fusion.distillation import label_targets, soft_loss, taught_by, truth_weight
+from fusion.loss_settings import LossSettings
+from fusion.va_losses import ccc_loss, va_loss
 
 __all__ = [
     "LabelCounts",
@@ -31,43 +32,6 @@ __all__ = [
     "expr_weights",
     "label_counts",
 ]
-
-Weighting = Literal["fixed", "uncertainty"]
-
-
-@dataclass(frozen=True)
-class LossSettings:
-    """What is learnt how eagerly.
-
-    Attributes:
-        va: Weight of the VA task in training; 0 leaves it out.
-        expr: Weight of the EXPR task.
-        au: Weight of the AU task.
-        balance: How far rare classes and units are weighted up: their weight is the inverse of
-            their frequency in the training labels to this power. 0: not at all; 1: all classes
-            count the same, however rare; .5, the square root, keeps a class with a handful of
-            frames from drowning the rest.
-        label_smoothing: Share of each expression label that is spread over all classes.
-        va_kind: `ccc`: 1 - CCC; `smooth_l1+ccc`: SmoothL1 added to it.
-        au_kind: `bce`: binary cross-entropy; `zlpr+bce`: ZLPR added to it.
-        weighting: `fixed`: the weights above; `uncertainty`: these times weights that are learnt.
-    """
-
-    va: float = 1.0
-    expr: float = 1.0
-    au: float = 1.0
-    balance: float = 0.5
-    label_smoothing: float = 0.1
-    va_kind: VaKind = "ccc"
-    au_kind: AuKind = "bce"
-    weighting: Weighting = "fixed"
-
-    def check(self) -> None:
-        """Raises UserError, naming the setting, for a kind there is not."""
-        for name, kinds in {"va_kind": VaKind, "au_kind": AuKind, "weighting": Weighting}.items():
-            if getattr(self, name) not in get_args(kinds):
-                known = " or ".join(get_args(kinds))
-                raise UserError(f"loss.{name} {getattr(self, name)} must be {known}")
 
 
 @dataclass(frozen=True)
@@ -126,7 +90,8 @@ class MultiTaskLoss(nn.Module):
 
     With uncertainty weighting, a task's part of the sum is its weight times
     exp(-s) / 2 L + s / 2, where s, 0 at first, is learnt: Kendall, Gal and Cipolla (2018),
-    "Multi-task learning using uncertainty to weigh losses". Without a label in the batch it is 0.
+    "Multi-task learning using uncertainty to weigh losses". Without a label or a teacher's word
+    in the batch it is 0.
 
     Args:
         settings: Weights of the tasks and kinds of their losses.
@@ -134,7 +99,7 @@ class MultiTaskLoss(nn.Module):
         au_pos_weights: (U,) weight of 'on' of each unit.
 
     Raises:
-        UserError: For a kind there is not.
+        UserError: For settings that make no loss.
     """
 
     expr_weights: Tensor
@@ -153,30 +118,61 @@ class MultiTaskLoss(nn.Module):
             learnt = {task: nn.Parameter(torch.zeros(())) for task in ("va", "expr", "au")}
             self.log_variance = nn.ParameterDict(learnt)
 
-    def forward(self, scores: Scores, targets: Targets) -> dict[str, Tensor]:
-        """Scalars `va`, `expr`, `au` (each unweighted) and `total`."""
+    def forward(
+        self,
+        scores: Scores,
+        targets: Targets,
+        teacher: Scores | None = None,
+        frames: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The losses of a batch.
+
+        Args:
+            scores: What the model says.
+            targets: The truth.
+            teacher: What the teacher says; None without one.
+            frames: (B, T) bool, real frames, on which alone there is teaching; None: all.
+
+        Returns:
+            Scalars `va`, `expr`, `au` (each without the weight of its task) and `total`.
+
+        Raises:
+            UserError: For a loss over bins of a model without.
+        """
+        if frames is None:
+            frames = torch.ones_like(targets.va_mask)
+        if teacher is not None and self.settings.teaching == "labels":
+            targets, teacher = label_targets(targets, teacher, frames), None
         losses = {
-            "va": self._va(scores.va.float(), targets),
+            "va": self._va(scores, targets),
             "expr": self._expr(scores.expr.float(), targets),
             "au": self._au(scores.au.float(), targets),
         }
-        parts = [self._part(task, loss, targets) for task, loss in losses.items()]
+        masks = {task: getattr(targets, f"{task}_mask") for task in losses}
+        if teacher is not None:
+            taught, truth = vars(taught_by(teacher, frames)), self.settings.truth
+            soft = soft_loss(scores, teacher, targets, frames, self.settings)
+            for task, loss in soft.items():
+                weight = truth_weight(masks[task], taught[task], truth)
+                losses[task] = weight * losses[task] + loss
+                masks[task] = masks[task] | taught[task]
+        parts = [self._part(task, loss, masks[task]) for task, loss in losses.items()]
         losses["total"] = torch.stack(parts).sum()
         return losses
 
-    def _part(self, task: str, loss: Tensor, targets: Targets) -> Tensor:
-        """What a task adds to the total."""
+    def _part(self, task: str, loss: Tensor, known: Tensor) -> Tensor:
+        """What a task adds to the total, given the mask of what is known of it."""
         weight = getattr(self.settings, task)
         if self.log_variance is None:
             return weight * loss
         learnt = self.log_variance[task]
-        labelled = getattr(targets, f"{task}_mask").any()
-        return weight * labelled * 0.5 * (torch.exp(-learnt) * loss + learnt)
+        return weight * known.any() * 0.5 * (torch.exp(-learnt) * loss + learnt)
 
-    def _va(self, va: Tensor, targets: Targets) -> Tensor:
+    def _va(self, scores: Scores, targets: Targets) -> Tensor:
         """Each dimension over all valid frames of the batch at once."""
         mask = targets.va_mask
-        return va_loss(self.settings.va_kind, va[mask], targets.va[mask])
+        bins = None if scores.va_bins is None else scores.va_bins[mask].float()
+        return va_loss(self.settings.va_kind, scores.va[mask].float(), targets.va[mask], bins)
 
     def _expr(self, logits: Tensor, targets: Targets) -> Tensor:
         """Class-weighted cross-entropy; a weighted mean over the valid frames."""

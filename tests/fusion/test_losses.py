@@ -1,5 +1,5 @@
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from features.cli import UserError
 from fusion.abaw.labels import FrameLabels
 from fusion.au_losses import bce_loss, zlpr_loss
 from fusion.batch import Scores
+from fusion.loss_settings import check_loss
 from fusion.losses import (
     LabelCounts,
     LossSettings,
@@ -22,7 +23,7 @@ from fusion.losses import (
     label_counts,
 )
 from fusion.metrics import ccc
-from fusion.va_losses import smooth_l1_loss, va_loss
+from fusion.va_losses import bins_loss, smooth_l1_loss, va_loss
 from tests.fusion.batches import targets
 
 TASKS = ("va", "expr", "au")
@@ -30,8 +31,9 @@ KINDS = [
     {},
     {"va_kind": "smooth_l1+ccc", "au_kind": "zlpr+bce"},
     {"va_kind": "smooth_l1+ccc", "au_kind": "zlpr+bce", "weighting": "uncertainty"},
+    {"va_kind": "bins+ccc"},
 ]
-every_kind = pytest.mark.parametrize("kinds", KINDS, ids=["plain", "pasn", "uncertainty"])
+every_kind = pytest.mark.parametrize("kinds", KINDS, ids=["plain", "pasn", "uncertainty", "bins"])
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +46,7 @@ def scores(windows=3, frames=20):
         va=(torch.rand(windows, frames, 2) * 2 - 1).requires_grad_(),
         expr=torch.randn(windows, frames, 8, requires_grad=True),
         au=torch.randn(windows, frames, 12, requires_grad=True),
+        va_bins=torch.randn(windows, frames, 2, 5, requires_grad=True),
     )
 
 
@@ -169,7 +172,7 @@ def test_a_batch_without_any_label_has_no_loss(kinds):
 
 def test_task_weights_act_on_the_gradient():
     said, truth = scores(), targets(3, 20)
-    copies = (getattr(said, field.name).detach().clone() for field in fields(said))
+    copies = (getattr(said, task).detach().clone() for task in TASKS)
     weighted = Scores(*(copy.requires_grad_() for copy in copies))
     plain_loss()(said, truth)["total"].backward()
     plain_loss(va=0.0, expr=2.5, au=1.0)(weighted, truth)["total"].backward()
@@ -181,8 +184,8 @@ def test_task_weights_act_on_the_gradient():
 def test_losses_are_in_float32_under_mixed_precision():
     said, truth = scores(), targets(3, 20)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        low = Scores(*(getattr(said, f.name).bfloat16() for f in fields(said)))
-        losses = plain_loss()(low, truth)
+        low = Scores(*(getattr(said, name).bfloat16() for name in (*TASKS, "va_bins")))
+        losses = plain_loss(va_kind="bins+ccc")(low, truth, low)
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
 
 
@@ -284,7 +287,81 @@ def test_fixed_weights_are_not_learnt():
     assert not list(plain_loss().parameters())
 
 
-@pytest.mark.parametrize("name", ["va_kind", "au_kind", "weighting"])
+def test_bins_loss_by_hand():
+    logits = torch.log(torch.tensor([[[1.0, 2.0, 1.0, 4.0], [1.0, 1.0, 1.0, 1.0]]]))
+    values = torch.tensor([[1.0, -0.1]])  # in the last bin and in the second
+    expected = (math.log(8 / 4) + math.log(4)) / 2
+    assert float(bins_loss(logits, values)) == pytest.approx(expected)
+
+
+def test_bins_are_learnt_beside_the_ccc_of_their_expectation():
+    said, truth = scores(), half_masked()
+    mask = truth.va_mask
+    loss = plain_loss(va_kind="bins+ccc", expr=0.0, au=0.0)(said, truth)
+    ccc_part = va_loss("ccc", said.va[mask], truth.va[mask])
+    log = said.va_bins.log_softmax(dim=-1)
+    hot = functional.one_hot(((truth.va + 1) * 2.5).long().clamp(max=4), 5)
+    cross_entropy = -(log * hot).sum(dim=-1)[mask].mean()
+    torch.testing.assert_close(loss["va"], ccc_part + cross_entropy)
+    loss["total"].backward()
+    assert (said.va_bins.grad[~mask] == 0).all()
+    assert (said.va_bins.grad[mask] != 0).any()
+
+
+def test_bins_without_a_label_get_a_gradient_of_zero():
+    said, truth = scores(), targets(3, 20)
+    truth.va_mask[:] = False
+    losses = plain_loss(va_kind="bins+ccc")(said, truth)
+    losses["total"].backward()
+    assert float(losses["va"].detach()) == 0.0
+    assert (said.va_bins.grad == 0).all()
+
+
+@pytest.mark.parametrize("bins", [0, 1])
+def test_a_loss_over_bins_needs_a_model_with_bins(bins):
+    said, message = scores(), r"^loss.va_kind bins\+ccc needs model.va_bins of at least 2$"
+    said.va_bins = torch.zeros(3, 20, 2, 1) if bins else None
+    with pytest.raises(UserError, match=message):
+        plain_loss(va_kind="bins+ccc")(said, targets(3, 20))
+    with pytest.raises(UserError, match=message):
+        check_loss(LossSettings(va_kind="bins+ccc"), bins)
+    check_loss(LossSettings(va_kind="bins+ccc"), 2)
+    check_loss(LossSettings(), bins)
+
+
+def test_weights_of_frames_count_as_repeats_do():
+    guess, truth = torch.rand(40, 2) * 4 - 2, torch.rand(40, 2) * 2 - 1
+    times = torch.randint(1, 4, (40,))
+    repeated = (x.repeat_interleave(times, dim=0) for x in (guess, truth))
+    weighted = va_loss("smooth_l1+ccc", guess, truth, weights=0.3 * times)
+    torch.testing.assert_close(weighted, va_loss("smooth_l1+ccc", *repeated))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("truth", 1.2, "from 0 to 1"),
+        ("truth", float("nan"), "from 0 to 1"),
+        ("temperature", 0.0, "above 0"),
+        ("temperature", float("inf"), "above 0"),
+        ("compound", -1.0, "at least 0"),
+        ("compound_share", [], "one or more pairs"),
+        ("compound_share", [(0, 0.5)], "one or more pairs"),
+        ("compound_share", [(5, 0.5), (5, 1.5)], "one or more pairs"),
+    ],
+)
+def test_a_number_out_of_range_is_named(name, value, rule):
+    with pytest.raises(UserError, match=rf"^loss\.{name} .* must be {rule}") as caught:
+        plain_loss(**{name: value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("truth", [0.0, 1.0])
+def test_the_ends_of_the_range_are_fine(truth):
+    plain_loss(truth=truth, temperature=0.1, compound_share=[(1, truth)])
+
+
+@pytest.mark.parametrize("name", ["va_kind", "au_kind", "weighting", "teaching"])
 def test_an_unknown_kind_is_named(name):
     with pytest.raises(UserError, match=rf"loss\.{name} mse must be \w+ or ") as caught:
         plain_loss(**{name: "mse"})
