@@ -5,6 +5,8 @@ predictions of every member, weights > FramePredictions of the ensemble.
 
 - Expressions and units: weighted mean of log-probabilities and of logits, turned back. Thresholds
   are averaged as the probabilities are, so what all members say on is on in the ensemble.
+- Basic expressions each by itself: as units are, with the weights of EXPR, where all members have
+  them; else the ensemble has none.
 - Valence and arousal: CCC-centred mean, in the manner of LFAN (Zhang et al., 2021). Each member is
   brought to mean 0 and deviation 1 over the whole folder, never by clip; the mean of the members
   is brought to deviation 1 again, since averaging shrinks it and CCC punishes that, and then to the
@@ -121,7 +123,16 @@ def blend(
         au=expit(_mean(units, weights["AU"])).astype(np.float32),
         thresholds=expit(_mean(thresholds, weights["AU"])).astype(np.float32),
         provenance=dict(provenance),
+        compound=_compound(members, weights["EXPR"]),
     )
+
+
+def _compound(members: Sequence[FramePredictions], weights: np.ndarray) -> np.ndarray | None:
+    """(F, 6) float32 probabilities; None where a member lacks them."""
+    held = [logits(one.compound) for one in members if one.compound is not None]
+    if len(held) < len(members):
+        return None
+    return np.asarray(expit(_mean(np.stack(held), weights)), np.float32)
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 Data flow: scores (F, 22) of ONE clip > valence-arousal and probabilities (F, C) > smoothed, frames
 without a face filled (fusion/smoothing.py) > temperature, class bias > Decided > FramePredictions.
+Six more columns, for compound expressions, are smoothed as expressions are, and nothing else.
 
 Smoothed and interpolated are probabilities, not logits: they are bounded, so that one overconfident
 frame cannot outweigh the second around it, and the mean of calibrated probabilities is the share of
@@ -36,12 +37,14 @@ class RawScores:
         times: (F,) float64 seconds.
         face: (F,) bool, whether a face was seen.
         scores: (F, 22): valence, arousal, 8 expression logits, 12 unit logits.
+        compound: (F, 6) logits of the basic expressions, each by itself; None without such a head.
     """
 
     clip: Clip
     times: np.ndarray
     face: np.ndarray
     scores: np.ndarray
+    compound: np.ndarray | None = None
 
 
 class Decided(NamedTuple):
@@ -51,11 +54,13 @@ class Decided(NamedTuple):
         va: (F, 2) float32 in [-1, 1].
         expr: (F, 8) float32 probabilities; the most probable class is the decision.
         au: (F, 12) float32 probabilities, to be held against the thresholds.
+        compound: (F, 6) float32 probabilities of the basic expressions, each by itself, or None.
     """
 
     va: np.ndarray
     expr: np.ndarray
     au: np.ndarray
+    compound: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,10 @@ class ExprDecision:
         """(F, 8) float32 probabilities."""
         scaled = log_probabilities(smoothed) / self.temperature + np.array(self.bias)
         return softmax(scaled, axis=1).astype(np.float32)
+
+    def compound_values(self, smoothed: np.ndarray) -> np.ndarray:
+        """(F, 6) float32 probabilities; temperature and bias are of classes that exclude others."""
+        return smoothed.clip(0, 1).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -121,10 +130,15 @@ class Decision:
         def smoothed(values: np.ndarray, smoothing: Smoothing) -> np.ndarray:
             return smooth(values, raw.times, raw.face, smoothing)
 
+        compound = None
+        if raw.compound is not None:
+            kept = smoothed(expit(raw.compound), self.expr.smoothing)
+            compound = self.expr.compound_values(kept)
         return Decided(
             self.va.values(smoothed(va, self.va.smoothing)),
             self.expr.values(smoothed(expr, self.expr.smoothing)),
             self.au.values(smoothed(au, self.au.smoothing)),
+            compound,
         )
 
     def state(self) -> dict[str, Any]:
@@ -141,10 +155,10 @@ class Decision:
         return Decision(of(VaDecision, "va"), of(ExprDecision, "expr"), of(AuDecision, "au"))
 
 
-def bounded(scores: np.ndarray) -> Decided:
+def bounded(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores (F, 22) as valence-arousal and probabilities, float64, nothing decided."""
     va, expr, au = np.split(scores.astype(np.float64), SPLIT_AT, axis=1)
-    return Decided(va, softmax(expr, axis=1), expit(au))
+    return va, softmax(expr, axis=1), expit(au)
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:

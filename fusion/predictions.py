@@ -5,6 +5,8 @@ Data flow: scores of the model > FramePredictions > `ID.parquet` or `ID.csv` > r
 One row a frame. Columns: `frame` (1-based, as ABAW counts), `time` (s), `face`, `valence`,
 `arousal`, a probability for each of `EXPRESSIONS`, `expression` (name of the most probable), a
 probability for each of `UNITS`, and `AU1_on` ... `AU26_on` (probability at or above the threshold).
+A model that has learnt compound expressions adds `compound_Anger` ... `compound_Surprise`, the
+probability of each of `BASIC_EXPRESSIONS` by itself; a compound scores the sum of its two.
 What belongs to the whole file (id, video, thresholds, provenance) lies in the Parquet schema's
 metadata under `affuse`, and for CSV in `ID.csv.json` beside it. Nothing is lost in either format.
 
@@ -24,6 +26,7 @@ import pyarrow.parquet
 
 from features.cli import UserError
 from features.track import write_atomically
+from fusion.abaw.challenges import BASIC_EXPRESSIONS
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 
 Format = Literal["parquet", "csv"]
@@ -32,6 +35,8 @@ SIDECAR = ".json"
 """Added to the name of a CSV file: where its metadata lies."""
 SUM_TOLERANCE = 1e-3
 """How far the expressions' probabilities may be from adding up to 1."""
+COMPOUND_COLUMNS = tuple(f"compound_{name}" for name in BASIC_EXPRESSIONS)
+"""Of a model that has learnt compound expressions."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class FramePredictions:
         au: (F, 12) float32, probability of each of `UNITS`.
         thresholds: (12,) float32; a unit is on where its probability reaches its threshold.
         provenance: What made them, e.g. the checkpoint's hash and each stream's revision.
+        compound: (F, 6) float32, probability of each of `BASIC_EXPRESSIONS` by itself; None where
+            the model has not learnt compound expressions.
 
     Raises:
         ValueError: If shapes, types or ranges break the contract.
@@ -63,6 +70,7 @@ class FramePredictions:
     au: np.ndarray
     thresholds: np.ndarray
     provenance: dict[str, str] = field(default_factory=dict)
+    compound: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         frames = len(self.times)
@@ -71,6 +79,8 @@ class FramePredictions:
         self._expect("va", (frames, len(DIMENSIONS)), np.float32, -1, 1)
         self._expect("expr", (frames, len(EXPRESSIONS)), np.float32, 0, 1)
         self._expect("au", (frames, len(UNITS)), np.float32, 0, 1)
+        if self.compound is not None:
+            self._expect("compound", (frames, len(BASIC_EXPRESSIONS)), np.float32, 0, 1)
         self._expect("thresholds", (len(UNITS),), np.float32, -np.inf, np.inf)
         if (np.diff(self.times) <= 0).any():
             raise ValueError("times must rise strictly")
@@ -173,6 +183,8 @@ def _table(p: FramePredictions) -> pa.Table:
         **dict(zip(UNITS, p.au.T, strict=True)),
         **{f"{unit}_on": on for unit, on in zip(UNITS, p.au_on.T, strict=True)},
     }
+    if p.compound is not None:
+        columns |= dict(zip(COMPOUND_COLUMNS, p.compound.T, strict=True))
     return pa.table({name: pa.array(np.ascontiguousarray(c)) for name, c in columns.items()})
 
 
@@ -214,7 +226,7 @@ def _read_parquet(data: bytes) -> pa.Table:
 
 
 def _csv_types() -> pa.csv.ConvertOptions:
-    scores = (*DIMENSIONS, *EXPRESSIONS, *UNITS)
+    scores = (*DIMENSIONS, *EXPRESSIONS, *UNITS, *COMPOUND_COLUMNS)
     types = {"frame": pa.int64(), "time": pa.float64(), "face": pa.bool_()}
     return pa.csv.ConvertOptions(column_types=types | dict.fromkeys(scores, pa.float32()))
 
@@ -225,6 +237,7 @@ def _from_table(table: pa.Table, metadata: dict[str, Any]) -> FramePredictions:
     def columns(names: tuple[str, ...], dtype: type) -> np.ndarray:
         return np.stack([table[name].to_numpy() for name in names], 1).astype(dtype)
 
+    held = set(COMPOUND_COLUMNS) & set(table.column_names)
     frames = table["frame"].to_numpy()
     if not np.array_equal(frames, np.arange(1, metadata["frames"] + 1)):
         raise ValueError(f"frames 1 to {metadata['frames']} expected in order")
@@ -238,4 +251,5 @@ def _from_table(table: pa.Table, metadata: dict[str, Any]) -> FramePredictions:
         au=columns(UNITS, np.float32),
         thresholds=np.array([metadata["thresholds"][unit] for unit in UNITS], np.float32),
         provenance=metadata["provenance"],
+        compound=columns(COMPOUND_COLUMNS, np.float32) if held else None,
     )

@@ -106,7 +106,7 @@ def decide(predictions: FramePredictions, edition: int = LATEST) -> FrameDecisio
         va=predictions.va,
         expr=predictions.expr[:, :expressions].argmax(1).astype(np.int8),
         au=predictions.au_on.astype(np.int8),
-        ce=compound_classes(predictions.expr).astype(np.int8),
+        ce=compound_classes(predictions.expr, predictions.compound).astype(np.int8),
         face=predictions.face,
     )
 

@@ -24,6 +24,15 @@ COMPOUNDS = {
 }
 """Compound expressions in the order of their numbers, each with its two basic ones."""
 
+_BASIC = slice(EXPRESSIONS.index("Anger"), EXPRESSIONS.index("Other"))
+BASIC_EXPRESSIONS = EXPRESSIONS[_BASIC]
+"""Expressions of which compound ones are made: all but Neutral and Other."""
+
+COMPOUND_PAIRS = np.array(
+    [[BASIC_EXPRESSIONS.index(name) for name in two] for two in COMPOUNDS.values()], np.int64
+)
+"""(7, 2) int64: the two of each compound as indices into `BASIC_EXPRESSIONS`."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -111,17 +120,19 @@ def challenge_of(name: str, edition: int = LATEST) -> Challenge:
     return known[name]
 
 
-def compound_classes(expr: np.ndarray) -> np.ndarray:
-    """Most probable compound expression, zero-shot from the basic ones.
+def compound_classes(expr: np.ndarray, compound: np.ndarray | None = None) -> np.ndarray:
+    """Most probable compound expression.
 
     The score of a compound is the sum of the probabilities of its two (Liu et al., ABAW 7), so
     Neutral, Happiness alone or Other cannot win by themselves.
 
     Args:
         expr: (F, 8) probabilities of `EXPRESSIONS`.
+        compound: (F, 6) probabilities of `BASIC_EXPRESSIONS`, each by itself, of a model that has
+            learnt compounds; without them the decision is zero-shot, from `expr`.
 
     Returns:
         (F,) int64, index into `COMPOUNDS`.
     """
-    pairs = np.array([[EXPRESSIONS.index(name) for name in two] for two in COMPOUNDS.values()])
-    return np.asarray(expr[:, pairs].sum(axis=2).argmax(axis=1), np.int64)
+    basic = expr[:, _BASIC] if compound is None else compound
+    return np.asarray(basic[:, COMPOUND_PAIRS].sum(axis=2).argmax(axis=1), np.int64)

@@ -1,6 +1,7 @@
 """A decision: what it makes of scores, and that it survives as plain values."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from scipy.special import expit, softmax
 
 from fusion.abaw.labels import UNITS
 from fusion.decision import AuDecision, Decision, ExprDecision, RawScores, VaDecision
-from fusion.smoothing import Smoothing
+from fusion.smoothing import Smoothing, smooth
 from tests.fusion.corpora import clip
 
 SMOOTHED = Smoothing("savgol", 1.0, interpolate=True)
@@ -29,7 +30,7 @@ def raw(frames: int = 50, seed: int = 0) -> RawScores:
 
 def test_the_neutral_decision_only_turns_logits_into_probabilities() -> None:
     one = raw()
-    va, expr, au = Decision().apply(one)
+    va, expr, au, _ = Decision().apply(one)
     np.testing.assert_array_equal(va, one.scores[:, :2])
     np.testing.assert_allclose(expr, softmax(one.scores[:, 2:10], axis=1), atol=1e-6)
     np.testing.assert_allclose(au, expit(one.scores[:, 10:]), atol=1e-6)
@@ -57,7 +58,7 @@ def test_final_values_stay_in_their_ranges_where_a_parabola_overshoots() -> None
     one.scores[:] = np.where(one.scores > 0, 30, -30)
     one.scores[:, :2] /= 30
     every = Decision(VaDecision(SMOOTHED), ExprDecision(SMOOTHED), AuDecision(SMOOTHED))
-    va, expr, au = every.apply(one)
+    va, expr, au, _ = every.apply(one)
     assert abs(va).max() <= 1
     assert au.min() >= 0
     assert au.max() <= 1
@@ -66,7 +67,7 @@ def test_final_values_stay_in_their_ranges_where_a_parabola_overshoots() -> None
 
 def test_a_task_is_smoothed_as_chosen_for_it_and_no_other() -> None:
     one, plain = raw(), Decision().apply(raw())
-    va, expr, au = Decision(au=CHOSEN.au).apply(one)
+    va, expr, au, _ = Decision(au=CHOSEN.au).apply(one)
     np.testing.assert_array_equal(va, plain.va)
     np.testing.assert_array_equal(expr, plain.expr)
     assert abs(np.diff(au, axis=0)).mean() < abs(np.diff(plain.au, axis=0)).mean() / 2
@@ -79,3 +80,36 @@ def test_scores_of_a_frame_without_a_face_reach_no_other_frame(task: int) -> Non
     other.scores[absent] = np.arange(22) / 22
     changed = CHOSEN.apply(one)[task] != CHOSEN.apply(other)[task]
     assert set(np.flatnonzero(changed.any(axis=1))) <= {absent}
+
+
+def with_compound(frames: int = 50) -> RawScores:
+    rng = np.random.default_rng(7)
+    return replace(raw(frames), compound=rng.normal(size=(frames, 6)).astype(np.float32) * 3)
+
+
+def test_a_model_without_six_sigmoids_has_none_decided() -> None:
+    assert Decision().apply(raw()).compound is None
+    assert CHOSEN.apply(raw()).compound is None
+
+
+def test_sigmoids_become_probabilities_that_change_nothing_else() -> None:
+    one = with_compound()
+    decided = CHOSEN.apply(one)
+    for changed, plain in zip(decided[:3], CHOSEN.apply(raw()), strict=False):
+        np.testing.assert_array_equal(changed, plain)
+    neutral = Decision().apply(one).compound
+    assert neutral is not None
+    assert neutral.dtype == np.float32
+    np.testing.assert_allclose(neutral, expit(one.compound), atol=1e-6)
+
+
+def test_sigmoids_are_smoothed_as_expressions_are_without_their_bias() -> None:
+    one = with_compound()
+    decided = CHOSEN.apply(one).compound
+    smoothed = smooth(expit(one.compound), one.times, one.face, CHOSEN.expr.smoothing)
+    np.testing.assert_allclose(decided, smoothed, atol=1e-6)
+    assert abs(decided - expit(one.compound))[one.face].max() > 0.1
+    overshoot = replace(one, compound=np.where(one.compound > 0, 30, -30))
+    values = Decision(expr=ExprDecision(SMOOTHED)).apply(overshoot).compound
+    assert values.min() >= 0
+    assert values.max() <= 1

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,42 @@ def test_a_missing_folder_and_an_id_that_leaves_it_are_refused(tmp_path: Path) -
         list_predictions(tmp_path / "absent")
     with pytest.raises(UserError, match=r"\.\./12"):
         write_predictions(make_predictions(name="../12"), tmp_path)
+
+
+def with_compound(frames: int = 20) -> FramePredictions:
+    rng = np.random.default_rng(5)
+    return replace(make_predictions(frames), compound=rng.random((frames, 6), dtype=np.float32))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("frames", [0, 20])
+def test_sigmoids_of_basic_expressions_are_six_more_columns(
+    tmp_path: Path, format: Format, frames: int
+) -> None:
+    predictions = with_compound(frames)
+    path = write_predictions(predictions, tmp_path, format)
+    assert_same(predictions, read_predictions(path))
+    table = pd.read_parquet(path) if format == "parquet" else pd.read_csv(path)
+    assert list(table)[-7:] == ["AU26_on", *(f"compound_{name}" for name in EXPRESSIONS[1:7])]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_predictions_without_sigmoids_are_read_as_without(tmp_path: Path, format: Format) -> None:
+    path = write_predictions(make_predictions(), tmp_path, format)
+    assert read_predictions(path).compound is None
+
+
+def test_a_file_that_lacks_one_of_the_six_is_refused(tmp_path: Path) -> None:
+    path = write_predictions(with_compound(), tmp_path)
+    table = pyarrow.parquet.read_table(path).drop_columns(["compound_Anger"])
+    pyarrow.parquet.write_table(table, path)
+    with pytest.raises(UserError, match=r"12_left\.parquet.*compound_Anger"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize(
+    "value", [np.zeros((20, 5), np.float32), np.zeros((20, 6)), np.full((20, 6), 1.1, np.float32)]
+)
+def test_sigmoids_that_cannot_be_are_refused(value: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="compound must be"):
+        replace(make_predictions(), compound=value)

@@ -94,7 +94,7 @@ def test_thresholds_of_units_are_put_on_probabilities_and_never_on_logits() -> N
     scores = np.zeros((1, 22))
     scores[0, -12:] = 0.3  # as a logit: a probability of .574
     raw = RawScores(clip_of("a"), np.zeros(1), np.ones(1, bool), scores)
-    va, expr, au = Decision().apply(raw)
+    va, expr, au, _ = Decision().apply(raw)
     one = FramePredictions(
         id="a",
         video="a",

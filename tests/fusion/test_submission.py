@@ -261,3 +261,14 @@ def test_a_compound_scores_the_sum_of_its_two() -> None:
     expr[-1, [2, 4, 6]] = 0.3, 0.4, 0.2  # Happiness and Surprise beat Disgust and Surprise
     assert compound_classes(expr).tolist() == [*range(len(COMPOUNDS)), 1]
     assert list(COMPOUNDS) == HEADERS["CE"].split(",")[1:]
+
+
+def test_a_compound_scores_the_sum_of_two_sigmoids_where_there_are_any() -> None:
+    expr = np.full((2, len(EXPRESSIONS)), 0.125, np.float32)
+    expr[:, EXPRESSIONS.index("Disgust")] = 0.5
+    anger, disgust, fear, happiness, sadness, surprise = range(6)
+    compound = np.zeros((2, 6), np.float32)
+    compound[0, [happiness, sadness, anger, fear]] = 0.95, 0.6, 0.5, 0.45  # 1.1 is Sadly_Angry
+    compound[1, [happiness, surprise, disgust]] = 0.5, 0.3, 0.6  # .9 beats .8
+    assert compound_classes(expr, compound).tolist() == [6, 3]
+    assert compound_classes(expr).tolist() == [3, 3]

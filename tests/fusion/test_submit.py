@@ -1,6 +1,7 @@
 """The command on stored predictions, which needs no model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +193,30 @@ def test_checking_needs_no_torch(sample: Path) -> None:
 def test_a_sample_of_edition_2_must_be_a_folder(sample: Path) -> None:
     with pytest.raises(UserError, match="no such folder"):
         submit.read_asked(SubmitSettings(edition=2, template=sample))
+
+
+def test_sigmoids_decide_compounds_where_there_are_any(tmp_path: Path) -> None:
+    one = predictions("a", 3)
+    one.expr[:] = 0.02
+    one.expr[:, EXPRESSIONS.index("Anger")] = 0.55
+    one.expr[:, EXPRESSIONS.index("Surprise")] = 0.33  # zero-shot: Angrily_Surprised
+    compound = np.full((3, 6), 0.1, np.float32)
+    basic = list(EXPRESSIONS[1:7])
+    compound[1:, basic.index("Sadness")] = 0.9
+    compound[1, basic.index("Fear")] = 0.8  # Sadly_Fearful
+    compound[2, basic.index("Anger")] = 0.7  # Sadly_Angry
+    compound[0, [basic.index("Anger"), basic.index("Surprise")]] = 0.5  # as zero-shot
+    said = {}
+    for name, sigmoids in {"zero": None, "learnt": compound}.items():
+        write_predictions(replace(one, compound=sigmoids), tmp_path / name)
+        file = tmp_path / f"{name}.txt"
+        assert call("--challenge", "CE", "--pred", tmp_path / name, "--out", file) == 0
+        said[name] = [row.split(",")[1] for row in file.read_text().splitlines()[1:]]
+    assert said == {"zero": ["4", "4", "4"], "learnt": ["4", "5", "6"]}
+
+
+def test_sigmoids_leave_every_other_decision_alone() -> None:
+    one = predictions("a", 9)
+    with_them = replace(one, compound=np.full((9, 6), 0.5, np.float32))
+    for name in ("va", "expr", "au", "face"):
+        np.testing.assert_array_equal(getattr(decide(one), name), getattr(decide(with_them), name))
