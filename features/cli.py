@@ -11,9 +11,10 @@ import re
 import sys
 import warnings
 from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
@@ -87,6 +88,38 @@ def parse(
         raise UsageError(_one_line(str(error), parser)) from error
     values.pop("cfg")
     return settings_type(**values)
+
+
+def updated(settings: S, changes: Mapping[str, Any], where: str) -> S:
+    """Settings with some of them changed.
+
+    Args:
+        settings: A dataclass as `run` takes it; stays as it is.
+        changes: Values by name, nested as in a configuration file.
+        where: What the changes belong to, for complaints.
+
+    Raises:
+        UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(type(settings))
+    try:
+        values = parser.parse_object(_merged(asdict(settings), changes))  # type: ignore[call-overload]
+        return type(settings)(**vars(parser.instantiate(values)))
+    except ArgumentError as error:
+        raise UsageError(f"{where}: {_one_line(str(error), parser)}") from error
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts with the changes in them."""
+    merged = dict(values)
+    for key, change in changes.items():
+        inner = merged.get(key)
+        if isinstance(inner, Mapping) and isinstance(change, Mapping):
+            merged[key] = _merged(inner, change)
+        else:
+            merged[key] = change
+    return merged
 
 
 def _cfg_first(argv: Sequence[str]) -> list[str]:

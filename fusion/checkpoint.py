@@ -1,7 +1,7 @@
 """A checkpoint: one file that holds the model and all that is needed to use it.
 
 Data flow: training > Lightning checkpoint with the payload under `affuse` > `load_checkpoint`
-> Checkpoint > evaluate, predict, submit.
+> Checkpoint > evaluate, predict, submit. A recipe of several stages puts their networks into one.
 
 The file is read with `weights_only=True`: it holds tensors and plain Python values, no code.
 """
@@ -21,8 +21,8 @@ from features.track import write_atomically
 from fusion.abaw.labels import EXPRESSIONS, UNITS
 from fusion.adaptation import NO_ADAPTATION, Adaptation
 from fusion.decision import AuDecision, Decision
-from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
+from fusion.network import WEIGHTS, Network, NetworkReader, slim
 from fusion.normalise import Normaliser
 from fusion.specs import StreamSpec
 
@@ -30,43 +30,58 @@ KEY = "affuse"
 """Where the payload lies in a Lightning checkpoint."""
 FORMAT = 1
 """Raised when the payload changes so that older files cannot be read."""
-PREFIX = "model."
-"""Of the AffectModel's weights in the state of the Lightning module."""
+ANSWERS = "answers"
+"""Part of the payload of a checkpoint put together of several runs: task to revision."""
+NETWORKS = "networks"
+"""Part of the payload: what is kept of other runs' networks, by revision."""
+TASKS = ("va", "expr", "au")
+COMPOUND = "compound"
 _OLD_THRESHOLDS = "thresholds"
 """Part of the payload, (12,), in checkpoints from before there was a decision."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model, ready to predict.
+    """A trained predictor: the network that answers each task, and what was decided for them.
 
     Attributes:
         path: The file.
         revision: Hash of the file.
-        model: In evaluation mode.
-        specs: Stream name to the encoder its tracks must come from.
-        normalisers: Stream name to the normaliser fitted on the training clips.
+        answers: Task (`va`, `expr`, `au`, and `compound` where one answers it) to its network; one
+            network for all, unless stages of a recipe were put together.
         decision: What was chosen on validation; neutral until fusion.tune has run.
-        align_window: Seconds over which audio tokens are averaged for a frame.
-        window: Frames of a window.
-        stride: Frames from one window to the next.
-        adaptation: How streams are adapted to the person, if at all.
         config: All settings of the run, plain values.
         provenance: Data, versions and revision of the code it comes from.
     """
 
     path: Path
     revision: str
-    model: AffectModel
-    specs: dict[str, StreamSpec]
-    normalisers: dict[str, Normaliser]
+    answers: dict[str, Network]
     decision: Decision
-    align_window: float
-    window: int
-    stride: int
-    adaptation: Adaptation
     config: dict[str, Any]
     provenance: dict[str, Any]
+
+    @property
+    def network(self) -> Network:
+        """The network that answers VA: the only one, unless stages were put together."""
+        return self.answers["va"]
+
+    @property
+    def networks(self) -> list[Network]:
+        """Every network of the file once, those that feed others too."""
+        every = [one for network in self.answers.values() for one in network.all()]
+        return list({id(one): one for one in every}.values())
+
+    @property
+    def specs(self) -> dict[str, StreamSpec]:
+        """Every stream that is needed."""
+        return {name: spec for one in self.networks for name, spec in one.specs.items()}
+
+    @property
+    def adaptation(self) -> Adaptation:
+        """How streams are adapted to the person, by any of the networks."""
+        adapted = [one.adaptation for one in self.networks if one.adaptation.kind != "none"]
+        return adapted[0] if adapted else NO_ADAPTATION
 
 
 def make_payload(
@@ -80,8 +95,24 @@ def make_payload(
     stride: int,
     provenance: Mapping[str, Any],
     adaptation: Adaptation = NO_ADAPTATION,
+    feeds: Mapping[str, str] | None = None,
+    networks: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """What a training run stores beside its weights: tensors and plain values only."""
+    """What a training run stores beside its weights: tensors and plain values only.
+
+    Args:
+        config: All settings of the run.
+        model: Size and shape.
+        specs: Of each stream.
+        normalisers: Of each stream.
+        align_window: Seconds over which audio tokens are averaged for a frame.
+        window: Frames of a window.
+        stride: Frames from one window to the next.
+        provenance: What the run comes from.
+        adaptation: How streams are adapted to the person.
+        feeds: Stage that feeds the model to the revision of its checkpoint.
+        networks: What is kept of these and of all that feed them, by revision.
+    """
     return {
         "format": FORMAT,
         "config": dict(config),
@@ -95,6 +126,8 @@ def make_payload(
         "window": window,
         "stride": stride,
         "adaptation": asdict(adaptation),
+        "feeds": dict(feeds or {}),
+        NETWORKS: dict(networks or {}),
         "provenance": dict(provenance),
     }
 
@@ -109,28 +142,69 @@ def load_checkpoint(path: Path) -> Checkpoint:
     payload = content[KEY]
     if payload["expressions"] != list(EXPRESSIONS) or payload["units"] != list(UNITS):
         raise UserError(f"{path}: made for another set of labels; train anew")
-    specs = {name: StreamSpec(**spec) for name, spec in payload["specs"].items()}
-    model = AffectModel(
-        ModelSettings(**payload["model"]), {name: spec.dim for name, spec in specs.items()}
-    )
-    weights = content["state_dict"]
-    model.load_state_dict(
-        {k.removeprefix(PREFIX): v for k, v in weights.items() if k.startswith(PREFIX)}
-    )
     return Checkpoint(
         path=path,
         revision=weights_hash(path),
-        model=model.eval(),
-        specs=specs,
-        normalisers={n: Normaliser.from_state(s) for n, s in payload["normalisers"].items()},
+        answers=_read_answers(content),
         decision=_read_decision(payload),
-        align_window=payload["align_window"],
-        window=payload["window"],
-        stride=payload["stride"],
-        adaptation=Adaptation(**payload.get("adaptation", {})),  # older ones have none
         config=payload["config"],
         provenance=payload["provenance"],
     )
+
+
+def _read_answers(content: Mapping[str, Any]) -> dict[str, Network]:
+    """The network of each task."""
+    payload = content[KEY]
+    reader = NetworkReader(payload.get(NETWORKS, {}))
+    if ANSWERS in payload:
+        return {task: reader.of_revision(one) for task, one in payload[ANSWERS].items()}
+    network = reader.read(slim(payload, content[WEIGHTS]))
+    tasks = (*TASKS, COMPOUND) if network.model.settings.compound else TASKS
+    return dict.fromkeys(tasks, network)
+
+
+def kept_networks(path: Path) -> dict[str, Any]:
+    """What other checkpoints keep of a run's network and of those that feed it, by revision.
+
+    Raises:
+        UserError: As `load_checkpoint`.
+    """
+    content = read_payload(path)
+    own = slim(content[KEY], content[WEIGHTS])
+    return {**content[KEY].get(NETWORKS, {}), weights_hash(path): own}
+
+
+def write_assembly(
+    path: Path,
+    answers: Mapping[str, Path],
+    *,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Writes a checkpoint in which each task is answered by the network of a run of its own.
+
+    Args:
+        path: Where to.
+        answers: Task to the checkpoint of the run that answers it.
+        config: Settings of the recipe, plain values.
+        provenance: What it comes from, plain values.
+    """
+    networks: dict[str, Any] = {}
+    for one in dict.fromkeys(answers.values()):
+        networks |= kept_networks(one)
+    payload = {
+        "format": FORMAT,
+        "config": dict(config),
+        "decision": Decision().state(),
+        "expressions": list(EXPRESSIONS),
+        "units": list(UNITS),
+        "provenance": dict(provenance),
+        ANSWERS: {task: weights_hash(one) for task, one in answers.items()},
+        NETWORKS: networks,
+    }
+    buffer = BytesIO()
+    torch.save({KEY: payload}, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def write_decision(

@@ -13,7 +13,7 @@ Letters: F frames, D feature dimensions.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +74,14 @@ class ClipStreams:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def only(self, names: Iterable[str]) -> "ClipStreams":
+        """The same clip with some of its streams."""
+        return replace(
+            self,
+            streams={name: self.streams[name] for name in names},
+            valid={name: self.valid[name] for name in names},
+        )
 
 
 def load_clip(

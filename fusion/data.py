@@ -16,11 +16,18 @@ from fusion.batch import Batch
 from fusion.clips import ClipStreams, load_clip
 from fusion.data_settings import DataSettings
 from fusion.dataset import DataSummary, EpochShuffle, WindowDataset, collate, listed
-from fusion.extra_corpora import Source, read_extra, require_agreement, without_held_out
+from fusion.extra_corpora import (
+    Source,
+    read_extra,
+    require_agreement,
+    unshared,
+    without_held_out,
+)
 from fusion.folds import folds_of
 from fusion.normalise import Normaliser, fit_normalisers
 from fusion.sampling import TASKS, SetSampler, WindowSet, epoch_length, labelled_frames, make_sets
 from fusion.specs import StreamSpec, require_same_specs, stream_specs
+from fusion.stage_outputs import NO_INPUTS, StageInputs
 
 __all__ = ["AffectDataModule", "DataSettings", "fit_normalisers", "split_clips"]
 
@@ -59,6 +66,7 @@ class AffectDataModule(pl.LightningDataModule):
         specs: dict[str, StreamSpec] | None = None,
         normalisers: dict[str, Normaliser] | None = None,
         tasks: Sequence[str] = TASKS,
+        inputs: StageInputs = NO_INPUTS,
     ) -> None:
         """Checks the settings and the headers of all tracks.
 
@@ -71,9 +79,11 @@ class AffectDataModule(pl.LightningDataModule):
                 no track is masked; None of them is an error.
             normalisers: Of a checkpoint; None: to be fitted on the training clips.
             tasks: Tasks that are learnt: those that `mix` and `sampling` look at.
+            inputs: What the stages before hand on; `settings.streams` may be empty with feeds.
         """
         super().__init__()
-        settings.check()
+        settings.check(fed=bool(inputs.feeds))
+        self.inputs = inputs
         self.store, self.settings, self.seed, self.tasks = store, settings, seed, tasks
         self.specs = specs or stream_specs(store, settings.streams)
         if specs is not None:
@@ -86,6 +96,8 @@ class AffectDataModule(pl.LightningDataModule):
         self.extra: list[str] = []
         self._remarks: list[str] = []
         self._add_extra()
+        if not settings.share_labels:
+            self.sources[TRAIN] = unshared(self.sources[TRAIN])
         self.splits = {split: [one.clip for one in part] for split, part in self.sources.items()}
         self.normalisers = dict(normalisers or {})
         self.datasets: dict[str, WindowDataset] = {}
@@ -155,7 +167,7 @@ class AffectDataModule(pl.LightningDataModule):
         require_agreement(self.specs, self.store, stores.values())
         held_out = self.sources[VALIDATION] + self.sources[TEST]
         for name, sources in corpora.items():
-            kept, left = without_held_out(sources, held_out, self.specs)
+            kept, left = without_held_out(sources, held_out, self._dims())
             self.sources[TRAIN] += kept
             self.extra.append(name)
             self._remarks.append(f"train: {len(kept)} clips of {name} ({stores[name].root.parent})")
@@ -191,14 +203,23 @@ class AffectDataModule(pl.LightningDataModule):
             self.settings.window,
             self.settings.stride,
             self.settings.adaptation(),
+            extras=[
+                self.inputs.of_clip(clip, len(data), taught=split == TRAIN)
+                for clip, data in zip(clips, streams, strict=True)
+            ],
         )
+
+    def _dims(self) -> dict[str, int]:
+        """Dimensions of each stream, those included that only the stages before have looked at."""
+        return self.inputs.streams() | {name: spec.dim for name, spec in self.specs.items()}
 
     def _aligned(self, split: str) -> tuple[list[Clip], list[ClipStreams]]:
         """The clips of a split that have tracks, with their streams; UserError if none has."""
-        dims = {name: spec.dim for name, spec in self.specs.items()}
+        dims = self._dims()
         summary, clips, streams = DataSummary(), [], []
         for one in self.sources[split]:
             data = load_clip(one.store, one.own, dims, self.settings.align_window, one.cache)
+            data = data and data.only(self.specs)
             summary.add(one.clip, data)
             if data is not None:
                 clips.append(one.clip)

@@ -33,6 +33,8 @@ class DataSettings:
             windows have labels of, e.g. VA alone, EXPR alone, both.
         sampling: uniform: each training window once an epoch; balanced: drawn with replacement,
             the likelier the rarer its expressions and its valence and arousal.
+        share_labels: Whether a training clip that is in the sets of several tasks carries the
+            labels of all of them; else it comes once for each set, with that set's labels alone.
         adapt: Normalisation of the streams. none: by the training clips; person: by the person's
             own frames; causal: by the clip's own frames so far. The latter two are transductive.
         adapt_prior: Frames of the training clips' statistics that `causal` counts as seen first.
@@ -52,6 +54,7 @@ class DataSettings:
     folds: int = 5
     mix: Mix = "natural"
     sampling: Sampling = "uniform"
+    share_labels: bool = True
     adapt: Kind = "none"
     adapt_prior: int = 100
 
@@ -67,10 +70,14 @@ class DataSettings:
         """How streams are adapted."""
         return Adaptation(self.adapt, self.adapt_prior)
 
-    def check(self) -> None:
-        """Raises UserError for values that make no sense, by name."""
+    def check(self, fed: bool = False) -> None:
+        """Raises UserError for values that make no sense, by name.
+
+        Args:
+            fed: Whether there are features of earlier stages besides the streams.
+        """
         rules = {
-            "data.streams is empty; name at least one stream": bool(self.streams),
+            "data.streams is empty; name at least one stream": bool(self.streams) or fed,
             f"data.window must be at least 1: {self.window}": self.window >= 1,
             f"data.stride must lie between 1 and data.window ({self.window}): {self.stride}": (
                 1 <= self.stride <= self.window

@@ -19,6 +19,7 @@ from fusion.adaptation import NO_ADAPTATION, Adaptation, People, fit_people, mak
 from fusion.batch import Batch, Targets
 from fusion.clips import ClipStreams
 from fusion.normalise import Normaliser
+from fusion.stage_outputs import ClipExtras, teacher_scores
 from fusion.windows import cut
 
 
@@ -44,6 +45,7 @@ class WindowDataset(Dataset[Batch]):
         stride: int = 200,
         adaptation: Adaptation = NO_ADAPTATION,
         people: People | None = None,
+        extras: Sequence[ClipExtras] | None = None,
     ) -> None:
         """Cuts the clips into windows.
 
@@ -55,12 +57,14 @@ class WindowDataset(Dataset[Batch]):
             stride: Frames from one window to the next.
             adaptation: Whether streams are normalised by person or by their own past instead.
             people: Statistics of the clips' people; None: of these clips, if it is by person.
+            extras: What earlier stages say of each clip; None: nothing.
         """
         self.clips = list(clips)
         self.streams = list(streams)
         self.labels = [
             clip.labels.resized(len(data)) for clip, data in zip(clips, streams, strict=True)
         ]
+        self.extras = list(extras) if extras is not None else [ClipExtras()] * len(self.clips)
         self.length = length
         starts = [cut(len(data), length, stride) for data in streams]
         self.windows = [(index, start) for index, each in enumerate(starts) for start in each]
@@ -97,14 +101,24 @@ class WindowDataset(Dataset[Batch]):
             targets=self._targets(self.labels[clip], part),
             clip=torch.tensor([clip]),
             start=torch.tensor([start]),
+            **self._of_stages(clip, part),
         )
+
+    def _of_stages(self, clip: int, part: slice) -> dict[str, Any]:
+        """What earlier stages say of a window: feeds and teacher."""
+        extras = self.extras[clip]
+        feeds = {name: self._padded(rows[part]) for name, rows in extras.feeds.items()}
+        teachers = [(one, self._padded(rows[part])) for one, rows in extras.teachers]
+        return {"feeds": feeds, "teacher": teacher_scores(teachers)}
 
     def _targets(self, labels: FrameLabels, part: slice) -> Targets:
         rows = {name: self._padded(array[part]) for name, array in vars(labels).items()}
         return Targets(**rows)
 
     def _padded(self, rows: np.ndarray) -> Tensor:
-        """Copy of rows (n, ...) as (1, T, ...), zeros (False) after the clip's end."""
+        """Rows (n, ...) as (1, T, ...), copied with zeros (False) after the clip's end if n < T."""
+        if len(rows) == self.length:
+            return torch.from_numpy(rows[None])
         out = np.zeros((1, self.length, *rows.shape[1:]), rows.dtype)
         out[0, : len(rows)] = rows
         return torch.from_numpy(out)
@@ -140,6 +154,8 @@ def collate(items: Sequence[Batch]) -> Batch:
 def _joined(items: Sequence[Any]) -> Any:
     """Joins tensors, or the tensors inside equal dicts and dataclasses."""
     first = items[0]
+    if first is None:
+        return None
     if isinstance(first, Tensor):
         return torch.cat(list(items))
     if isinstance(first, dict):

@@ -117,6 +117,18 @@ def without_held_out(
     return kept, left
 
 
+def unshared(sources: Iterable[Source]) -> list[Source]:
+    """A clip with labels of several tasks becomes one clip for each, with the labels of that task.
+
+    As if the sets of the tasks knew nothing of each other, though they hold the same videos.
+    """
+    return [
+        replace(one, clip=replace(one.clip, labels=one.clip.labels.of_task(task)))
+        for one in sources
+        for task in one.clip.labels.tasks() or [""]
+    ]
+
+
 def _file(source: Source, streams: Iterable[str]) -> str | None:
     """sha256 of the file that a clip's tracks were made from; None if no track tells."""
     with explained():

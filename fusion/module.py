@@ -18,38 +18,23 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from scipy.special import expit
 from torch import Tensor, nn
 from torch import distributed as dist
-from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from features.cli import UserError
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, FrameLabels
 from fusion.batch import Batch, Scores
-from fusion.checkpoint import KEY
+from fusion.checkpoint import KEY, TASKS
+from fusion.compound_training import compound_loss, share_at
 from fusion.losses import MultiTaskLoss
 from fusion.metrics import MetricAccumulator
 from fusion.model.affect import AffectModel
+from fusion.optimizer import OptimizerSettings, scheduled_adamw
 from fusion.windows import stitch
 
 LOGGED = {"P": "P", "CCC_V": "CCC_V", "CCC_A": "CCC_A", "EXPR": "EXPR_F1", "AU": "AU_F1"}
 """Official score to its name in the log, after `val/`."""
-FIXED = ("specs", "model", "expressions", "units")
+FIXED = ("specs", "model", "expressions", "units", "feeds")
 """Parts of the payload that a run cannot change when it goes on from a checkpoint."""
 _SPLIT_AT = (len(DIMENSIONS), len(DIMENSIONS) + len(EXPRESSIONS))
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """AdamW with a linear warm-up and a cosine down to zero, both counted in steps.
-
-    Attributes:
-        lr: Highest learning rate.
-        weight_decay: Decay of matrices; biases, norms and the vectors for missing frames have none.
-        warmup: Share of all steps over which the learning rate rises.
-    """
-
-    lr: float = 1e-3
-    weight_decay: float = 0.01
-    warmup: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -72,7 +57,8 @@ class ScoredWindow:
 class AffectModule(pl.LightningModule):
     """Trains an AffectModel and scores it on the validation split.
 
-    Logs `train/va`, `train/expr`, `train/au` (only where a batch has such labels), `train/total`,
+    Logs `train/va`, `train/expr`, `train/au` (only where a batch has such labels, or a teacher),
+    `train/compound` where it is learnt, `train/total`,
     and after each validation `val/P`, `val/CCC_V`, `val/CCC_A`, `val/EXPR_F1` and `val/AU_F1`,
     without those that have no label.
 
@@ -108,14 +94,24 @@ class AffectModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Weighted loss of a batch."""
-        losses = self.loss(self.model(batch), batch.targets)
-        masks = vars(batch.targets)
+        features = self.model.features(batch)
+        losses = self.loss(self.model.heads(features), batch.targets, batch.teacher, batch.frames)
+        if self.loss.settings.compound:
+            losses["compound"] = self._compound(features, batch)
+            losses["total"] = losses["total"] + self.loss.settings.compound * losses["compound"]
         for name, value in losses.items():
-            if name == "total" or masks[f"{name}_mask"].any():
+            if name not in TASKS or batch.teacher or _labelled(batch, name):
                 self.log(
                     f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.clip)
                 )
         return losses["total"]
+
+    def _compound(self, features: Tensor, batch: Batch) -> Tensor:
+        """Loss of compound expressions, whose share follows the curriculum."""
+        share = share_at(self.current_epoch, self.loss.settings.compound_share)
+        head = self.model.heads.compound
+        assert isinstance(head, nn.Module)
+        return compound_loss(head, features, batch.targets, share)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps what the model says."""
@@ -134,18 +130,9 @@ class AffectModule(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW and its schedule over all steps of the run; a loss may learn weights of its own."""
-        settings = self.optimizer_settings
-        optimizer: Optimizer = AdamW(
-            parameter_groups(nn.ModuleList([self.model, self.loss]), settings.weight_decay),
-            lr=settings.lr,
-        )
+        learnt = nn.ModuleList([self.model, self.loss])
         steps = int(self.trainer.estimated_stepping_batches)
-        warmup = round(settings.warmup * steps)
-        schedule = LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup, steps))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return scheduled_adamw(learnt, self.optimizer_settings, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the payload."""
@@ -169,21 +156,8 @@ class AffectModule(pl.LightningModule):
                 )
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices and kernels with weight decay; biases, norms and single vectors without."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
-def warmup_cosine(step: int, warmup: int, steps: int) -> float:
-    """Factor of the learning rate: up to 1 over `warmup` steps, then a half cosine down to 0."""
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(steps - warmup, 1)
-    return 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+def _labelled(batch: Batch, task: str) -> bool:
+    return bool(getattr(batch.targets, f"{task}_mask").any())
 
 
 def scored_windows(batch: Batch, scores: Scores) -> list[ScoredWindow]:

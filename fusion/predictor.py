@@ -1,35 +1,29 @@
 """From a checkpoint and aligned streams to frame-level predictions.
 
-Data flow: clips > (statistics of their people) > windows > AffectModel > stitched scores
-> RawScores > the checkpoint's decision > FramePredictions.
+Data flow: clips > (statistics of their people) > networks > scores of each task, by the network
+that answers it > RawScores > the checkpoint's decision > FramePredictions.
 
-Letters: B windows, T frames of a window, F frames of a clip.
+Letters: F frames of a clip.
 """
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
-import torch
-from torch.utils.data import DataLoader
 
 from features.progress import ProgressReport
 from features.store import TrackStore
 from fusion.abaw.labels import Clip, FrameLabels
 from fusion.abaw.layout import video_of
 from fusion.adaptation import People, fit_people
-from fusion.batch import Batch, Scores
-from fusion.checkpoint import Checkpoint
+from fusion.checkpoint import COMPOUND, Checkpoint
 from fusion.clips import ClipStreams, load_clip
-from fusion.dataset import WindowDataset, collate
+from fusion.columns import COLUMNS
+from fusion.columns import COMPOUND as SIX
 from fusion.decision import RawScores
 from fusion.predictions import FramePredictions
+from fusion.run_network import NetworkRunner
 from fusion.specs import require_same_specs, stream_specs
-from fusion.windows import WindowPool
-
-BATCH = 16
-"""Windows that are predicted at once; does not change the result."""
 
 
 def predict_clips(
@@ -72,19 +66,18 @@ def raw_scores(
         for clip in clips:
             streams = _streams(checkpoint, store, clip)
             if streams is not None:
-                unlabelled = replace(clip, labels=FrameLabels.empty(0))
-                windows = WindowDataset(
-                    [unlabelled],
-                    [streams],
-                    checkpoint.normalisers,
-                    checkpoint.window,
-                    checkpoint.stride,
-                    checkpoint.adaptation,
-                    people,
-                )
-                scores = _stitched(checkpoint, windows)
-                yield RawScores(clip, streams.times, streams.face, scores)
+                runner = NetworkRunner(clip, streams, people)
+                yield _answered(checkpoint, runner)
             progress.step(clip.id)
+
+
+def _answered(checkpoint: Checkpoint, runner: NetworkRunner) -> RawScores:
+    """What the networks say of a clip, each of the task that it answers."""
+    columns = {task: runner.run(one).scores for task, one in checkpoint.answers.items()}
+    official = np.concatenate([columns[task][:, COLUMNS[task]] for task in COLUMNS], axis=1)
+    compound = columns[COMPOUND][:, -SIX:] if COMPOUND in columns else None
+    clip, streams = runner.clip, runner.streams
+    return RawScores(clip, streams.times, streams.face, official, compound)
 
 
 def _people(checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip]) -> People | None:
@@ -103,25 +96,13 @@ def _people(checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip]) ->
 
 def _streams(checkpoint: Checkpoint, store: TrackStore, clip: Clip) -> ClipStreams | None:
     dims = {name: spec.dim for name, spec in checkpoint.specs.items()}
-    return load_clip(store, clip, dims, checkpoint.align_window)
+    return load_clip(store, clip, dims, checkpoint.network.align_window)
 
 
 def clips_of_store(store: TrackStore) -> list[Clip]:
     """Everybody whose face track lies in a store, as clips without labels."""
     empty = FrameLabels.empty(0)
     return [Clip(name, video_of(name), "test", empty, name) for name in store.ids("faces")]
-
-
-@torch.inference_mode()
-def _stitched(checkpoint: Checkpoint, windows: WindowDataset) -> np.ndarray:
-    """Scores of the one clip of a data set: (F, 2 + 8 + 12), valence-arousal and logits."""
-    pool = WindowPool()
-    loader: DataLoader[Batch] = DataLoader(windows, batch_size=BATCH, collate_fn=collate)
-    for batch in loader:
-        scores: Scores = checkpoint.model(batch)
-        joined = torch.cat([scores.va, scores.expr, scores.au], dim=-1)
-        pool.add(batch.clip.tolist(), batch.start.tolist(), joined.numpy())
-    return pool.stitched(windows.lengths)[0]
 
 
 def _to_predictions(checkpoint: Checkpoint, raw: RawScores) -> FramePredictions:

@@ -26,8 +26,10 @@ from features.cli import OK, UserError, run
 from features.hashing import settings_hash
 from features.track import write_atomically
 from fusion.cross_validation import train_several
+from fusion.runs import SEARCH, plain
 from fusion.search_space import Dimension, read_space, with_values
-from fusion.training import SEARCH, TrainSettings, plain, with_data
+from fusion.train_settings import TrainSettings
+from fusion.training import with_data
 
 if TYPE_CHECKING:
     import optuna

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import yaml
 
 from features.cli import UsageError, UserError, parse
-from fusion.training import TrainSettings
+from fusion.train_settings import TrainSettings
 
 if TYPE_CHECKING:
     from optuna import Trial

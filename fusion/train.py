@@ -1,7 +1,7 @@
 """`python -m fusion.train`: from tracks and annotations to trained models and their scores.
 
-Data flow: settings > one run, or K folds, or several seeds of either > checkpoints in RUNS/NAME,
-scores on clips that they were not trained on.
+Data flow: settings > one run (of one or several stages), or K folds, or several seeds of either
+> checkpoints in RUNS/NAME, scores on clips that they were not trained on.
 
     python -m fusion.train --cfg configs/mtl.yaml                           # the demo corpus
     python -m fusion.train --cfg configs/mtl.yaml --data.root /data/Aff-Wild2
@@ -11,10 +11,14 @@ A killed run goes on from its last epoch; a finished one is not trained again un
 """
 
 from features.cli import OK, run
-from fusion.cross_validation import score_held_out, train_several
+from fusion.cross_validation import train_several
 from fusion.evaluate import format_scores
+from fusion.held_out import score_held_out
+from fusion.runs import DONE, plain
+from fusion.stages import train
+from fusion.train_settings import TrainSettings
 from fusion.trainer import is_first_process
-from fusion.training import DONE, TrainSettings, plain, train, with_data
+from fusion.training import with_data
 
 __all__ = ["DONE", "TrainSettings", "command", "plain", "train", "with_data"]
 

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -21,10 +21,17 @@ from pytorch_lightning.utilities import rank_zero_only
 from fusion.metrics import UndefinedScore
 
 BEST, LAST = "best.ckpt", "last.ckpt"
+Keep = Literal["best", "last"]
 
 
 def make_trainer(
-    folder: Path, *, epochs: int, patience: int, precision: str, devices: int | None
+    folder: Path,
+    *,
+    epochs: int,
+    patience: int,
+    precision: str,
+    devices: int | None,
+    keep: Keep = "best",
 ) -> pl.Trainer:
     """A Trainer that keeps the best and the last epoch, stops early and logs.
 
@@ -34,18 +41,26 @@ def make_trainer(
         patience: Epochs without a better `val/P` after which it stops.
         precision: Lightning's; auto: bf16-mixed on a GPU, 32-true on a CPU.
         devices: Number of processes; None: all GPUs, or one process on a CPU.
+        keep: Which epoch `best.ckpt` holds: that of the best `val/P`, or the last, with which
+            there is no early stop.
     """
     on_gpu = torch.cuda.is_available()
     auto = "bf16-mixed" if on_gpu else "32-true"
     chosen: Any = auto if precision == "auto" else precision
-    keep = ModelCheckpoint(
-        folder, "best", monitor="val/P", mode="max", save_last=True, enable_version_counter=False
+    kept = ModelCheckpoint(
+        folder,
+        "best",
+        monitor="val/P" if keep == "best" else None,
+        mode="max",
+        save_last=True,
+        enable_version_counter=False,
     )
-    keep.CHECKPOINT_NAME_LAST = LAST.removesuffix(".ckpt")
+    kept.CHECKPOINT_NAME_LAST = LAST.removesuffix(".ckpt")
+    patience = patience if keep == "best" else epochs
     stop = EarlyStopping("val/P", mode="max", patience=patience)
     csv = CSVLogger(folder, name="logs")
     board = TensorBoardLogger(folder, name="logs", version=csv.version)
-    callbacks: list[Callback] = [keep, stop] + ([] if sys.stderr.isatty() else [EpochLines()])
+    callbacks: list[Callback] = [kept, stop] + ([] if sys.stderr.isatty() else [EpochLines()])
     return pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=devices or ("auto" if on_gpu else 1),

@@ -4,9 +4,8 @@ Data flow: annotations + tracks > windows > AffectModule under a Lightning Train
 last.ckpt and logs (metrics.csv, TensorBoard) in RUNS/NAME.
 """
 
-import shutil
-import subprocess
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,70 +16,29 @@ from features.demo_data import default_store, root_or_demo
 from features.encoders.registry import encoder_of
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.pipeline import library_versions
-from fusion.checkpoint import KEY, make_payload, read_payload
+from fusion.checkpoint import kept_networks, make_payload, read_payload
 from fusion.corpora import read_corpus
-from fusion.data import AffectDataModule, DataSettings
-from fusion.losses import (
-    LossSettings,
-    MultiTaskLoss,
-    au_pos_weights,
-    expr_weights,
-    label_counts,
-)
+from fusion.data import VALIDATION, AffectDataModule
+from fusion.loss_settings import LossSettings, check_loss
+from fusion.losses import MultiTaskLoss, au_pos_weights, expr_weights, label_counts
 from fusion.model.affect import AffectModel
-from fusion.model.settings import ModelSettings
-from fusion.module import AffectModule, OptimizerSettings
-from fusion.trainer import BEST, LAST, is_first_process, make_trainer, quiet_lightning
-
-DONE = "finished"
-"""Empty file in a run's folder that says that training came to its end."""
-SEARCH = "search"
-"""Folder of a search within RUNS/NAME; a run that is trained anew leaves it alone."""
+from fusion.module import AffectModule
+from fusion.network import PREFIX, WEIGHTS
+from fusion.runs import DONE, clear, find_run, git_revision, plain
+from fusion.stage_outputs import NO_INPUTS, StageInputs, StageOutputs
+from fusion.train_settings import TrainSettings
+from fusion.trainer import BEST, is_first_process, make_trainer, quiet_lightning
 
 
-@dataclass
-class TrainSettings:
-    """Settings of a training run.
-
-    Args:
-        name: Name of the run and of its folder.
-        runs: Folder of all runs.
-        data: Where the data lies and how it is cut.
-        model: Size and shape of the model.
-        loss: What is learnt how eagerly.
-        optimizer: How it is learnt.
-        epochs: Most passes over the training windows.
-        patience: Epochs without a better validation P after which training stops.
-        seed: Of weights, order and dropout.
-        seeds: Seeds to train with, one run each; empty: the one seed.
-        folds: Number of folds of train + validation, by person and video, each held out once from
-            a run of its own; 0: one run on the corpus's own split, or on data.fold.
-        precision: Lightning's precision; auto: bf16-mixed on a GPU, 32-true on a CPU.
-        devices: Number of devices (processes); auto: all GPUs, or one process on a CPU.
-        fresh: Train anew even if the run's folder holds a run; that one is deleted.
-    """
-
-    name: str = "mtl"
-    runs: Path = Path("runs")
-    data: DataSettings = field(default_factory=DataSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
-    loss: LossSettings = field(default_factory=LossSettings)
-    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
-    epochs: int = 100
-    patience: int = 30
-    seed: int = 1
-    seeds: list[int] = field(default_factory=list)
-    folds: int = 0
-    precision: str = "auto"
-    devices: int | None = None
-    fresh: bool = False
-
-
-def train(settings: TrainSettings) -> Path:
+def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     """Trains, goes on with a killed run, or finds the run finished.
 
+    Args:
+        settings: Of the run.
+        inputs: What earlier stages hand on.
+
     Returns:
-        Checkpoint of the epoch with the best official score on validation.
+        Checkpoint of the epoch with the best official score on validation, or of the last one.
 
     Raises:
         UserError: If data is missing, or the folder holds a run with other settings.
@@ -88,18 +46,21 @@ def train(settings: TrainSettings) -> Path:
     settings = with_data(settings)
     assert settings.data.root is not None
     folder = settings.runs / settings.name
-    config = plain(settings)
-    clips = read_corpus(settings.data.root)
+    tasks = tasks_learnt(settings.loss)
+    config = plain(settings) | {"inputs": inputs.config()}
     data = AffectDataModule(
-        clips,
+        read_corpus(settings.data.root),
         settings.data.tracks(),
         settings.data,
         seed=settings.seed,
-        tasks=tasks_learnt(settings.loss),
+        tasks=tasks,
+        inputs=inputs,
     )
+    inputs.check(tasks, data.splits[VALIDATION])
     if settings.fresh and is_first_process():
         clear(folder)
-    resume = find_run(folder, config, data)
+    defaults = plain(TrainSettings()) | {"inputs": NO_INPUTS.config()}
+    resume = find_run(folder, config, data, defaults)
     if (folder / DONE).exists():
         print(f"{folder}: finished before; --fresh true trains it anew")
         return folder / BEST
@@ -115,6 +76,7 @@ def train(settings: TrainSettings) -> Path:
             patience=settings.patience,
             precision=settings.precision,
             devices=settings.devices,
+            keep=settings.keep,
         )
         try:
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -138,55 +100,21 @@ def with_data(settings: TrainSettings) -> TrainSettings:
     return replace(settings, data=replace(settings.data, root=root, store=store))
 
 
-def clear(folder: Path) -> None:
-    """Deletes the run in a folder, if there is one."""
-    for path in folder.glob("*"):
-        if path.is_dir() and path.name != SEARCH:
-            shutil.rmtree(path)
-        elif path.is_file():
-            path.unlink()
-
-
-def find_run(folder: Path, config: dict[str, Any], data: AffectDataModule) -> Path | None:
-    """Checkpoint to go on from, None for a new run.
-
-    Raises:
-        UserError: If the folder's run has other settings, was made from other tracks, or has seen
-            clips that are held out now.
-    """
-    last = folder / LAST
-    if not last.is_file():
-        return None
-    payload = read_payload(last)[KEY]
-    changed = [key for key in config if config[key] != payload["config"].get(key)]
-    seen = set(payload["provenance"]["train_clips"]) - {clip.id for clip in data.splits["train"]}
-    complaints = {
-        f"with other settings ({', '.join(changed)})": bool(changed),
-        f"on other tracks than those in {data.store.root}": (
-            payload["specs"] != {name: asdict(spec) for name, spec in data.specs.items()}
-        ),
-        f"that has trained on clips held out now ({', '.join(sorted(seen)[:3])})": bool(seen),
-    }
-    for complaint, true in complaints.items():
-        if true:
-            raise UserError(
-                f"{folder} holds a run {complaint};"
-                " choose another --name, or --fresh true to delete it"
-            )
-    return last
-
-
 def make_module(
     settings: TrainSettings, data: AffectDataModule, config: dict[str, Any]
 ) -> AffectModule:
     """Model, loss weighted by the training labels, and what the checkpoint is to hold."""
+    check_loss(settings.loss, settings.model.va_bins)
     counts = label_counts(data.datasets["train"].labels)
     loss = MultiTaskLoss(
         settings.loss,
         expr_weights(counts, settings.loss.balance),
         au_pos_weights(counts, settings.loss.balance),
     )
+    inputs = data.inputs
     dims = {name: spec.dim for name, spec in data.specs.items()}
+    model = AffectModel(settings.model, dims, [one.name for one in inputs.feeds])
+    start_from(model, inputs.start)
     payload = make_payload(
         config=config,
         model=settings.model,
@@ -197,8 +125,38 @@ def make_module(
         stride=settings.data.stride,
         adaptation=settings.data.adaptation(),
         provenance=provenance(settings, data),
+        feeds={one.name: one.revision for one in inputs.feeds},
+        networks={r: n for one in inputs.feeds for r, n in kept_networks(one.checkpoint).items()},
     )
-    return AffectModule(AffectModel(settings.model, dims), loss, settings.optimizer, payload)
+    return AffectModule(model, loss, settings.optimizer, payload)
+
+
+def start_from(model: AffectModel, start: Mapping[str, StageOutputs]) -> None:
+    """Copies weights of earlier stages into parts of a model.
+
+    Args:
+        model: Is changed.
+        start: Part of the model to the stage; "" stands for all parts that both have.
+
+    Raises:
+        UserError: If a stage lacks a part that is named, or has it in another shape.
+    """
+    own = model.state_dict()
+    for part, stage in sorted(start.items()):  # "" first, so that what is named overrides it
+        state = read_payload(stage.checkpoint)[WEIGHTS]
+        theirs = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
+        wanted = [key for key in own if not part or f"{key}.".startswith(f"{part}.")]
+        if not part:
+            wanted = [key for key in wanted if key in theirs]
+        bad = [k for k in wanted if k not in theirs or theirs[k].shape != own[k].shape]
+        if bad or not wanted:
+            raise UserError(
+                f"'{part or 'the model'}' cannot start from stage '{stage.name}': it has no"
+                f" {bad[0] if bad else part} of this shape there; give both stages the same"
+                " model settings or leave the part out of start"
+            )
+        own |= {key: theirs[key] for key in wanted}
+    model.load_state_dict(own)
 
 
 def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any]:
@@ -209,7 +167,7 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
         "corpus": " + ".join(corpora),
         "train_clips": [clip.id for clip in data.datasets["train"].clips],
         "validation_clips": [clip.id for clip in data.datasets["validation"].clips],
-        "tasks": tasks_learnt(settings.loss),
+        "tasks": sorted({*tasks_learnt(settings.loss), *data.inputs.tasks()}),
         "git": git_revision(),
         "versions": library_versions(),
     }
@@ -218,31 +176,3 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
 def tasks_learnt(loss: LossSettings) -> list[str]:
     """Tasks that the loss gives any weight."""
     return [task for task in ("va", "expr", "au") if getattr(loss, task)]
-
-
-def git_revision() -> str:
-    """Commit of the code, empty outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:  # no git on this machine
-        return ""
-    return result.stdout.strip()
-
-
-# Where a run lies, how long it may last and what others are trained do not make it another run.
-_NOT_CONFIG = ("fresh", "runs", "devices", "seeds", "folds")
-
-
-def plain(settings: TrainSettings) -> dict[str, Any]:
-    """All settings that make the run what it is, as plain values."""
-    values = asdict(settings)
-    return {key: _plain(value) for key, value in values.items() if key not in _NOT_CONFIG}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

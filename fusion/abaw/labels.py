@@ -5,7 +5,8 @@ The fillers of the files (-5, -1) stay outside: here a missing label is a False 
 Letters: F frames of one annotation file.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -82,6 +83,15 @@ class FrameLabels:
         for name in vars(out):
             getattr(out, name)[:shared] = getattr(self, name)[:shared]
         return out
+
+    def tasks(self) -> list[str]:
+        """Tasks of which there is any label: va, expr, au."""
+        return [task.lower() for task in TASKS if getattr(self, f"{task.lower()}_mask").any()]
+
+    def of_task(self, task: str) -> Self:
+        """The labels of one task (va, expr, au) alone."""
+        others = {n: np.zeros_like(a) for n, a in vars(self).items() if n.split("_")[0] != task}
+        return replace(self, **others)
 
     def rows_for(self, frames: int) -> int:
         """How many rows there are for a video of `frames` frames: one each if all is well."""

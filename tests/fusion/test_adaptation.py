@@ -178,7 +178,7 @@ def test_prediction_adapts_as_validation_did(people, store, tmp_path, capsys, ki
     pool = WindowPool()
     with torch.inference_mode():
         for batch in data.val_dataloader():
-            pool.add(batch.clip, batch.start, checkpoint.model(batch).va.numpy())
+            pool.add(batch.clip, batch.start, checkpoint.network.model(batch).va.numpy())
     clips = people[3:]
     for index, raw in enumerate(raw_scores(checkpoint, store, clips)):
         expected = pool.stitched(data.datasets["validation"].lengths)[index]

@@ -95,8 +95,8 @@ def test_a_checkpoint_holds_all_that_is_needed_and_no_code(best: Path) -> None:
     assert payload["specs"]["face"]["revision"] == "r1"
     assert payload["provenance"]["train_clips"] == ["1", "2"]
     checkpoint = load_checkpoint(best)
-    assert list(checkpoint.normalisers) == ["face", "voice"]
-    assert not checkpoint.model.training
+    assert list(checkpoint.network.normalisers) == ["face", "voice"]
+    assert not checkpoint.network.model.training
 
 
 def test_training_logs_and_scores_as_evaluate_does(root: Path, best: Path) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from features.cli import UserError
-from fusion import cross_validation
+from fusion import held_out
 from fusion.abaw.annotations import read_corpus
 from fusion.abaw.labels import FrameLabels
 from fusion.checkpoint import load_checkpoint
@@ -18,7 +18,9 @@ from fusion.metrics import official_scores
 from fusion.model.settings import ModelSettings
 from fusion.module import AffectModule
 from fusion.predictions import list_predictions, read_predictions
-from fusion.training import DONE, TrainSettings, train
+from fusion.runs import DONE
+from fusion.stages import train
+from fusion.train_settings import TrainSettings
 from tests.fusion.tiny import CLIPS, write_corpus
 
 FOLDS = 2
@@ -91,7 +93,7 @@ def test_finished_folds_and_predictions_are_found(root: Path, done, monkeypatch)
         raise AssertionError("made again")
 
     monkeypatch.setattr("pytorch_lightning.Trainer.fit", never)
-    monkeypatch.setattr(cross_validation, "predict_clips", never)
+    monkeypatch.setattr(held_out, "predict_clips", never)
     assert train_several(settings(root, folder.parent)) == scores
 
 

@@ -365,7 +365,7 @@ def test_both_figures_are_reported(choice, root: Path, tmp_path: Path, call) -> 
 def checkpoints(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Of two folds."""
     from fusion.cross_validation import fold_settings
-    from fusion.training import train
+    from fusion.stages import train
     from tests.fusion.test_cross_validation import settings
 
     asked = settings(root, tmp_path_factory.mktemp("runs"))
@@ -402,3 +402,23 @@ def test_weights_are_not_chosen_on_clips_that_a_member_was_trained_on(
     assert status == 1
     assert "was trained on" in line
     assert "--labelled" in line
+
+
+def test_sigmoids_are_averaged_as_log_odds_where_all_members_have_them() -> None:
+    shares = np.array([0.8, 0.5, 0.2, 0.1, 0.9, 0.5], np.float32)
+    first = replace(predictions(seed=1), compound=np.tile(shares, (FRAMES, 1)))
+    second = replace(predictions(seed=2), compound=np.tile(shares[::-1], (FRAMES, 1)).copy())
+    both = blended(first, second, weights=weighing([3, 1]))
+    assert both.compound is not None
+    odds = shares.astype(np.float64) / (1 - shares.astype(np.float64))
+    mean = odds**0.75 * odds[::-1] ** 0.25
+    np.testing.assert_allclose(both.compound, np.tile(mean / (1 + mean), (FRAMES, 1)), rtol=1e-5)
+    sure = replace(second, compound=np.ones((FRAMES, 6), np.float32))
+    assert np.isfinite(blended(first, sure).compound).all()
+
+
+def test_an_ensemble_has_no_sigmoids_where_a_member_lacks_them() -> None:
+    compound = np.full((FRAMES, 6), 0.5, np.float32)
+    members = [replace(predictions(seed=1), compound=compound), predictions(seed=2)]
+    for some in (members, members[::-1]):
+        assert blended(*some).compound is None

@@ -12,7 +12,8 @@ from fusion.abaw.annotations import read_corpus
 from fusion.checkpoint import load_checkpoint
 from fusion.data import AffectDataModule, DataSettings
 from fusion.model.settings import ModelSettings
-from fusion.training import TrainSettings, train
+from fusion.stages import train
+from fusion.train_settings import TrainSettings
 from tests.fusion.corpora import put, put_video
 from tests.fusion.tiny import write_corpus
 

@@ -18,16 +18,9 @@ from fusion.checkpoint import KEY, load_checkpoint, make_payload
 from fusion.losses import LossSettings, MultiTaskLoss
 from fusion.metrics import official_scores
 from fusion.model.affect import AffectModel
-from fusion.module import (
-    AffectModule,
-    OptimizerSettings,
-    ScoredWindow,
-    official_window_scores,
-    parameter_groups,
-    scored_windows,
-    warmup_cosine,
-)
+from fusion.module import AffectModule, ScoredWindow, official_window_scores, scored_windows
 from fusion.normalise import Normaliser
+from fusion.optimizer import OptimizerSettings, parameter_groups, warmup_cosine
 from fusion.specs import StreamSpec
 from fusion.windows import cut
 from tests.fusion.batches import SMALL, STREAMS, batch
@@ -166,7 +159,7 @@ def test_checkpoint_gives_the_trained_model_back(trained):
     folder, _, module, val = trained
     loaded = load_checkpoint(folder / "last.ckpt")
     with torch.no_grad():
-        again, before = loaded.model(val[0]), module.model.eval()(val[0])
+        again, before = loaded.network.model(val[0]), module.model.eval()(val[0])
     assert torch.equal(again.va, before.va)
     assert torch.equal(again.au, before.au)
 

@@ -58,8 +58,8 @@ def test_the_order_can_be_given_on_the_command_line() -> None:
 
 def test_the_recipe_trains_loads_and_predicts(root: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(run(root, tmp_path))
-    assert isinstance(checkpoint.model.heads, StreamingHeads)
-    assert checkpoint.model.settings.order == ("au", "expr", "va")
+    assert isinstance(checkpoint.network.model.heads, StreamingHeads)
+    assert checkpoint.network.model.settings.order == ("au", "expr", "va")
     clips = [clip for clip in read_corpus(root) if clip.split == "validation"]
     said = list(predict_clips(checkpoint, TrackStore(root / "tracks"), clips))
     assert [len(one.va) for one in said] == [40, 40]
@@ -72,7 +72,7 @@ def test_the_same_recipe_finds_its_own_run_finished(
     first = run(root, tmp_path, "--model.order=[va,au,expr]")
     assert run(root, tmp_path, "--model.order=[va,au,expr]") == first
     assert "finished before" in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"with other settings \(model\)"):
+    with pytest.raises(UserError, match=r"with other settings \(model.order\)"):
         run(root, tmp_path, "--model.order=[expr,au,va]")
 
 
@@ -81,7 +81,7 @@ def test_learnt_weights_are_trained_and_kept(root: Path, tmp_path: Path) -> None
     state = torch.load(best, weights_only=True)["state_dict"]
     learnt = [state[f"loss.log_variance.{task}"] for task in ("va", "expr", "au")]
     assert all(float(s) != 0 for s in learnt)
-    assert load_checkpoint(best).model.settings.mutual
+    assert load_checkpoint(best).network.model.settings.mutual
 
 
 @pytest.mark.parametrize("option", ["loss.au_kind=mse", "loss.weighting=equal", "model.head=river"])

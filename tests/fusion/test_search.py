@@ -11,7 +11,7 @@ from fusion import search as module
 from fusion.model.settings import ModelSettings
 from fusion.search import SearchSettings, search
 from fusion.search_space import read_space, with_values
-from fusion.training import TrainSettings
+from fusion.train_settings import TrainSettings
 from tests.fusion.test_cross_validation import settings as train_settings
 from tests.fusion.tiny import write_corpus
 

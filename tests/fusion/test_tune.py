@@ -12,13 +12,14 @@ from features.store import TrackStore
 from fusion import tune
 from fusion.abaw.annotations import read_corpus
 from fusion.abaw.labels import TASKS, UNITS, Clip, FrameLabels
-from fusion.checkpoint import KEY, PREFIX, load_checkpoint, make_payload, write_decision
+from fusion.checkpoint import KEY, load_checkpoint, make_payload, write_decision
 from fusion.data import AffectDataModule, DataSettings
 from fusion.decision import AuDecision, Decision, ExprDecision, RawScores, VaDecision
 from fusion.evaluate import CorpusSettings
 from fusion.metrics import MetricAccumulator
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
+from fusion.network import PREFIX
 from fusion.predictor import predict_clips, raw_scores
 from fusion.smoothing import NONE, Smoothing
 from fusion.tune import TuneSettings
@@ -56,7 +57,7 @@ def scores_of(decision: Decision, raws: list[RawScores]) -> dict[str, float]:
     """Official scores by the way that predictions go."""
     metrics = MetricAccumulator()
     for raw in raws:
-        va, expr, au = decision.apply(raw)
+        va, expr, au, _ = decision.apply(raw)
         on = au >= np.array(decision.au.thresholds, np.float32)
         metrics.add(raw.clip.labels, va, expr.argmax(axis=1), on)
     return {name: metrics.scores()[name] for name in (*TASKS, "P")}
@@ -182,12 +183,14 @@ def test_the_decision_goes_through_the_checkpoint_into_the_predictions(
 ) -> None:
     clips = [clip for clip in read_corpus(root) if clip.split == "validation"]
     store = TrackStore(root / "tracks")
-    weights = load_checkpoint(checkpoint).model.state_dict()
+    weights = load_checkpoint(checkpoint).network.model.state_dict()
     write_decision(checkpoint, checkpoint, CHOSEN, {"decided": "by hand"})
     loaded = load_checkpoint(checkpoint)
     assert loaded.decision == CHOSEN
     assert loaded.provenance == {"train_clips": ["1", "2"], "decided": "by hand"}
-    assert all((weights[n] == value).all() for n, value in loaded.model.state_dict().items())
+    assert all(
+        (weights[n] == value).all() for n, value in loaded.network.model.state_dict().items()
+    )
     raws = raw_scores(loaded, store, clips)
     for raw, one in zip(raws, predict_clips(loaded, store, clips), strict=True):
         expected = CHOSEN.apply(raw)

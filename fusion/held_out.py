@@ -1,0 +1,62 @@
+"""Scores of a run on the clips that it holds out: a fold, or the corpus's validation split.
+
+Data flow: checkpoint + held-out clips > predictions (kept, or found) > official scores.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from features.store import TrackStore
+from fusion.abaw.labels import Clip, FrameLabels
+from fusion.checkpoint import Checkpoint, load_checkpoint
+from fusion.corpora import read_corpus
+from fusion.data import VALIDATION, split_clips
+from fusion.dataset import listed
+from fusion.metrics import MetricAccumulator
+from fusion.predictions import FramePredictions, read_predictions, write_predictions
+from fusion.predictor import predict_clips
+from fusion.train_settings import TrainSettings
+
+
+def score_held_out(
+    settings: TrainSettings, checkpoint: Path, keep: Path | None = None
+) -> MetricAccumulator:
+    """Scores of a run on the clips it holds out: a fold, or the corpus's validation split.
+
+    Args:
+        settings: Of the run, with root and store filled in.
+        checkpoint: Of the run.
+        keep: Folder for the predictions, where those made before are found; None: not kept.
+    """
+    assert settings.data.root is not None
+    clips = split_clips(read_corpus(settings.data.root), settings.data)[VALIDATION]
+    labels: dict[str, list[FrameLabels]] = {}
+    for clip in clips:  # an id may lie in both splits, for different tasks
+        labels.setdefault(clip.id, []).append(clip.labels)
+    metrics = MetricAccumulator()
+    store = settings.data.tracks()
+    once = list({clip.id: clip for clip in clips}.values())
+    for one in _predictions(load_checkpoint(checkpoint), store, once, keep):
+        for part in labels.pop(one.id):
+            metrics.add(part.resized(len(one)), one.va, one.expr_class, one.au_on)
+    if labels:
+        print(f"not scored, no tracks: {listed(sorted(labels), 'clips')}")
+    return metrics
+
+
+def _predictions(
+    checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip], keep: Path | None
+) -> Iterator[FramePredictions]:
+    """Predictions of clips: those that the same checkpoint has left in `keep`, then the others."""
+    absent = []
+    for clip in clips:
+        path = keep / f"{clip.id}.parquet" if keep else None
+        found = read_predictions(path) if path and path.is_file() else None
+        if found and found.provenance.get("checkpoint") == checkpoint.revision:
+            yield found
+        else:
+            absent.append(clip)
+    for one in predict_clips(checkpoint, store, absent, among=clips) if absent else ():
+        if keep:
+            write_predictions(one, keep)
+        yield one
