@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types check format clean
+.PHONY: help setup demo demo-all test lint types check format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ setup: $(INSTALLED)  ## make .venv and install the project into it
 
 demo: $(INSTALLED)  ## run the main job on the embedded default: video to scores, leaderboard files and pictures
 	$(BIN)/python -m experiments.run_demo
+
+demo-all: $(INSTALLED)  ## train every recipe on the embedded default and score each on held-out people
+	$(BIN)/python -m experiments.run_recipes
 
 test: $(INSTALLED)  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -26,7 +26,7 @@ class LossSettings:
             frames from drowning the rest.
         label_smoothing: Share of each expression label that is spread over all classes.
         va_kind: `ccc`: 1 - CCC; `smooth_l1+ccc`: SmoothL1 added to it; `bins+ccc`: cross-entropy
-            over bins added to it, for a model with `model.va_bins`.
+            over bins added to it, for a model with `model.va_bins`; `mse`: squared error.
         au_kind: `bce`: binary cross-entropy; `zlpr+bce`: ZLPR added to it.
         weighting: `fixed`: the weights above; `uncertainty`: these times weights that are learnt.
         teaching: What a stage with teachers learns from them: `soft`, their distributions

@@ -27,6 +27,7 @@ from fusion.compound_training import compound_loss, share_at
 from fusion.losses import MultiTaskLoss
 from fusion.metrics import MetricAccumulator
 from fusion.model.affect import AffectModel
+from fusion.model.heads import ParallelHeads, ScaleHeads
 from fusion.optimizer import OptimizerSettings, scheduled_adamw
 from fusion.windows import stitch
 
@@ -109,9 +110,11 @@ class AffectModule(pl.LightningModule):
     def _compound(self, features: Tensor, batch: Batch) -> Tensor:
         """Loss of compound expressions, whose share follows the curriculum."""
         share = share_at(self.current_epoch, self.loss.settings.compound_share)
-        head = self.model.heads.compound
-        assert isinstance(head, nn.Module)
-        return compound_loss(head, features, batch.targets, share)
+        heads = self.model.heads
+        assert isinstance(heads, ParallelHeads | ScaleHeads)
+        assert heads.compound is not None
+        frames = heads.compound_frames(features)
+        return compound_loss(heads.compound, frames, batch.targets, share)
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps what the model says."""

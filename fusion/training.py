@@ -4,7 +4,7 @@ Data flow: annotations + tracks > windows > AffectModule under a Lightning Train
 last.ckpt and logs (metrics.csv, TensorBoard) in RUNS/NAME.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from fusion.model.affect import AffectModel
 from fusion.module import AffectModule
 from fusion.network import PREFIX, WEIGHTS
 from fusion.runs import DONE, clear, find_run, git_revision, plain
+from fusion.sampling import labelled_frames
 from fusion.stage_outputs import NO_INPUTS, StageInputs, StageOutputs
 from fusion.train_settings import TrainSettings
 from fusion.trainer import BEST, is_first_process, make_trainer, quiet_lightning
@@ -68,6 +69,7 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     pl.seed_everything(settings.seed, verbose=False)
     data.setup("fit")
     print("\n".join(data.lines()))
+    require_labels(data, tasks)
     module = make_module(settings, data, config)
     with quiet_lightning():
         trainer = make_trainer(
@@ -84,6 +86,18 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
             raise KeyboardInterrupt from stop
     (folder / DONE).touch()
     return folder / BEST
+
+
+def require_labels(data: AffectDataModule, tasks: Sequence[str]) -> None:
+    """Raises UserError if there is nothing to learn: no label of any task, and no teacher."""
+    dataset = data.datasets["train"]
+    if data.inputs.teachers or any(labelled_frames(dataset, task).any() for task in tasks):
+        return
+    names = ", ".join(task.upper() for task in tasks) or "any task"
+    raise UserError(
+        f"{data.settings.root}: no training clip has a label of {names}, and nothing else is"
+        " learnt; see data.root, data.extra and the weights under loss"
+    )
 
 
 def with_data(settings: TrainSettings) -> TrainSettings:

@@ -15,7 +15,7 @@ from fusion.va_bins import bin_of
 MIN_SPREAD = 1e-6
 """Least denominator of 1 - CCC; labels have three decimals, so a spread of 1e-3 is none."""
 
-VaKind = Literal["ccc", "smooth_l1+ccc", "bins+ccc"]
+VaKind = Literal["ccc", "smooth_l1+ccc", "bins+ccc", "mse"]
 
 
 def va_loss(
@@ -30,11 +30,11 @@ def va_loss(
     Args:
         kind: `ccc`: 1 - CCC; `smooth_l1+ccc`: SmoothL1 + (1 - CCC), as PASN's released code has it;
             `bins+ccc`: cross-entropy over bins + (1 - CCC) of their expectation, as Vu et al.
-            (2021) have it.
+            (2021) have it; `mse`: squared error, as FPN-MAA's released code has it.
         predicted: (N, 2).
         target: (N, 2).
         bins: (N, 2, K) logits of bins, for `bins+ccc`.
-        weights: (N,) weights of the frames in the former two kinds; None: all the same.
+        weights: (N,) weights of the frames, but for the cross-entropy; None: all the same.
 
     Returns:
         Scalar; 0 with zero gradient if N = 0, and 0 for a perfect prediction, but for `bins+ccc`,
@@ -44,6 +44,8 @@ def va_loss(
         UserError: For `bins+ccc` without bins.
     """
     pairs = list(zip(predicted.unbind(dim=1), target.unbind(dim=1), strict=True))
+    if kind == "mse":
+        return torch.stack([squared_error(*pair, weights) for pair in pairs]).mean()
     losses = torch.stack([ccc_loss(*pair, weights) for pair in pairs])
     if kind == "smooth_l1+ccc":
         losses = losses + torch.stack([smooth_l1_loss(*pair, weights) for pair in pairs])
@@ -76,6 +78,13 @@ def require_bins(bins: int) -> None:
     """Raises UserError for fewer than two bins, of which there is nothing to learn."""
     if bins < 2:
         raise UserError("loss.va_kind bins+ccc needs model.va_bins of at least 2")
+
+
+def squared_error(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean of the squared error; arguments and result as of `smooth_l1_loss`."""
+    if not len(predicted):
+        return predicted.sum()
+    return _mean((predicted - target).square(), weights)
 
 
 def smooth_l1_loss(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:

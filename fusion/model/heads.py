@@ -14,7 +14,7 @@ from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 from fusion.batch import Scores
 from fusion.model.settings import ModelSettings
 from fusion.model.streaming import StreamingHeads
-from fusion.va_bins import expectation
+from fusion.va_bins import BinValues, expectation
 
 BASIC = 6
 """Expressions of which compound ones are made: all but Neutral and Other."""
@@ -25,18 +25,19 @@ def make_heads(settings: ModelSettings) -> nn.Module:
 
     Those at scales take (B, T, scales, dim).
     """
+    parallel = ParallelHeads(
+        settings.dim,
+        bins=settings.va_bins,
+        values=settings.bin_values,
+        compound=settings.compound,
+    )
     match settings.head:
         case "parallel":
-            return ParallelHeads(settings.dim, bins=settings.va_bins, compound=settings.compound)
+            return parallel
         case "streaming":
             return StreamingHeads(settings.dim, order=settings.order, mutual=settings.mutual)
         case "scales":
-            return ScaleHeads(
-                settings.dim,
-                scales=settings.scales,
-                bins=settings.va_bins,
-                compound=settings.compound,
-            )
+            return ScaleHeads(parallel, settings.scales)
         case _:
             assert_never(settings.head)
 
@@ -47,12 +48,20 @@ class ParallelHeads(nn.Module):
     Args:
         dim: D of the frames.
         bins: K bins of valence, and of arousal; 0: the values themselves, through tanh.
+        values: What a bin stands for.
         compound: Whether there are six sigmoids for compound expressions.
     """
 
-    def __init__(self, dim: int, *, bins: int = 0, compound: bool = False) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        bins: int = 0,
+        values: BinValues = "centres",
+        compound: bool = False,
+    ) -> None:
         super().__init__()
-        self.bins = bins
+        self.bins, self.values = bins, values
         self.va = task_head(dim, len(DIMENSIONS) * max(bins, 1))
         self.expr = task_head(dim, len(EXPRESSIONS))
         self.au = task_head(dim, len(UNITS))
@@ -68,29 +77,39 @@ class ParallelHeads(nn.Module):
         if not self.bins:
             return Scores(torch.tanh(self.va(va)), self.expr(expr), self.au(au), compound=compound)
         bins = self.va(va).unflatten(-1, (len(DIMENSIONS), self.bins))
-        return Scores(expectation(bins), self.expr(expr), self.au(au), bins, compound)
+        va = expectation(bins, self.values)
+        return Scores(va, self.expr(expr), self.au(au), bins, compound)
+
+    def compound_frames(self, x: Tensor) -> Tensor:
+        """What the sigmoids for compound expressions read of (B, T, D)."""
+        return x
 
 
 class ScaleHeads(nn.Module):
-    """The perceptrons of `ParallelHeads`, each at its task's own scale of a temporal pyramid.
+    """Heads that each read their task's own scale of a temporal pyramid.
 
     Args:
-        dim: D of the frames.
+        heads: Of frames (B, T, D); compound expressions are read at the scale of EXPR.
         scales: Scale of each of au, expr and va, from 0, the fastest.
-        bins: As `ParallelHeads` has them.
-        compound: Likewise; compound expressions are read at the scale of EXPR.
     """
 
-    def __init__(
-        self, dim: int, *, scales: Mapping[str, int], bins: int = 0, compound: bool = False
-    ) -> None:
+    def __init__(self, heads: ParallelHeads, scales: Mapping[str, int]) -> None:
         super().__init__()
         self.scales = dict(scales)
-        self.heads = ParallelHeads(dim, bins=bins, compound=compound)
+        self.heads = heads
 
     def forward(self, x: Tensor) -> Scores:
         """Scores of (B, T, S, D)."""
         return self.heads.read(**{task: x[:, :, scale] for task, scale in self.scales.items()})
+
+    @property
+    def compound(self) -> nn.Module | None:
+        """The sigmoids for compound expressions."""
+        return self.heads.compound
+
+    def compound_frames(self, x: Tensor) -> Tensor:
+        """What they read of (B, T, S, D)."""
+        return x[:, :, self.scales["expr"]]
 
 
 def task_head(dim: int, out: int) -> nn.Sequential:

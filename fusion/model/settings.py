@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from features.cli import UserError
+from fusion.va_bins import BinValues
 
 Fusion = Literal["concat", "gated", "cross-attention", "leader-follower", "top-down"]
 Temporal = Literal["transformer", "gru", "lstm", "tcn", "causal-tcn", "pyramid", "none"]
@@ -52,6 +53,7 @@ class ModelSettings:
         scales: Scale of the temporal pyramid that each task's head reads, from 0, the fastest.
         va_bins: Bins of valence, and of arousal, over [-1, 1] whose expectation is the value; 0
             for heads that say the value itself.
+        bin_values: What a bin stands for: its `centres`, or `ends`, which is linspace(-1, 1, K).
         compound: Whether there is a head of six sigmoids for compound expressions.
     """
 
@@ -75,6 +77,7 @@ class ModelSettings:
     mutual: bool = False
     scales: dict[str, int] = field(default_factory=lambda: {"au": 0, "expr": 1, "va": 2})
     va_bins: int = 0
+    bin_values: BinValues = "centres"
     compound: bool = False
 
     @property
@@ -145,6 +148,7 @@ def _check_temporal(settings: ModelSettings) -> None:
 def _check_heads(settings: ModelSettings) -> None:
     kind = f"with model.head {settings.head}"
     _require_choice("head", settings.head, get_args(Head))
+    _require_choice("bin_values", settings.bin_values, get_args(BinValues))
     once_each = sorted(settings.order) == sorted(ModelSettings.order)
     _require("order", list(settings.order), once_each, "au, expr and va, each once, in any order")
     bins = settings.va_bins

@@ -21,7 +21,8 @@ from fusion.predictor import raw_scores
 from fusion.stage_outputs import FEATURES, SCORES, StageInputs, StageOutputs, teacher_scores
 from fusion.stages import train
 from fusion.train_settings import Stage, TrainSettings, check_stages, stage_settings
-from tests.fusion.tiny import CLIPS, write_corpus
+from tests.fusion.corpora import put
+from tests.fusion.tiny import CLIPS, DIM, write_corpus
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 ALONE = {
@@ -368,6 +369,30 @@ def test_a_teacher_that_knows_the_held_out_clips_is_refused(root: Path, copy: Pa
         train(swapped)
 
 
+def test_a_stage_with_nothing_to_learn_is_refused(root: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(root, bare)
+    shutil.rmtree(bare / "annotations/AU_Detection_Challenge")
+    recipe = settings(bare, tmp_path, stages=[Stage("au", ALONE["au"])], answers={})
+    with pytest.raises(UserError, match="bare: no training clip has a label of AU, and nothing"):
+        train(recipe)
+
+
+def test_a_teacher_makes_up_for_labels_that_are_not_there(
+    root: Path, copy: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(root, bare)
+    shutil.rmtree(bare / "annotations/VA_Estimation_Challenge/Train_Set")
+    teacher = str(copy / "tiny/va/best.ckpt")
+    stages_ = [Stage("s", ALONE["va"], teachers=[teacher])]
+    best = train(settings(bare, copy, name="new", stages=stages_, answers={}))
+    weights = load_checkpoint(best).network.model.heads.va.state_dict()
+    untaught = settings(bare, copy, name="expr", stages=[Stage("s", ALONE["expr"])], answers={})
+    others = load_checkpoint(train(untaught)).network.model.heads.va.state_dict()
+    assert not all(torch.equal(weights[key], others[key]) for key in weights)
+
+
 def test_a_killed_recipe_goes_on_where_it_was(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, best: Path
 ) -> None:
@@ -391,10 +416,29 @@ def test_a_killed_recipe_goes_on_where_it_was(
         assert all(torch.equal(new[key], old[key]) for key in old)
 
 
+@pytest.fixture(scope="module")
+def odd_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny corpus, and a clip of one frame, and one whose labels are all invalid."""
+    root = write_corpus(tmp_path_factory.mktemp("odd"))
+    store = TrackStore(root / "tracks")
+    folder = root / "annotations/VA_Estimation_Challenge"
+    for name, split, rows in (
+        ("one", "Train_Set", ["0.5,0.5"]),
+        ("single", "Validation_Set", ["-0.5,0.5"]),
+        ("mute", "Train_Set", ["-5,-5"] * 30),
+    ):
+        times = np.arange(len(rows)) / 25
+        put(store, "faces", name, times, person="main")
+        put(store, "face", name, times, np.ones((len(rows), DIM)), person="main")
+        (folder / split / f"{name}.txt").write_text("\n".join(["valence,arousal", *rows]) + "\n")
+    return root
+
+
 @pytest.mark.parametrize("name", ["progressive", "distill", "fpn"])
 def test_a_shipped_recipe_trains_predicts_and_is_found_again(
-    name: str, root: Path, tmp_path: Path
+    name: str, odd_root: Path, tmp_path: Path
 ) -> None:
+    root = odd_root
     path = CONFIGS / f"{name}.yaml"
     recipe = parse(TrainSettings, prog="t", description="", argv=["--cfg", str(path)])
     streams = ["face", "voice"]

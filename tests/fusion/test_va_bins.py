@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion.va_bins import bin_of, centres, expectation
+from fusion.va_bins import bin_of, bin_values, centres, expectation
 
 CERTAIN = 1e4
 """A logit beside which those of 0 have no share."""
@@ -66,3 +66,10 @@ def test_expectation_is_exact_under_mixed_precision():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         low = expectation(logits)
     torch.testing.assert_close(low, expectation(logits.float()), rtol=0, atol=1e-6)
+
+
+def test_the_ends_of_the_released_code_can_say_one_but_are_biased():
+    assert bin_values("ends", 5).tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
+    sure = 1e4 * torch.nn.functional.one_hot(torch.tensor([0, 19]), 20).float()
+    assert expectation(sure, "ends").tolist() == [-1.0, 1.0]
+    assert expectation(sure).tolist() == pytest.approx([-0.95, 0.95])
