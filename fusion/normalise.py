@@ -39,8 +39,8 @@ class Normaliser:
 
         It is the same for every frame, wherever the values start in the clip.
         """
-        scaled = values.float().sub(self.mean).div_(self.std)
-        return scaled.masked_fill_(~valid.unsqueeze(-1), 0.0)
+        scaled = values.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+        return scaled if valid.all() else scaled.masked_fill_(~valid.unsqueeze(-1), 0.0)
 
     def state(self) -> dict[str, Tensor]:
         """Plain tensors for a checkpoint."""
