@@ -38,6 +38,24 @@ FIXED = ("specs", "model", "expressions", "units", "feeds")
 _SPLIT_AT = (len(DIMENSIONS), len(DIMENSIONS) + len(EXPRESSIONS))
 
 
+@dataclass
+class RunningMean:
+    """Mean of a loss over the windows of an epoch, without waiting for the device."""
+
+    total: Tensor | float = 0.0
+    windows: int = 0
+
+    def add(self, mean: Tensor, windows: int) -> None:
+        """Adds the mean over some windows."""
+        self.total = self.total + mean * windows
+        self.windows += windows
+
+    @property
+    def value(self) -> Tensor | float:
+        """Mean over all windows."""
+        return self.total / self.windows
+
+
 @dataclass(frozen=True)
 class ScoredWindow:
     """What the model says of one window, and the truth, without padding.
@@ -88,6 +106,7 @@ class AffectModule(pl.LightningModule):
         self.optimizer_settings = optimizer
         self.payload = payload
         self._windows: list[ScoredWindow] = []
+        self._means: dict[str, RunningMean] = {}
 
     def forward(self, batch: Batch) -> Scores:
         """Scores of every frame."""
@@ -102,9 +121,11 @@ class AffectModule(pl.LightningModule):
             losses["total"] = losses["total"] + self.loss.settings.compound * losses["compound"]
         for name, value in losses.items():
             if name not in TASKS or batch.teacher or _labelled(batch, name):
-                self.log(
-                    f"train/{name}", value, on_step=False, on_epoch=True, batch_size=len(batch.clip)
-                )
+                self._means.setdefault(name, RunningMean()).add(value.detach(), len(batch.clip))
+        if self.trainer.is_last_batch:  # Lightning's own mean over steps costs as much as a step
+            for name, mean in self._means.items():
+                self.log(f"train/{name}", mean.value, on_step=False, on_epoch=True, batch_size=1)
+            self._means = {}
         return losses["total"]
 
     def _compound(self, features: Tensor, batch: Batch) -> Tensor:
