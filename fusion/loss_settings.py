@@ -20,10 +20,13 @@ class LossSettings:
         va: Weight of the VA task in training; 0 leaves it out.
         expr: Weight of the EXPR task.
         au: Weight of the AU task.
-        balance: How far rare classes and units are weighted up: their weight is the inverse of
-            their frequency in the training labels to this power. 0: not at all; 1: all classes
-            count the same, however rare; .5, the square root, keeps a class with a handful of
-            frames from drowning the rest.
+        balance: How far rare expressions are weighted up: their weight is the inverse of their
+            frequency in the training labels to this power. 0: not at all; 1: all classes count
+            the same, however rare; .5, the square root, keeps a class with a handful of frames
+            from drowning the rest.
+        au_balance: Likewise for units: 'on' weighs (frames off / frames on) to this power. With 1
+            a unit is said to be on where that is likelier than on the average frame, which is
+            what F1 wants of rare units; with 0 hardly ever.
         label_smoothing: Share of each expression label that is spread over all classes.
         va_kind: `ccc`: 1 - CCC; `smooth_l1+ccc`: SmoothL1 added to it; `bins+ccc`: cross-entropy
             over bins added to it, for a model with `model.va_bins`; `mse`: squared error.
@@ -42,6 +45,7 @@ class LossSettings:
     expr: float = 1.0
     au: float = 1.0
     balance: float = 0.5
+    au_balance: float = 1.0
     label_smoothing: float = 0.1
     va_kind: VaKind = "ccc"
     au_kind: AuKind = "bce"

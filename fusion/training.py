@@ -123,7 +123,7 @@ def make_module(
     loss = MultiTaskLoss(
         settings.loss,
         expr_weights(counts, settings.loss.balance),
-        au_pos_weights(counts, settings.loss.balance),
+        au_pos_weights(counts, settings.loss.au_balance),
     )
     inputs = data.inputs
     dims = {name: spec.dim for name, spec in data.specs.items()}
