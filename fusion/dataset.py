@@ -207,7 +207,8 @@ class DataSummary:
         shares = ", ".join(
             f"{name} {count / max(self.frames, 1):.1%}" for name, count in self.valid.items()
         )
-        text = [f"{self.clips} clips, {self.frames} frames; valid: {shares}"]
+        streams = f"valid: {shares}" if shares else "no stream of its own"
+        text = [f"{self.clips} clips, {self.frames} frames; {streams}"]
         text += [f"no '{name}': {listed(ids)}" for name, ids in self.missing.items()]
         if self.skipped:
             text.append(f"skipped, no track at all: {listed(self.skipped)}")
