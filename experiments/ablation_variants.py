@@ -50,7 +50,13 @@ class Variant:
 
 
 VARIANTS = (
-    Variant("mtl", "mtl", USUAL),
+    Variant("mtl", "mtl", USUAL, against=("lfan-like",)),
+    Variant(
+        "lfan-like",
+        "mtl",
+        USUAL,
+        {"model": {"fusion": "leader-follower", "temporal": "none", "tcn_levels": 4}},
+    ),
     Variant("mtl, prior", "mtl", PRIOR, against=("mtl",)),
     Variant("mtl, levels", "mtl", LEVELS, against=("mtl",)),
     Variant(
