@@ -1,26 +1,37 @@
 """`python -m features.extract`: from a folder of videos to a store of feature tracks.
 
-Data flow: folder > sources > plan (what is missing) > work, item by item > tracks > summary.
+Data flow: folder > sources > shard > plan (what is missing) > claim > work, item by item > tracks
+> summary.
 
     python -m features.extract                                  # the demo corpus
     python -m features.extract --data.root /data/Aff-Wild2      # your own
     python -m features.extract --encoders '[expression,wav2vec2]' --wav2vec2.model DIR
+    python -m features.extract --data.root /data/Aff-Wild2 --plan true       # how long, how big
+    python -m features.extract --data.root /data/Aff-Wild2 --shard 3/8       # one of 8 machines
+    python -m features.extract --data.root /data/Aff-Wild2 --retry_failed true
 
-A second run does only what is missing, damaged, or changed in source, weights or settings.
+A second run does only what is missing, damaged, or changed in source, weights or settings. Any
+number of runs may work on one store: each takes what no other works on. What failed is listed in
+`STORE/failures.csv` and passed over until the file or a setting changes. A SLURM script is in
+features/shards.py.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from features.cli import FAILED, OK, UserError, run
+from features.claims import INDEX, Claims
+from features.cli import FAILED, OK, run
 from features.demo_data import default_store, root_or_demo
 from features.encoders.registry import EncoderSettings, build_encoder
 from features.faces.detect import FaceSettings
-from features.pipeline import Extractor, Todo
-from features.progress import ProgressReport
+from features.leftovers import sweep
+from features.pipeline import FACES, Extractor
+from features.plan import make_plan
+from features.shards import in_shard
 from features.sources import SourceHashes, find_sources
 from features.store import TrackStore
-from features.timing import StageTimes
+from features.summary import ExtractSummary
+from features.worker import Worker
 
 
 @dataclass
@@ -47,41 +58,17 @@ class ExtractSettings(EncoderSettings):
         data: Where videos are and where tracks go.
         encoders: Names of the encoders to run. Prosody costs little; the report shows it.
         faces: How faces are found, followed and cut out.
+        shard: `i/N`: only the i-th of N parts of about equal work, e.g. `3/8`. None: everything.
+        plan: Only say what there is to do and how long it would take.
+        retry_failed: Try again what failed before, though nothing has changed.
     """
 
     data: SourceSettings = field(default_factory=SourceSettings)
     encoders: list[str] = field(default_factory=lambda: ["expression", "wav2vec2", "prosody"])
     faces: FaceSettings = field(default_factory=FaceSettings)
-
-
-@dataclass
-class ExtractSummary:
-    """What an extraction did.
-
-    Attributes:
-        store: Where the tracks are.
-        items: Number of sources.
-        ready: Sources that needed nothing.
-        failures: Source id to cause.
-        times: Seconds and frames by stage.
-    """
-
-    store: Path
-    items: int
-    ready: int
-    failures: dict[str, str]
-    times: StageTimes
-
-    def print(self) -> None:
-        """Prints the closing lines."""
-        done = self.items - self.ready - len(self.failures)
-        print(f"{self.items} items: {done} extracted, {self.ready} ready before, "
-              f"{len(self.failures)} failed")  # fmt: skip
-        for line in self.times.lines():
-            print(f"  {line}")
-        for name, cause in self.failures.items():
-            print(f"  failed: {name}: {cause}")
-        print(f"tracks: {self.store}")
+    shard: str | None = None
+    plan: bool = False
+    retry_failed: bool = False
 
 
 def extract(settings: ExtractSettings) -> ExtractSummary:
@@ -89,40 +76,41 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
 
     Raises:
         UserError: If there is nothing to extract or an encoder cannot be built.
+        OSError: If the store can no longer be written to; finished work is kept.
     """
     root = root_or_demo(settings.data.root)
-    store = TrackStore(settings.data.store or default_store(root))
-    sources = find_sources(root)
-    hashes = SourceHashes(store.root / "sources.json")
+    store = settings.data.store or default_store(root)
+    sources = in_shard(find_sources(root), settings.shard)
+    hashes = SourceHashes(store / "sources.json")
     encoders = [build_encoder(name, settings, settings.faces.margin) for name in settings.encoders]
-    extractor = Extractor(store, hashes, settings.faces, encoders, settings.data.crops_fps)
 
-    todos: list[Todo] = []
-    failures: dict[str, str] = {}
-    for source in sources:
-        try:
-            todos.append(extractor.plan(source))
-        except UserError as error:
-            failures[source.id] = str(error)
-    hashes.save()
-    work = [todo for todo in todos if not todo.empty]
-    print(f"{len(sources)} items below {root}: {len(todos) - len(work)} ready, {len(work)} to do")
-    with ProgressReport("extract", len(work)) as progress:
-        for todo in work:
-            try:
-                extractor.work(todo)
-            except UserError as error:
-                failures[todo.source.id] = str(error)
-            progress.step(todo.source.id)
-    ready = len(todos) - len(work)
-    return ExtractSummary(store.root, len(sources), ready, failures, extractor.times)
+    def extractor_in(folder: Path) -> Extractor:
+        crops_fps = settings.data.crops_fps
+        return Extractor(TrackStore(folder), hashes, settings.faces, encoders, crops_fps)
+
+    extractor = extractor_in(store)
+    summary = ExtractSummary(store, len(sources), times=extractor.times)
+    with Claims(store) as claims:
+        sweep(store, {FACES, *(stream for one in encoders for stream in one.streams)}, claims)
+        worker = Worker(extractor, claims, summary, settings.retry_failed)
+        todos = worker.todos(sources)
+        with claims.lock(INDEX):
+            hashes.save()
+        print(f"{len(sources)} items below {root}: {summary.ready} ready, {len(todos)} to do")
+        if settings.plan:
+            make_plan(todos, store, extractor_in).print()
+        else:
+            worker.work(todos)
+    return summary
 
 
 def command(settings: ExtractSettings) -> int:
-    """Runs an extraction and prints its summary."""
+    """Runs an extraction and prints its summary, or only says what it would do."""
     summary = extract(settings)
+    if settings.plan:
+        return OK
     summary.print()
-    return FAILED if summary.failures else OK
+    return OK if summary.complete else FAILED
 
 
 if __name__ == "__main__":

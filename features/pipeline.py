@@ -103,6 +103,21 @@ class Extractor:
         if todo.visual:
             self._look(todo.source, todo.visual)
 
+    def key(self, source: Source) -> str:
+        """Hash of the source's content and of every setting: another may end otherwise."""
+        encoders = [(e.name, e.revision, e.settings) for e in (*self._visual, *self._audio)]
+        content = [self._source_hash(source, MAIN)] if source.has_pictures else []
+        content += [self._hashes.of(source.media)] if source.media else []
+        faces = [self._faces.key(), self._detector.revision, self._crops_fps]
+        return settings_hash([content, faces, encoders])
+
+    def halve_block(self) -> bool:
+        """Takes half as many frames at once from now on; False if it is one already."""
+        if self._faces.batch <= 1:
+            return False
+        self._faces = replace(self._faces, batch=self._faces.batch // 2)
+        return True
+
     # What is there ---------------------------------------------------------------------------
 
     def _source_hash(self, source: Source, person: str) -> str:

@@ -100,12 +100,7 @@ class SourceHashes:
     def __init__(self, memory: Path) -> None:
         self._memory = memory
         self._folders: dict[Path, str] = {}  # listed once a run, whatever the number of streams
-        self._known: dict[str, list[str | int]] = {}
-        if memory.is_file():
-            try:
-                self._known = json.loads(memory.read_text())
-            except ValueError:
-                memory.unlink()  # only a cache: hashes are computed anew
+        self._known = self._read()
 
     def of(self, path: Path) -> str:
         """sha256 of a file; of a folder, over the names and sizes of the files in it."""
@@ -125,5 +120,14 @@ class SourceHashes:
         return hashlib.sha256(" ".join(self.of(p) for p in paths).encode()).hexdigest()
 
     def save(self) -> None:
-        """Writes what is known."""
+        """Writes what is known, beside what other runs have written since."""
+        self._known = self._read() | self._known
         write_atomically(self._memory, json.dumps(self._known, indent=0).encode())
+
+    def _read(self) -> dict[str, list[str | int]]:
+        """What the file says; nothing if it is damaged, for it is only a cache."""
+        try:
+            known: dict[str, list[str | int]] = json.loads(self._memory.read_text())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return known

@@ -2,15 +2,23 @@
 
 Data flow: encoder > FeatureTrack > `.safetensors` file > FeatureTrack > fusion.
 
+A file holds three tensors and, as the header's one entry `track`, the TrackInfo with a checksum.
+Equal tracks make equal files, byte for byte: safetensors keeps no order among several entries.
+
 Letters: T tokens (frames, or audio steps), D feature dimensions.
 """
 
+import hashlib
 import json
 import os
+import re
 import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -20,6 +28,11 @@ SOUND = "sound"
 """`TrackInfo.person` of a stream that belongs to the video and not to one of its people."""
 MAIN = "main"
 """`TrackInfo.person` of the person who fills most of the video."""
+TENSORS = ("values", "times", "valid")
+"""Names of a file's tensors."""
+PARTIAL = re.compile(r"\..+\.[a-z0-9_]{8}\.partial")
+"""Names of the temporary files of `write_atomically`, which a killed process leaves behind."""
+_ENTRY, _CHECKSUM = "track", "checksum"
 
 
 class DamagedTrack(Exception):
@@ -110,38 +123,39 @@ class FeatureTrack:
 
 def write_track(track: FeatureTrack, path: Path) -> None:
     """Writes a track; at any instant `path` is absent, the old file, or the whole new one."""
-    tensors = {"values": track.values, "times": track.times, "valid": track.valid}
-    contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    write_atomically(path, save(contiguous, metadata={"track": json.dumps(asdict(track.info))}))
+    arrays = {name: np.ascontiguousarray(getattr(track, name)) for name in TENSORS}
+    fields = asdict(track.info)
+    checksum = _checksum(json.dumps({**fields, _CHECKSUM: ""}), arrays)
+    header = {_ENTRY: json.dumps({**fields, _CHECKSUM: checksum})}
+    write_atomically(path, save(arrays, metadata=header))
 
 
 def read_track(path: Path) -> FeatureTrack:
-    """Reads a track.
+    """Reads a track and compares it with its checksum, which tracks of old versions lack.
 
     Raises:
-        DamagedTrack: If the file is not a whole, well-formed track.
+        DamagedTrack: If the file is not a whole, well-formed track as it was written.
         FileNotFoundError: If there is no such file.
     """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            info = _parse_info(file.metadata())
-            arrays = {name: file.get_tensor(name) for name in ("values", "times", "valid")}
+    with _opened(path) as file:
+        text = _header(file)
+        info, checksum = _parse(text)
+        arrays = {name: file.get_tensor(name) for name in TENSORS}
+        if checksum is not None and checksum != _checksum(text.replace(checksum, ""), arrays):
+            raise ValueError("its bytes have changed since it was written (wrong checksum)")
         return FeatureTrack(**arrays, info=info)
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, ValueError, OSError) as error:
-        raise DamagedTrack(f"{path}: {error}") from error
 
 
 def read_info(path: Path) -> TrackInfo:
     """Reads a track's header only; raises as `read_track` does."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return _parse_info(file.metadata())
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, ValueError, OSError) as error:
-        raise DamagedTrack(f"{path}: {error}") from error
+    with _opened(path) as file:
+        return _parse(_header(file))[0]
+
+
+def has_checksum(path: Path) -> bool:
+    """Whether a track was written with a checksum; raises as `read_track` does."""
+    with _opened(path) as file:
+        return _parse(_header(file))[1] is not None
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -168,11 +182,41 @@ def _umask() -> int:
     return mask
 
 
-def _parse_info(metadata: dict[str, str] | None) -> TrackInfo:
-    """The header's TrackInfo; ValueError if there is none."""
-    if not metadata or "track" not in metadata:
-        raise ValueError("no track header")
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An open track file; whatever is wrong with it becomes DamagedTrack."""
     try:
-        return TrackInfo(**json.loads(metadata["track"]))
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, ValueError, OSError) as error:
+        raise DamagedTrack(f"{path}: {error}") from error
+
+
+def _header(file: Any) -> str:
+    """The header's entry of an open file; ValueError if there is none."""
+    metadata = file.metadata()
+    if not metadata or _ENTRY not in metadata:
+        raise ValueError("no track header")
+    return str(metadata[_ENTRY])
+
+
+def _parse(text: str) -> tuple[TrackInfo, str | None]:
+    """What the header's entry says, and the checksum or None; ValueError if it is malformed."""
+    try:
+        fields = dict(json.loads(text))
+        checksum = fields.pop(_CHECKSUM, None)
+        return TrackInfo(**fields), None if checksum is None else str(checksum)
     except TypeError as error:
         raise ValueError(f"track header: {error}") from error
+
+
+def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """sha256 over the header's entry, with its checksum left out, and over the tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name in TENSORS:
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()

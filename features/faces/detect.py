@@ -1,9 +1,14 @@
 """Finds faces in frames. Data flow: frames (N, H, W, 3) > shrunk > MTCNN > boxes and landmarks.
 
 Zhang et al. 2016, "Joint face detection and alignment using multitask cascaded convolutional
-networks", as packaged (with weights) by facenet-pytorch.
+networks", as packaged (with weights) by facenet-pytorch. Its first net searches the whole picture
+at many sizes and costs nearly all of the time; the second and the third only look at places that
+the one before has found, and need not be found by it: `FaceDetector.refine`.
+
+Letters: N frames, K faces of a frame, B boxes.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,6 +19,9 @@ import cv2
 import numpy as np
 
 from features.hashing import weights_hash
+
+MIN_AFFINITY = 0.3
+"""Least `affinity` of two views of one face: moved by about four fifths of its side."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,10 @@ class FaceSettings:
         min_face: Smallest face looked for, in pixels of the shrunk frame.
         threshold: Least probability of a face.
         max_gap: Seconds; while a face is lost for no longer, its box is interpolated.
+        every: Every so many frames are searched in full, with tracking between (`sparse`); 1
+            searches every frame.
+        tolerance: How far a tracked box may lie from where it was expected, as 1 - overlap over
+            union, before its neighbourhood in time is searched in full.
         batch: Frames that are worked on at once; does not change the result.
         device: `cpu`, `cuda` or another device of torch.
     """
@@ -39,6 +51,8 @@ class FaceSettings:
     min_face: int = 32
     threshold: float = 0.9
     max_gap: float = 0.4
+    every: int = 12
+    tolerance: float = 0.4
     batch: int = 16
     device: str = "cpu"
 
@@ -65,10 +79,35 @@ class Faces:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def sorted(self, chosen: np.ndarray) -> "Faces":
+        """Some of the faces (indices), the most probable first."""
+        chosen = chosen[np.argsort(-self.scores[chosen], kind="stable")]
+        return Faces(self.boxes[chosen], self.landmarks[chosen], self.scores[chosen])
+
 
 NO_FACES = Faces(
     np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
 )
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Overlap over union of boxes (..., 4) and (..., 4), broadcast: (...) in [0, 1]."""
+    shared = (np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])).clip(0)
+    area_a, area_b = ((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b))
+    return shared.prod(-1) / (area_a + area_b - shared.prod(-1))
+
+
+def affinity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How well boxes (P, 4) and (K, 4) agree in place and size: (P, K) in [0, 2].
+
+    (Overlap over union + 1 - distance of the centres in sides) x smaller over larger side.
+    """
+    a, b = a[:, None], b[None]
+    sides_a, sides_b = (np.sqrt((box[..., 2:] - box[..., :2]).prod(-1)) for box in (a, b))
+    distance = np.linalg.norm((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2, axis=-1)
+    closeness = (1 - 2 * distance / (sides_a + sides_b)).clip(0)
+    smaller, larger = np.minimum(sides_a, sides_b), np.maximum(sides_a, sides_b)
+    return (overlap(a, b) + closeness) * smaller / larger
 
 
 class FaceDetector:
@@ -114,13 +153,63 @@ class FaceDetector:
         found = zip(*self._mtcnn.detect(images, landmarks=True), strict=True)
         return [self._faces(boxes, scores, points, enlarge) for boxes, scores, points in found]
 
+    def refine(self, images: Sequence[np.ndarray], boxes: np.ndarray) -> Faces:
+        """The face at each place that is roughly known, by MTCNN's second and third net.
+
+        Args:
+            images: B pictures (H, W, 3) uint8 RGB, one for each box.
+            boxes: (B, 4) pixels, where the face should be; up to a fifth of its side off.
+
+        Returns:
+            B faces in the order of `boxes`, improbable ones too.
+        """
+        square = _squares(boxes.astype(np.float32))
+        moves, _ = self._run("rnet", _cut(images, square, 24))
+        square = _squares(_moved(square, moves))
+        moves, points, scores = self._run("onet", _cut(images, square, 48))
+        sides = square[:, 2:] - square[:, :2] + 1  # MTCNN's pixels are counted from 1
+        shares = points.reshape(-1, 2, 5).transpose(0, 2, 1)
+        landmarks = shares * sides[:, None] + square[:, None, :2] - 1
+        return Faces(_moved(square, moves), landmarks, scores[:, 1])
+
+    def _run(self, net: str, crops: np.ndarray) -> list[np.ndarray]:
+        """Outputs of one of MTCNN's nets on crops (B, side, side, 3) uint8."""
+        import torch
+
+        inputs = torch.from_numpy(crops).to(self._settings.device).permute(0, 3, 1, 2)
+        with torch.inference_mode():
+            outputs = getattr(self._mtcnn, net)((inputs.float() - 127.5) * 0.0078125)
+        return [output.cpu().numpy() for output in outputs]
+
     def _faces(self, boxes: Any, scores: Any, points: Any, enlarge: np.ndarray) -> Faces:
         """One picture's faces in full-size pixels, without the improbable ones."""
         if boxes is None or boxes[0] is None:
             return NO_FACES
         scores = np.asarray(scores, np.float32)
-        sure = np.flatnonzero(scores >= self._settings.threshold)
-        sure = sure[np.argsort(-scores[sure], kind="stable")]
         corners = np.asarray(boxes, np.float32).reshape(-1, 2, 2) * enlarge
         landmarks = np.asarray(points, np.float32).reshape(-1, 5, 2) * enlarge
-        return Faces(corners.reshape(-1, 4)[sure], landmarks[sure], scores[sure])
+        sure = np.flatnonzero(scores >= self._settings.threshold)
+        return Faces(corners.reshape(-1, 4), landmarks, scores).sorted(sure)
+
+
+def _squares(boxes: np.ndarray) -> np.ndarray:
+    """Boxes (B, 4) widened to squares around their centres."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    halves = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.hstack([centres - halves, centres + halves])
+
+
+def _moved(boxes: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    """Boxes (B, 4) with their borders moved by shares of their sides (B, 4)."""
+    sides = boxes[:, 2:] - boxes[:, :2] + 1
+    return boxes + moves * np.hstack([sides, sides])
+
+
+def _cut(images: Sequence[np.ndarray], boxes: np.ndarray, side: int) -> np.ndarray:
+    """Crops (B, side, side, 3) of the parts of boxes that lie in the picture, as MTCNN does it."""
+    crops = np.zeros((len(boxes), side, side, 3), np.uint8)
+    for crop, image, (x0, y0, x1, y1) in zip(crops, images, boxes.astype(int), strict=True):
+        part = image[max(y0 - 1, 0) : max(y1, 0), max(x0 - 1, 0) : max(x1, 0)]
+        if part.size:
+            crop[:] = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
+    return crops

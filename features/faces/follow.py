@@ -13,13 +13,12 @@ from itertools import compress, pairwise
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from features.faces.detect import FaceDetector, Faces, FaceSettings
+from features.faces.detect import MIN_AFFINITY, Faces, FaceSettings, affinity
 from features.faces.person import Person, absent
+from features.faces.sparse import Detector, find_faces
 from features.media import FrameBlock
 from features.track import MAIN
 
-MIN_AFFINITY = 0.3
-"""Least `affinity` of a face and the path it joins: moved by about four fifths of its side."""
 LOST_WEIGHT = 0.7
 """Factor on the affinity of paths out of sight, so that those in sight are served first."""
 MIN_SEEN = 3
@@ -47,14 +46,14 @@ class _Path:
 
 
 def find_people(
-    blocks: Iterable[FrameBlock], detector: FaceDetector, settings: FaceSettings
+    blocks: Iterable[FrameBlock], detector: Detector, settings: FaceSettings
 ) -> list[Person]:
-    """Finds the people of a video; see `follow`. Only boxes are kept in memory."""
+    """Finds the people of a video; see `find_faces` and `follow`. Only boxes are kept in memory."""
     faces: list[Faces] = []
     times: list[float] = []
-    for block in blocks:
-        faces.extend(detector.detect(block.images))
-        times.extend(block.times.tolist())
+    for time, found in find_faces(blocks, detector, settings):
+        times.append(time)
+        faces.append(found)
     return follow(faces, np.array(times), settings.max_gap)
 
 
@@ -79,21 +78,6 @@ def follow(faces: list[Faces], times: np.ndarray, max_gap: float) -> list[Person
     pair = sorted([main, companions[0]], key=_mean_x) if companions else []
     named = zip((MAIN, "left", "right"), [main, *pair], strict=False)
     return [_person(name, path, times, max_gap) for name, path in named]
-
-
-def affinity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """How well boxes (P, 4) and (K, 4) agree in place and size: (P, K) in [0, 2].
-
-    (Overlap over union + 1 - distance of the centres in sides) x smaller over larger side.
-    """
-    a, b = a[:, None], b[None]
-    shared = (np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])).clip(0)
-    area_a, area_b = ((box[..., 2:] - box[..., :2]).prod(-1) for box in (a, b))
-    overlap = shared.prod(-1) / (area_a + area_b - shared.prod(-1))
-    sides_a, sides_b = np.sqrt(area_a), np.sqrt(area_b)
-    distance = np.linalg.norm((a[..., :2] + a[..., 2:] - b[..., :2] - b[..., 2:]) / 2, axis=-1)
-    closeness = (1 - 2 * distance / (sides_a + sides_b)).clip(0)
-    return (overlap + closeness) * np.minimum(sides_a, sides_b) / np.maximum(sides_a, sides_b)
 
 
 def _link(faces: list[Faces], times: np.ndarray, max_gap: float) -> list[_Path]:

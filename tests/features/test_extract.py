@@ -237,6 +237,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_is_done(
     error = capsys.readouterr().err
     assert "no space left on the disk" in error
     assert TrackStore(root / "tracks").streams() == ["faces", "prosody", "wav2vec2"]
+    assert not list((root / "tracks").rglob(".*"))
 
 
 def test_ctrl_c_keeps_finished_items(
@@ -254,6 +255,42 @@ def test_ctrl_c_keeps_finished_items(
     assert status_of(["--data.root", str(root), "--encoders", "[prosody]"]) == 130
     assert "finished work is kept" in capsys.readouterr().err
     assert TrackStore(root / "tracks").ids("prosody") == ["12"]
+    assert not list((root / "tracks").rglob(".*"))  # claims are given back
+
+
+def test_shards_together_make_everything_once(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("13", "14"):
+        (root / f"{name}.mp4").write_bytes((root / "12.mp4").read_bytes())
+    for shard, items in (("1/2", 2), ("2/2", 1)):
+        argv = ["--data.root", str(root), "--encoders", "[prosody]", "--shard", shard]
+        assert status_of(argv) == 0
+        assert f"{items} items: {items} extracted, 0 ready" in capsys.readouterr().out
+    assert TrackStore(root / "tracks").ids("prosody") == ["12", "13", "14"]
+    assert extract(settings(root, "prosody")).ready == 3
+
+
+def test_a_shard_that_makes_no_sense_is_one_line_and_a_status(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status_of(["--data.root", str(root), "--shard", "9/8"]) == 1
+    assert capsys.readouterr().err == (
+        "features.extract: --shard 9/8: give i/N with i from 1 to N, e.g. 3/8\n"
+    )
+
+
+def test_failures_that_stand_keep_the_status(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "11.mp4").write_text("no video at all")
+    argv = ["--data.root", str(root), "--encoders", "[prosody]"]
+    assert [status_of(argv), status_of(argv)] == [1, 1]
+    assert "failed before: 1;" in capsys.readouterr().out
+    assert status_of([*argv, "--retry_failed", "true"]) == 1
+    assert "failed before" not in capsys.readouterr().out
+    (root / "11.mp4").unlink()
+    assert status_of(argv) == 0
 
 
 @pytest.mark.slow

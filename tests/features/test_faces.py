@@ -1,5 +1,6 @@
 """Faces are found where they are and followed as people."""
 
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.faces.crop import template
-from features.faces.detect import NO_FACES, FaceDetector, Faces, FaceSettings
-from features.faces.follow import affinity, find_people, follow
+from features.faces.detect import (
+    NO_FACES,
+    FaceDetector,
+    Faces,
+    FaceSettings,
+    affinity,
+    overlap,
+)
+from features.faces.follow import find_people, follow
 from features.faces.person import FACE_COLUMNS, Person, absent, pack, unpack
 from features.media import FrameBlock, read_frames
 from tests.media import face_frame, plain_frames, write_video
@@ -83,6 +91,71 @@ def test_only_what_touches_the_result_is_in_the_key() -> None:
     assert FaceSettings(batch=3, device="cuda").key() == key
     assert FaceSettings(margin=0.1).key() != key
     assert FaceSettings(min_face=40).key() != key
+    assert FaceSettings(every=1).key() != key
+    assert FaceSettings(tolerance=0.3).key() != key
+
+
+@pytest.mark.parametrize("size", [90, 120, 400])
+def test_face_that_is_roughly_known_is_refined_to_what_the_search_finds(
+    detector: FaceDetector, size: int
+) -> None:
+    image = face_frame(640, 512, [(320, 250)], size=size)
+    (searched,) = detector.detect(image[None])
+    side = searched.boxes[0, 3] - searched.boxes[0, 1]
+    shifts = [(0, 0, 0, 0), (0.1, 0.1, 0.1, 0.1), (0.1, 0, -0.05, 0), (0.2, 0.2, 0.2, 0.2)]
+    boxes = searched.boxes + np.array(shifts, np.float32) * side
+    refined = detector.refine([image] * 4, boxes)
+    kept = overlap(refined.boxes, searched.boxes)
+    assert (kept > 0.8).all()
+    assert kept[3] > 0.9
+    off = np.linalg.norm(refined.landmarks - searched.landmarks, axis=-1)
+    assert off.mean() < 0.03 * side
+    assert (refined.scores > 0.9).all()
+
+
+def test_refined_faces_keep_the_order_of_boxes_and_are_improbable_where_nobody_is(
+    detector: FaceDetector,
+) -> None:
+    here, there = face_frame(640, 300, [(200, 150)]), face_frame(640, 300, [(450, 150)])
+    boxes = np.stack([detector.detect(image[None])[0].boxes[0] for image in (here, there)])
+    refined = detector.refine([there, here, there, here], boxes[[1, 1, 0, 0]])
+    assert (refined.scores > 0.9).tolist() == [True, False, False, True]
+    assert (overlap(refined.boxes[[0, 3]], boxes[[1, 0]]) > 0.8).all()
+
+
+@pytest.mark.parametrize("corner", [(-70, -70), (200, -300), (300, 200), (5000, 5000)])
+def test_boxes_that_leave_the_picture_are_refined_to_something_finite(
+    detector: FaceDetector, corner: tuple[int, int]
+) -> None:
+    box = np.array([[*corner, corner[0] + 100, corner[1] + 120]], np.float32)
+    refined = detector.refine([face_frame(320, 240, [])], box)
+    assert np.isfinite(refined.boxes).all()
+    assert refined.scores[0] < 0.9
+
+
+@pytest.mark.parametrize("box", [(-200, 50, -100, 150), (50, -200, 150, -80), (500, 50, 600, 160)])
+def test_nothing_is_taken_from_the_other_side_of_the_picture(
+    detector: FaceDetector, box: tuple[int, ...]
+) -> None:
+    images = [face_frame(320, 240, [(160, 120)]), np.zeros((240, 320, 3), np.uint8)]
+    refined = detector.refine(images, np.array([box, box], np.float32))
+    np.testing.assert_array_equal(refined.boxes[0], refined.boxes[1])
+
+
+def test_faces_are_sorted_by_their_probability() -> None:
+    three = seen((100,), (200,), (300,))
+    faces = Faces(three.boxes, three.landmarks, np.array([0.7, 0.9, 0.8], np.float32))
+    chosen = faces.sorted(np.array([0, 2, 1]))
+    np.testing.assert_array_equal(chosen.scores, np.array([0.9, 0.8, 0.7], np.float32))
+    np.testing.assert_array_equal(chosen.boxes, three.boxes[[1, 2, 0]])
+    np.testing.assert_array_equal(chosen.landmarks, three.landmarks[[1, 2, 0]])
+    assert len(faces.sorted(np.array([2]))) == 1
+
+
+def test_overlap_is_shared_area_over_all_area() -> None:
+    a = np.array([0, 0, 10, 10.0])
+    others = np.array([[0, 0, 10, 10.0], [5, 0, 15, 10], [20, 0, 30, 10], [0, 0, 5, 5]])
+    np.testing.assert_allclose(overlap(a, others), [1, 1 / 3, 0, 1 / 4])
 
 
 # Following ---------------------------------------------------------------------------------------
@@ -223,6 +296,22 @@ def test_blocks_of_any_size_give_the_same_people(detector: FaceDetector, tmp_pat
     assert np.all(np.diff(whole.boxes[:, 0]) > 0)
 
 
+def test_people_are_where_the_search_of_every_frame_finds_them(detector: FaceDetector) -> None:
+    ways = [(100 + 3 * i, 120 + 20 * np.sin(i / 8)) for i in range(40)]
+    images = [face_frame(320, 240, [way]) for way in ways]
+    images[16:27] = [face_frame(320, 240, [])] * 11
+    block = FrameBlock(np.stack(images), clock(40), 0)
+    (ours,) = find_people([block], detector, SETTINGS)
+    (theirs,) = find_people([block], detector, FaceSettings(every=1))
+    assert theirs.found.sum() == 29
+    assert ours.valid.tolist() == theirs.valid.tolist()
+    there = theirs.found
+    kept = overlap(ours.boxes[there], theirs.boxes[there])
+    assert kept.min() > 0.7
+    assert kept.mean() > 0.85
+    assert np.abs(ours.landmarks[there] - theirs.landmarks[there]).mean() < 3
+
+
 def test_video_of_eight_pixels_has_nobody(detector: FaceDetector, tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", plain_frames(5, 8, 8))
     (main,) = find_people(read_frames(path), detector, SETTINGS)
@@ -264,3 +353,21 @@ def test_news_footage_with_cuts_has_one_main(detector: FaceDetector) -> None:
     people = find_people(every_tenth_frame(path), detector, SETTINGS)
     assert people[0].name == "main"
     assert 0.1 < people[0].found.mean() < 0.9
+
+
+def test_speech_clip_keeps_its_boxes_with_few_searches() -> None:
+    class Counting(FaceDetector):
+        searched = 0
+
+        def detect(self, images: np.ndarray) -> list[Faces]:
+            self.searched += len(images)
+            return super().detect(images)
+
+    path = shared_data() / "clips" / "pyfeat_single_face.mp4"
+    blocks = list(islice(read_frames(path, batch=13), 2))
+    counting = Counting(SETTINGS)
+    (ours,) = find_people(blocks, counting, SETTINGS)
+    assert counting.searched == 4
+    (theirs,) = find_people(blocks, counting, FaceSettings(every=1))
+    assert ours.valid.tolist() == theirs.valid.tolist()
+    assert (overlap(ours.boxes, theirs.boxes) > 0.8).mean() >= 0.98

@@ -1,7 +1,10 @@
 """Tracks on disk: whole or absent, and damaged ones are noticed."""
 
 import errno
+import json
 import os
+from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +12,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors.numpy import save
 
 from features.cli import UserError
 from features.store import Status, TrackStore
-from features.track import DamagedTrack, FeatureTrack, TrackInfo, read_track, write_track
+from features.track import (
+    DamagedTrack,
+    FeatureTrack,
+    TrackInfo,
+    has_checksum,
+    read_info,
+    read_track,
+    write_track,
+)
 
 INFO = TrackInfo("12", "main", "expression", "expression", "rev", "set", "src", frames=5)
 
@@ -70,6 +82,66 @@ def test_a_cut_file_is_damaged_at_every_length(tmp_path: Path, keep: int) -> Non
     with pytest.raises(DamagedTrack, match=path.name):
         store.read("expression", "12")
     assert store.status("expression", "12", INFO.key) is Status.DAMAGED
+
+
+@pytest.mark.parametrize("frames", [0, 2])
+def test_no_flipped_bit_of_a_file_is_read_over(tmp_path: Path, frames: int) -> None:
+    path = tmp_path / "a.safetensors"
+    write_track(make_track(frames, info=replace(INFO, video="é", notes="naïve")), path)
+    whole = path.read_bytes()
+    for place, bit in product(range(len(whole)), (0, 5)):  # 5: a letter's case
+        changed = bytearray(whole)
+        changed[place] ^= 1 << bit
+        path.write_bytes(changed)
+        with pytest.raises(DamagedTrack):
+            read_track(path)
+
+
+def test_values_of_another_track_under_a_header_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    write_track(make_track(), path)
+    cut = path.read_bytes()
+    other = make_track()
+    other.values[2, 1] = 99
+    write_track(other, path)
+    start = 8 + int.from_bytes(cut[:8], "little")
+    path.write_bytes(cut[:start] + path.read_bytes()[start:])
+    with pytest.raises(DamagedTrack, match=r"a\.safetensors: .*wrong checksum"):
+        read_track(path)
+
+
+def test_a_track_without_a_checksum_stays_readable(tmp_path: Path) -> None:
+    path, track = tmp_path / "a.safetensors", make_track()
+    tensors = {"values": track.values, "times": track.times, "valid": track.valid}
+    path.write_bytes(save(tensors, metadata={"track": json.dumps(asdict(track.info))}))
+    assert not has_checksum(path)
+    assert read_track(path).info == read_info(path) == track.info
+    write_track(track, path)
+    assert has_checksum(path)
+
+
+@pytest.mark.parametrize("header", ["3", "[1]", "{}", "null", '"text"', "{", '{"video": "a"}'])
+def test_a_header_that_is_no_track_info_is_damage(tmp_path: Path, header: str) -> None:
+    path, track = tmp_path / "a.safetensors", make_track()
+    tensors = {"values": track.values, "times": track.times, "valid": track.valid}
+    path.write_bytes(save(tensors, metadata={"track": header}))
+    with pytest.raises(DamagedTrack):
+        read_track(path)
+
+
+def test_equal_tracks_make_equal_files(tmp_path: Path) -> None:
+    track = make_track(info=replace(INFO, versions={"b": "1", "a": "2"}))
+    for name in range(16):  # safetensors puts several entries of a header in an order of chance
+        write_track(track, tmp_path / str(name))
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
+def test_a_track_that_is_not_contiguous_is_written_as_its_copy_is(tmp_path: Path) -> None:
+    track = make_track(4, 6)
+    view = replace(track, values=np.asfortranarray(track.values))
+    write_track(view, tmp_path / "view")
+    write_track(track, tmp_path / "copy")
+    assert (tmp_path / "view").read_bytes() == (tmp_path / "copy").read_bytes()
 
 
 def test_a_full_disk_leaves_the_old_track_and_no_rubbish(

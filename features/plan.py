@@ -1,0 +1,194 @@
+"""What an extraction would do and how long it would take.
+
+Data flow: what each source lacks > frames, sound, bytes by the headers; the first seconds of one or
+two items through the real encoders, in a folder that is thrown away > seconds a frame > Plan.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+
+from features.cli import UserError
+from features.crops import crop_files
+from features.encoders.protocol import Encoder
+from features.faces.person import FACE_COLUMNS
+from features.media import frame_times
+from features.media.container import open_media, video_stream
+from features.pipeline import Extractor, Todo
+from features.shards import Extent, extent_of
+from features.sources import Source
+
+SAMPLE_SECONDS = 4.0
+"""Length of what is measured of an item."""
+SAMPLE_RATE = 25
+"""Pictures that stand for a second of ready-made crops."""
+ROW_BYTES = 9
+"""Bytes of the time and the validity of a row."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an extraction would do.
+
+    Attributes:
+        store: Where tracks would go.
+        frames: Frames of the items that lack something.
+        sound: Seconds of their sound.
+        bytes: What would be written, for one person a video.
+        seconds: How long it would take one process here; None if nothing could be measured.
+        sampled: Items whose first seconds were measured.
+    """
+
+    store: Path
+    frames: int
+    sound: float
+    bytes: float
+    seconds: float | None
+    sampled: int
+
+    def print(self) -> None:
+        """Prints one line a figure."""
+        there = next(path for path in (self.store, *self.store.absolute().parents) if path.exists())
+        free = shutil.disk_usage(there).free
+        about = "unknown: no item could be measured"
+        if self.seconds is not None:
+            about = f"about {_duration(self.seconds)} in one process here"
+            about += f" (by the first {SAMPLE_SECONDS:g} s of {self.sampled} of them)"
+        print(f"  frames: {self.frames}")
+        print(f"  sound: {self.sound / 3600:.2f} hours")
+        print(f"  to be written: about {self.bytes / 1e6:.1f} MB to {self.store}"
+              f" ({free / 1e6:.0f} MB free)")  # fmt: skip
+        print(f"  time: {about}")
+
+
+def make_plan(
+    todos: Sequence[Todo], store: Path, extractor_in: Callable[[Path], Extractor]
+) -> Plan:
+    """Adds up headers and measures a sample.
+
+    Args:
+        todos: What is to be done.
+        store: Where tracks would go.
+        extractor_in: Makes the extractor of these settings for another store.
+    """
+    extents = {todo.source.id: extent_of(todo.source) for todo in todos}
+    groups: dict[tuple[object, ...], list[Todo]] = {}
+    for todo in sorted(todos, key=lambda todo: -extents[todo.source.id].cost):
+        needs = todo.faces, *(e.name for e in (*todo.visual, *todo.audio))
+        groups.setdefault(needs, []).append(todo)
+    seconds, sampled = 0.0, 0
+    for group in groups.values():
+        spent, cost, items = _sample(group, extractor_in)
+        of_group = sum(extents[todo.source.id].cost for todo in group)
+        seconds += spent / cost * of_group if cost else 0.0
+        sampled += items
+    return Plan(
+        store=store,
+        frames=sum(extent.frames for extent in extents.values()),
+        sound=sum(extent.sound for extent in extents.values()),
+        bytes=sum(_bytes(todo, extents[todo.source.id]) for todo in todos),
+        seconds=seconds if sampled or not todos else None,
+        sampled=sampled,
+    )
+
+
+def _sample(
+    todos: Sequence[Todo], extractor_in: Callable[[Path], Extractor]
+) -> tuple[float, float, int]:
+    """Seconds, cost and number of the samples of a costly item and a usual one of a kind."""
+    seconds, cost, items = 0.0, 0.0, 0
+    with TemporaryDirectory(prefix="affuse-plan-") as folder:
+        extractor = extractor_in(Path(folder, "tracks"))
+        for number in sorted({0, len(todos) // 2}):
+            try:
+                if number == 0:  # weights are loaded in the first second of work
+                    _measure(todos[0], extractor, Path(folder, "warm"), 1.0)
+                own = Path(folder, str(number))
+                spent, done = _measure(todos[number], extractor, own, SAMPLE_SECONDS)
+            except UserError:  # extraction will name the fault
+                continue
+            seconds, cost, items = seconds + spent, cost + done, items + 1
+    return seconds, cost, items
+
+
+def _measure(todo: Todo, extractor: Extractor, folder: Path, seconds: float) -> tuple[float, float]:
+    """Seconds that the first `seconds` of an item take, and what they cost."""
+    source = cut(todo.source, seconds, folder)
+    if todo.visual and not todo.faces:
+        extractor.work(Todo(source, True, (), ()))
+    began = time.perf_counter()
+    extractor.work(replace(todo, source=source))
+    spent = time.perf_counter() - began
+    extent = extent_of(source)
+    if source.video and not source.crops:  # the header of the cut does not tell
+        extent = replace(extent, frames=len(frame_times(source.video)))
+    return spent, extent.cost
+
+
+def cut(source: Source, seconds: float, folder: Path) -> Source:
+    """The first seconds of a source as a source of its own; nothing is decoded.
+
+    Raises:
+        MediaError: If the file cannot be read, or cannot be copied packet by packet.
+    """
+    folder.mkdir(parents=True)
+    media = _cut_media(source, seconds, folder) if source.media else None
+    crops: dict[str, tuple[Path, ...]] = {}
+    for person, folders in source.crops.items():
+        (folder / person).mkdir()
+        crops[person] = (folder / person,)
+        for path in islice(crop_files(folders).values(), round(seconds * SAMPLE_RATE)):
+            shutil.copy(path, folder / person)
+    return Source(source.id, media, crops)
+
+
+def _cut_media(source: Source, seconds: float, folder: Path) -> Path:
+    """Copies the packets of picture and sound up to `seconds` after the first."""
+    assert source.media is not None
+    target = folder / f"{source.id}{'.mkv' if source.video else source.media.suffix}"
+    with open_media(source.media) as container, av.open(str(target), "w") as out:
+        streams: list[av.VideoStream | av.AudioStream] = [*container.streams.audio[:1]]
+        if source.video:
+            streams.append(video_stream(container, source.media))
+        copies = {stream.index: out.add_stream_from_template(stream) for stream in streams}
+        ended: set[int] = set()
+        first: dict[int, float] = {}
+        for packet in container.demux(streams):
+            if packet.dts is None:  # the empty packet at the end
+                continue
+            index, at = packet.stream.index, float(packet.dts * packet.time_base)
+            if at - first.setdefault(index, at) >= seconds:
+                ended.add(index)
+                if len(ended) == len(streams):
+                    break
+                continue
+            packet.stream = copies[index]
+            out.mux(packet)
+    return target
+
+
+def _bytes(todo: Todo, extent: Extent) -> float:
+    """Bytes of the tracks, without headers."""
+    faces = extent.frames * (4 * len(FACE_COLUMNS) + ROW_BYTES) if todo.faces else 0
+    visual = extent.frames * sum(map(_row_bytes, todo.visual))
+    audio = sum(extent.sound * e.token_rate * _row_bytes(e) for e in todo.audio)
+    return faces + visual + audio
+
+
+def _row_bytes(encoder: Encoder) -> int:
+    """Bytes of one row of all streams of an encoder, in float16."""
+    return sum(2 * dim + ROW_BYTES for dim in encoder.streams.values())
+
+
+def _duration(seconds: float) -> str:
+    """A time for people: `3 h 20 min`, `20 min`, `20 s`."""
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes >= 2 else f"{seconds:.0f} s"

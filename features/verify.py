@@ -1,0 +1,216 @@
+"""`python -m features.verify STORE`: whether every track of a store is whole and as it should be.
+
+Data flow: store > its files > each read through > Tracks and Problems > Tracks judged beside each
+other and beside the sources (verify_checks.py) > table, a line a problem, repair.
+
+    python -m features.verify data/demo/tracks
+    python -m features.verify tracks --data.root /data/Aff-Wild2     # and beside the sources
+    python -m features.verify tracks --repair                        # then features.extract again
+
+Nothing is written without `--repair`, which takes away only tracks and temporary files of ours, and
+none that was written after the check began. A key in the minority of a stream counts as stale.
+"""
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from features.cli import FAILED, OK, UserError, run
+from features.demo_data import DEMO_ROOT, default_store
+from features.progress import ProgressReport
+from features.sources import find_sources
+from features.track import write_atomically
+from features.verify_checks import judge, source_check
+from features.verify_files import Kind, Problem, Track, examine, find_files, read_memory
+
+THREADS = 2
+"""Reading and hashing release Python's lock; more threads only make a disk seek."""
+
+
+@dataclass
+class RootSettings:
+    """Where the videos are.
+
+    Args:
+        root: Folder with the sources. None: tracks are not compared with them.
+    """
+
+    root: Path | None = None
+
+
+@dataclass
+class VerifySettings:
+    """Settings of the check.
+
+    Args:
+        store: Folder of the tracks; its name alone will do. None: `ROOT/tracks`, of the demo corpus
+            where no root is given either.
+        data: Where the videos are.
+        repair: Whether to remove what must be redone. Not while an extraction is at work.
+        out: CSV file for the problems, a row each.
+    """
+
+    store: Path | None = None
+    data: RootSettings = field(default_factory=RootSettings)
+    repair: bool = False
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a store holds.
+
+    Attributes:
+        files: Track files of the store, without its cache.
+        tracks: Those that are whole.
+        problems: All that is not as it should be, by path.
+    """
+
+    files: list[Path]
+    tracks: list[Track]
+    problems: list[Problem]
+
+
+def verify(store: Path, root: Path | None = None) -> Findings:
+    """Reads every track of a store; changes nothing.
+
+    Args:
+        store: Folder of the tracks.
+        root: Folder of their sources; None: not compared.
+
+    Raises:
+        UserError: If there is no such store, it is empty, or the sources are of something else.
+    """
+    files = find_files(store)
+    hashes, problems = read_memory(store)
+    sources = None if root is None else source_check(root, find_sources(root), hashes)
+    seen = _examine_all([*files.tracks, *files.cached])
+    tracks = [track for p in files.tracks if isinstance(track := seen[p], Track)]
+    cached = [track for p in files.cached if isinstance(track := seen[p], Track)]
+    problems += files.problems + [p for p in seen.values() if isinstance(p, Problem)]
+    problems += judge(tracks, cached, sources)
+    return Findings(files.tracks, tracks, sorted(problems, key=lambda problem: problem.path))
+
+
+def _examine_all(paths: Sequence[Path]) -> dict[Path, Track | Problem | None]:
+    """All files, read through."""
+    pool = ThreadPoolExecutor(THREADS)
+    seen = {}
+    try:
+        with ProgressReport("verify", len(paths)) as progress:
+            for path, found in zip(paths, pool.map(examine, paths), strict=True):
+                seen[path] = found
+                progress.step(f"{path.parent.name}/{path.stem}")
+    finally:
+        pool.shutdown(cancel_futures=True)  # so that Ctrl-C need not wait for the whole store
+    return seen
+
+
+def repair(problems: Sequence[Problem], began: int) -> list[Problem]:
+    """Removes what must be redone, except what was written after `began` (ns); returns the rest.
+
+    Raises:
+        UserError: If a file cannot be read: it may be the one that the others depend on.
+    """
+    if unreadable := [p for p in problems if p.kind is Kind.UNREADABLE]:
+        raise UserError(f"{unreadable[0]}; nothing was removed, since others may depend on it")
+    rest = []
+    for problem in problems:
+        if not problem.kind.removable:
+            rest.append(problem)
+            continue
+        try:
+            if problem.path.stat().st_mtime_ns > began:
+                print(f"left, since it was written meanwhile: {problem.path}")
+                rest.append(problem)
+                continue
+            problem.path.unlink()
+            print(f"removed: {problem.path}")
+        except FileNotFoundError:
+            pass  # gone by itself
+    return rest
+
+
+def table(findings: Findings) -> list[str]:
+    """Lines of a table by stream; tokens are frames, or steps of sound."""
+    lines = [_row("stream", "tracks", "tokens", "MB", "no checksum", "problems")]
+    for folder in sorted({path.parent for path in findings.files}):
+        tracks = [track for track in findings.tracks if track.path.parent == folder]
+        wrong = [p for p in findings.problems if _is_wrong(p) and folder in (p.path, p.path.parent)]
+        lines.append(
+            _row(
+                folder.name,
+                sum(path.parent == folder for path in findings.files),
+                sum(track.tokens for track in tracks),
+                f"{sum(track.size for track in tracks) / 1e6:.1f}",
+                sum(not track.checked for track in tracks),
+                len(wrong),
+            )
+        )
+    return lines
+
+
+def _row(stream: str, *cells: object) -> str:
+    return f"{stream:<24}" + "".join(f"{cell!s:>13}" for cell in cells)
+
+
+def _is_wrong(problem: Problem) -> bool:
+    return problem.kind is not Kind.STRAY
+
+
+def write_csv(problems: Iterable[Problem], path: Path) -> None:
+    """Writes a row a problem: kind, path, cause, remedy."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["kind", "path", "cause", "remedy"])
+    writer.writerows([p.kind.value[0], p.path, p.cause, p.kind.value[1]] for p in problems)
+    write_atomically(path, text.getvalue().encode())
+
+
+def command(settings: VerifySettings) -> int:
+    """Checks a store and prints what is wrong; mends it if wanted."""
+    began = time.time_ns()
+    store = settings.store or default_store(settings.data.root or DEMO_ROOT)
+    findings = verify(store, settings.data.root)
+    for line in [*table(findings), *map(str, findings.problems)]:
+        print(line)
+    if settings.out:
+        write_csv(findings.problems, settings.out)
+    rest = repair(findings.problems, began) if settings.repair else findings.problems
+    wrong, mended = sum(map(_is_wrong, rest)), len(findings.problems) - len(rest)
+    print(f"{store}: {wrong or 'no'} problems{' left' if mended else ''}")
+    if mended:
+        print(f"{mended} files removed; now run python -m features.extract")
+    return FAILED if wrong else OK
+
+
+def spelt_out(argv: Sequence[str]) -> list[str]:
+    """`STORE` and `--repair` as `--store STORE` and `--repair=true`."""
+    words, spelt = list(argv), []
+    while words:
+        word = words.pop(0)
+        if word == "--repair" and words[:1] not in (["true"], ["false"]):
+            spelt.append("--repair=true")
+        elif not word.startswith("-"):
+            spelt += ["--store", word]
+        elif "=" in word or word in ("-h", "--help"):
+            spelt.append(word)
+        else:
+            spelt += [word, *words[:1]]
+            del words[:1]
+    return spelt
+
+
+if __name__ == "__main__":
+    run(
+        VerifySettings,
+        command,
+        prog="features.verify",
+        description=__doc__.split("\n")[0],
+        argv=spelt_out(sys.argv[1:]),
+    )

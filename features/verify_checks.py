@@ -1,0 +1,163 @@
+"""Whether whole tracks belong where they are. Data flow: Tracks > checks in a row > Problems.
+
+A check sees the tracks that the earlier ones left: what repair will remove vouches for nothing.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from features.cli import UserError
+from features.ingest import ENCODER as INGESTED
+from features.progress import ProgressReport
+from features.sources import Source, SourceHashes
+from features.store import SUFFIX
+from features.track import SOUND
+from features.verify_files import Kind, Problem, Track
+
+FACES = "faces"
+"""Stream whose times are the clock of everything visual."""
+
+Check = Callable[[Sequence[Track]], Iterable[Problem]]
+
+
+def judge(tracks: Sequence[Track], cached: Sequence[Track], sources: Check | None) -> list[Problem]:
+    """All checks, one after the other.
+
+    Args:
+        tracks: The whole tracks of a store.
+        cached: Those of its cache.
+        sources: Compares tracks with their sources, if wanted.
+    """
+    checks: list[Check] = [renamed_streams, misnamed, mixed_keys]
+    checks += [sources] if sources else []
+    checks += [mixed_clocks, without_faces]
+    problems: list[Problem] = []
+    for check in checks:
+        found = list(check(tracks))
+        bad = {problem.path for problem in found}
+        tracks = [t for t in tracks if t.path not in bad and t.path.parent not in bad]
+        problems += found
+    return problems + list(stale_cache(cached, tracks))
+
+
+def renamed_streams(tracks: Sequence[Track]) -> Iterable[Problem]:
+    """Folders in which no track is of the stream: renamed or copied by somebody on purpose."""
+    for stream, members in _by_stream(tracks).items():
+        said = {track.info.stream for track in members}
+        if stream not in said:
+            cause = f"its {len(members)} tracks are of stream {', '.join(sorted(said))}"
+            yield Problem(Kind.FOREIGN, members[0].path.parent, cause)
+
+
+def misnamed(tracks: Sequence[Track]) -> Iterable[Problem]:
+    """Tracks that lie where another belongs."""
+    for track in tracks:
+        if (track.stream, track.id) != (track.info.stream, track.info.id):
+            yield Problem(
+                Kind.MISNAMED, track.path, f"it is {track.info.stream}/{track.info.id}{SUFFIX}"
+            )
+
+
+def mixed_keys(tracks: Sequence[Track]) -> Iterable[Problem]:
+    """Tracks made in another way than most of their stream; of equal numbers the newest count."""
+    for members in _by_stream(_extracted(tracks)).values():
+        counts = Counter(map(_way, members))
+        newest = {_way(track): track.changed for track in sorted(members, key=_changed)}
+        usual = max(counts, key=lambda way: (counts[way], newest[way]))
+        for track in members:
+            names = zip(("encoder", "revision", "settings"), _way(track), usual, strict=True)
+            if differ := [name for name, own, other in names if own != other]:
+                cause = f"another {', '.join(differ)} than {counts[usual]} of {len(members)} tracks"
+                yield Problem(Kind.STALE, track.path, f"{cause} of its stream")
+
+
+def mixed_clocks(tracks: Sequence[Track]) -> Iterable[Problem]:
+    """Everything visual of an id whose tracks, faces among them, are not on one clock.
+
+    Which of them is right cannot be told, so all are to be redone.
+    """
+    by_id = defaultdict(list)
+    for track in _extracted(tracks):
+        if track.info.person != SOUND:
+            by_id[track.id].append(track)
+    for members in by_id.values():
+        if len({track.clock for track in members}) > 1:
+            lengths = ", ".join(f"{track.stream} {track.tokens}" for track in members)
+            for track in members:
+                yield Problem(Kind.STALE, track.path, f"not on one clock; frames: {lengths}")
+
+
+def without_faces(tracks: Sequence[Track]) -> Iterable[Problem]:
+    """Visual tracks whose faces are gone, or will be: extraction redoes them with the faces."""
+    faces = {track.id for track in tracks if track.stream == FACES}
+    for track in _extracted(tracks):
+        if track.info.person != SOUND and track.id not in faces:
+            yield Problem(Kind.ORPHAN, track.path, f"no whole {FACES}/{track.id}{SUFFIX}")
+
+
+def stale_cache(cached: Sequence[Track], originals: Sequence[Track]) -> Iterable[Problem]:
+    """Aligned tracks whose original is gone, or made anew since."""
+    known = {(track.stream, track.id): track for track in originals}
+    for track in cached:
+        name = track.id.rpartition("-")[0]
+        original = known.get((track.stream, name))
+        if original is None:
+            yield Problem(Kind.CACHE, track.path, f"no {track.stream}/{name}{SUFFIX}")
+        elif original.info.key != track.info.key or original.changed > track.changed:
+            yield Problem(Kind.CACHE, track.path, f"{original.path} was made anew")
+
+
+def source_check(root: Path, sources: Sequence[Source], hashes: SourceHashes) -> Check:
+    """A check against the sources below `root`; UserError if they are those of another store."""
+    by_id = {source.id: source for source in sources}
+
+    def check(tracks: Sequence[Track]) -> Iterable[Problem]:
+        tracks = _extracted(tracks)
+        if tracks and not any(track.info.video in by_id for track in tracks):
+            raise UserError(
+                f"{root}: no track of the store is of a source in it; give its own root"
+            )
+        with ProgressReport("compare with sources", len(tracks)) as progress:
+            for track in tracks:
+                source = by_id.get(track.info.video)
+                made_from = source and _source_hash(source, track.info.person, hashes)
+                if not made_from:
+                    yield Problem(Kind.ORPHAN, track.path, f"no source of it below {root}")
+                elif made_from != track.info.source:
+                    yield Problem(Kind.STALE, track.path, "its source has changed")
+                progress.step(track.id)
+
+    return check
+
+
+def _source_hash(source: Source, person: str, hashes: SourceHashes) -> str | None:
+    """Hash of what a person's tracks are made from, as extraction has it; None if it is gone."""
+    if person == SOUND:
+        return hashes.of(source.media) if source.media else None
+    if not source.crops:
+        return hashes.of(source.video) if source.video else None
+    folders = [folder for name in sorted(source.crops) for folder in source.crops[name]]
+    everything = folders + ([source.media] if source.media else [])
+    return hashes.of_all(everything) if person in source.crops else None
+
+
+def _by_stream(tracks: Iterable[Track]) -> dict[str, list[Track]]:
+    streams = defaultdict(list)
+    for track in tracks:
+        streams[track.stream].append(track)
+    return streams
+
+
+def _extracted(tracks: Iterable[Track]) -> list[Track]:
+    """Without ingested tracks: their clock, settings and source are as each file's user chose."""
+    return [track for track in tracks if track.info.encoder != INGESTED]
+
+
+def _way(track: Track) -> tuple[str, str, str]:
+    """How a track was made."""
+    return track.info.encoder, track.info.revision, track.info.settings
+
+
+def _changed(track: Track) -> int:
+    return track.changed

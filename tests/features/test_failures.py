@@ -1,0 +1,245 @@
+"""Failures: named with their cause, passed over until something changes, never the others' end."""
+
+import csv
+import errno
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as options
+from hypothesis import strategies as st
+
+from features.claims import Claims
+from features.cli import UserError
+from features.extract import ExtractSettings, SourceSettings, command, extract
+from features.failures import FILE, Failures, cause_of, is_out_of_memory
+from features.hashing import sha256_of
+from features.leftovers import sweep
+from features.pipeline import Extractor, Todo
+from features.sources import Source
+from features.store import TrackStore
+from tests.media import tone, write_sound
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A good sound and a bad one."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    write_sound(folder / "good.wav", tone(0.2, 16_000), 16_000, "pcm_s16le")
+    (folder / "bad.wav").write_text("no sound at all")
+    return folder
+
+
+def settings(root: Path, **changes: object) -> ExtractSettings:
+    return ExtractSettings(data=SourceSettings(root=root), encoders=["prosody"], **changes)  # type: ignore[arg-type]
+
+
+def rows(root: Path) -> list[dict[str, str]]:
+    with (root / "tracks" / FILE).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def worked_on(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of the items worked on from now on."""
+    ids: list[str] = []
+    work = Extractor.work
+
+    def noted(self: Extractor, todo: Todo) -> None:
+        ids.append(todo.source.id)
+        work(self, todo)
+
+    monkeypatch.setattr(Extractor, "work", noted)
+    return ids
+
+
+def test_a_failure_is_written_down_with_its_cause(root: Path) -> None:
+    assert command(settings(root)) == 1
+    (row,) = rows(root)
+    assert (row["id"], row["path"]) == ("bad", str(root / "bad.wav"))
+    assert "not a video or sound file" in row["cause"]
+    assert row["time"].startswith("20")
+
+
+def test_what_failed_before_is_passed_over_and_counted(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extract(settings(root))
+    before = (root / "tracks" / FILE).read_bytes()
+    ids = worked_on(monkeypatch)
+    assert command(settings(root)) == 1
+    out = capsys.readouterr().out
+    assert "1 ready, 0 to do" in out
+    assert "failed: bad: " in out
+    assert "failed before: 1; python -m features.extract --retry_failed true" in out
+    assert ids == []
+    assert (root / "tracks" / FILE).read_bytes() == before
+
+
+def test_retrying_tries_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extract(settings(root))
+    ids = worked_on(monkeypatch)
+    summary = extract(settings(root, retry_failed=True))
+    assert ids == ["bad"]
+    assert (len(summary.failures), summary.failed_before) == (1, 0)
+
+
+def test_another_file_or_setting_is_tried_and_success_crosses_out(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract(settings(root))
+    ids = worked_on(monkeypatch)
+    other = settings(root)
+    other.prosody = type(other.prosody)(mel_bands=20)
+    assert list(extract(other).failures) == ["bad"]
+    assert ids.count("bad") == 1
+    write_sound(root / "bad.wav", tone(0.2, 16_000), 16_000, "pcm_s16le")
+    assert command(other) == 0
+    assert not (root / "tracks" / FILE).exists()
+
+
+def test_a_failure_without_its_file_no_longer_stands(root: Path) -> None:
+    extract(settings(root))
+    (root / "bad.wav").unlink()
+    assert command(settings(root)) == 0
+
+
+def test_sources_that_cannot_be_read_fail_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> str:
+        if path.stem == "bad":
+            raise OSError(errno.EIO, "Input/output error")  # as read() raises it: without a name
+        return sha256_of(path)
+
+    monkeypatch.setattr("features.sources.sha256_of", read)
+    summary = extract(settings(root))
+    assert "bad.wav: input/output error; mend it or leave it out" in summary.failures["bad"]
+    assert summary.extracted == 1
+    monkeypatch.undo()
+    write_sound(root / "bad.wav", tone(0.2, 16_000), 16_000, "pcm_s16le")
+    assert command(settings(root)) == 0
+
+
+@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EACCES, errno.EROFS])
+def test_a_fault_of_the_store_stops_the_run(
+    root: Path, monkeypatch: pytest.MonkeyPatch, fault: int
+) -> None:
+    def write(self: TrackStore, track: object) -> Path:
+        name = None if fault == errno.ENOSPC else str(self.root / "prosody")
+        raise OSError(fault, "lost", name)
+
+    monkeypatch.setattr(TrackStore, "write", write)
+    with pytest.raises(OSError, match="lost"):
+        extract(settings(root))
+    assert [row["id"] for row in rows(root)] == ["bad"]  # found before; "good" is not to blame
+    assert not (root / "tracks" / ".claims").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+    ],
+)
+def test_a_block_too_large_for_memory_is_halved(
+    root: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    work, blocks = Extractor.work, list[int]()
+
+    def hungry(self: Extractor, todo: Todo) -> None:
+        blocks.append(self._faces.batch)
+        if self._faces.batch > 4:
+            raise error
+        work(self, todo)
+
+    monkeypatch.setattr(Extractor, "work", hungry)
+    (root / "bad.wav").unlink()
+    assert extract(settings(root)).extracted == 1
+    assert blocks == [16, 8, 4]
+
+
+def test_an_item_that_never_fits_into_memory_fails_alone(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = Extractor.work
+
+    def hungry(self: Extractor, todo: Todo) -> None:
+        if todo.source.id == "bad":
+            raise MemoryError
+        work(self, todo)
+
+    monkeypatch.setattr(Extractor, "work", hungry)
+    summary = extract(settings(root))
+    assert "out of memory even frame by frame" in summary.failures["bad"]
+    assert summary.extracted == 1
+
+
+def test_faults_of_the_program_are_not_taken_for_lack_of_memory(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Extractor, todo: Todo) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(Extractor, "work", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        extract(settings(root))
+    assert not is_out_of_memory(RuntimeError("mat1"))
+
+
+def test_whose_fault_an_error_is_depends_on_the_file_it_names() -> None:
+    source = Source("7", Path("/data/7.mp4"), {"left": (Path("/data/crops/7_left"),)})
+    denied = errno.EACCES, "Permission denied"
+    assert cause_of(UserError("7: broken"), source) == "7: broken"
+    assert "7.mp4: permission denied" in cause_of(PermissionError(*denied, "/data/7.mp4"), source)
+    assert cause_of(PermissionError(*denied, "/data/crops/7_left/1.jpg"), source)
+    assert "rename" in cause_of(OSError(errno.ENAMETOOLONG, "File name too long", "x"), source)
+    with pytest.raises(PermissionError):
+        cause_of(PermissionError(*denied, "/data/tracks/prosody"), source)
+    with pytest.raises(OSError, match="full"):
+        cause_of(OSError(errno.ENOSPC, "full"), source)
+
+
+@options(max_examples=30, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), st.text())
+def test_any_name_and_cause_can_be_read_again(
+    tmp_path_factory: pytest.TempPathFactory, name: str, cause: str
+) -> None:
+    store = tmp_path_factory.mktemp("store")
+    cause = cause.encode(errors="replace").decode()
+    with Claims(store) as claims:
+        failures = Failures(store, claims)
+        failures.add(Source(name, store, {}), cause, "key")
+        (found,) = failures.standing().values()
+    assert (found.id, found.cause, found.key) == (name, " ".join(cause.split()), "key")
+
+
+def test_a_name_that_is_not_utf8_can_be_written_down(tmp_path: Path) -> None:
+    with Claims(tmp_path) as claims:
+        failures = Failures(tmp_path, claims)
+        failures.add(Source("caf\udce9", tmp_path, {}), "broken", "")
+        assert list(failures.standing()) == ["caf\udce9"]
+
+
+def test_failures_of_runs_at_once_are_all_kept(tmp_path: Path) -> None:
+    def fail(shard: int) -> None:
+        claims = Claims(tmp_path)
+        failures = Failures(tmp_path, claims)
+        for number in range(8):
+            sweep(tmp_path, (), claims)  # as a run does that starts now
+            failures.add(Source(f"{shard}-{number}", tmp_path, {}), "broken", "")
+        failures.drop([f"{shard}-0"])
+
+    threads = [threading.Thread(target=fail, args=[shard]) for shard in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    standing = Failures(tmp_path, Claims(tmp_path)).standing()
+    assert sorted(standing) == sorted(f"{i}-{k}" for i in range(3) for k in range(1, 8))
+    assert np.all([path.name in (FILE, ".claims") for path in tmp_path.iterdir()])

@@ -1,0 +1,152 @@
+"""Plans: figures from the headers, time from a sample, and nothing written."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from features import plan as plan_module
+from features import shards as shards_module
+from features.encoders.registry import EncoderSettings, build_encoder
+from features.extract import ExtractSettings, SourceSettings, command, extract
+from features.media import frame_times, read_frames, read_sound
+from features.pipeline import Todo
+from features.plan import Plan, cut, make_plan
+from features.shards import extent_of
+from features.sources import Source, find_sources
+from features.store import TrackStore
+from tests.media import face_frame, plain_frames, tone, write_sound, write_video
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two videos of 3 s with sound, one with a face."""
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    face = [face_frame(192, 160, [(96, 80)], size=110)] * 30
+    write_video(folder / "a.mp4", face, fps=10, sound=tone(3.0))
+    write_video(folder / "b.mp4", plain_frames(30), fps=10, sound=tone(3.0))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_module, "SAMPLE_SECONDS", 1.0)
+
+
+def settings(root: Path, *encoders: str) -> ExtractSettings:
+    return ExtractSettings(data=SourceSettings(root=root), encoders=list(encoders))
+
+
+class Clockwork:
+    """An extractor that takes a tenth of a second a frame on a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now, self.loaded, self.seen = 0.0, False, list[float]()
+        monkeypatch.setattr(plan_module.time, "perf_counter", lambda: self.now)
+
+    def work(self, todo: Todo) -> None:
+        assert todo.source.video is not None
+        frames = len(frame_times(todo.source.video))
+        self.seen.append(frames)
+        self.now += 0.1 * frames + (0 if self.loaded else 1000)
+        self.loaded = True
+
+
+def todo_of(source: Source) -> Todo:
+    return Todo(source, True, (), ())
+
+
+def test_a_plan_says_what_extraction_will_write(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Plan] = []
+
+    def noted(*arguments: Any) -> Plan:
+        plans.append(make_plan(*arguments))
+        return plans[-1]
+
+    monkeypatch.setattr("features.extract.make_plan", noted)
+    assert command(replace(settings(root, "expression", "prosody"), plan=True)) == 0
+    out = capsys.readouterr().out
+    assert "2 items below" in out
+    assert "frames: 60" in out
+    assert "sound: 0.00 hours" in out
+    assert "in one process here (by the first 1 s of 2 of them)" in out
+    assert not list(root.rglob("*.safetensors"))
+    store = TrackStore(extract(settings(root, "expression", "prosody")).store)
+    tracks = [store.read(stream, name) for stream in store.streams() for name in store.ids(stream)]
+    written = sum(t.values.nbytes + t.times.nbytes + t.valid.nbytes for t in tracks)
+    assert plans[0].bytes == pytest.approx(written, rel=0.05)
+
+
+def test_the_time_is_that_of_the_sample_for_all_frames(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clockwork = Clockwork(monkeypatch)
+    todos = [todo_of(source) for source in find_sources(root)]
+    monkeypatch.setattr(shards_module, "SOUND_COST", 0.0)
+    plan = make_plan(todos, root / "tracks", lambda folder: clockwork)  # type: ignore[arg-type, return-value]
+    assert plan.seconds == pytest.approx(6.0, rel=0.02)  # without the loading
+    assert max(clockwork.seen) <= 11
+
+
+def test_kinds_of_work_are_measured_each(root: Path) -> None:
+    write_sound(root / "c.wav", tone(3.0, 16_000), 16_000, "pcm_s16le")
+    made: list[str] = []
+
+    class Noting:
+        def work(self, todo: Todo) -> None:
+            made.append(todo.source.id)
+
+    prosody = build_encoder("prosody", EncoderSettings())
+    a, b, c = find_sources(root)
+    todos = [todo_of(a), todo_of(b), Todo(c, False, (), (prosody,))]  # type: ignore[arg-type]
+    plan = make_plan(todos, root, lambda folder: Noting())  # type: ignore[arg-type, return-value]
+    assert set(made) == {"a", "b", "c"}
+    assert plan.sampled == 3
+    assert (plan.frames, plan.sound) == (60, pytest.approx(9.0, abs=0.2))
+
+
+def test_without_a_sample_the_time_is_unknown(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        (root / f"{name}.mp4").write_text("no video")
+    assert command(replace(settings(root, "prosody"), plan=True)) == 0
+    assert "time: unknown" in capsys.readouterr().out
+
+
+def test_when_all_is_ready_there_is_nothing_to_plan(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    extract(settings(root, "prosody"))
+    command(replace(settings(root, "prosody"), plan=True))
+    assert "frames: 0\n" in capsys.readouterr().out
+
+
+def test_a_cut_is_the_beginning_of_picture_and_sound(root: Path, tmp_path: Path) -> None:
+    (source,) = find_sources(root / "a.mp4")
+    short = cut(source, 1.0, tmp_path / "cut").media
+    assert short is not None
+    before = np.concatenate([block.images for block in read_frames(root / "a.mp4")])
+    after = np.concatenate([block.images for block in read_frames(short)])
+    assert len(after) == pytest.approx(10, abs=1)
+    np.testing.assert_array_equal(after[:7], before[:7])  # what comes last may lack a neighbour
+    sound = read_sound(short, 16_000)
+    assert sound is not None
+    assert sum(map(len, sound.blocks)) / 16_000 == pytest.approx(1.0, abs=0.1)
+
+
+def test_sound_files_and_crops_are_cut_too(tmp_path: Path) -> None:
+    write_sound(tmp_path / "c.wav", tone(3.0, 16_000), 16_000, "pcm_s16le")
+    for number in range(1, 41):
+        path = tmp_path / "cropped_aligned" / "d" / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.zeros((8, 8, 3), np.uint8))
+    sound, crops = find_sources(tmp_path)
+    assert extent_of(cut(sound, 1.0, tmp_path / "1")).sound == pytest.approx(1.0, abs=0.1)
+    assert extent_of(cut(crops, 1.0, tmp_path / "2")).frames == 25
