@@ -44,6 +44,13 @@ SMALL: dict[str, Any] = {
 """Windows, model and learning rate of a quick run; with `--full` they are the recipes' own."""
 
 
+REDUCED = """Recipes are cut to what their ideas need: progressive has the transformer as its only
+temporal stage, distill has no recurrent stage (its teacher and student see a second of context,
+`mtl` the whole window), compound expressions are left out. Without shared labels a video comes once
+for each of its tasks, so an epoch has more steps. `lfan-like` has leader-follower attention over
+TCNs and no temporal part."""
+
+
 @dataclass
 class AblationSettings:
     """Settings of the study.
@@ -175,6 +182,7 @@ def page(table: pd.DataFrame, variants: Sequence[Variant], settings: AblationSet
         f" {settings.epochs} epochs in every stage, the last epoch counts. Official scores on the"
         " validation people; labels are removed from that share of each task's training clips."
         " A recipe with several stages trains several times as long as plain MTL (`mtl`).",
+        REDUCED,
         "## Scores: mean over seeds (standard deviation)",
         score_table(table, variants),
         "## Differences: paired by seed, mean and 95 % interval (t, over seeds)",
