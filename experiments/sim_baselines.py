@@ -13,7 +13,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from experiments.sim_benchmark import Benchmark
-from experiments.sim_ceiling import best_thresholds, best_weights
+from experiments.sim_ceiling import best_thresholds, best_weights, frame_predictions
 from features.store import TrackStore
 from fusion.abaw.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
 from fusion.clips import load_clip
@@ -35,7 +35,7 @@ def constant(benchmark: Benchmark, clips: Sequence[Clip]) -> Iterator[FramePredi
             np.tile(row, (len(clip.labels), 1)) for row in (va, expr, np.ones(len(UNITS)))
         )
         halves = np.full(len(UNITS), 0.5, np.float32)
-        yield _predictions(benchmark, clip, va_rows, expr_rows, au_rows, halves)
+        yield frame_predictions(benchmark, clip, va_rows, expr_rows, au_rows, halves)
 
 
 def linear(benchmark: Benchmark, clips: Sequence[Clip]) -> Iterator[FramePredictions]:
@@ -63,7 +63,7 @@ def linear(benchmark: Benchmark, clips: Sequence[Clip]) -> Iterator[FramePredict
         rows = (features_of(benchmark, clip) - mean) / std
         va = fit.mean(axis=0) + (ridge.predict(rows) - fit.mean(axis=0)) * stretch
         au = np.stack([unit.chances(rows)[:, 1] for unit in units], axis=1)
-        yield _predictions(benchmark, clip, va, expr.chances(rows) * weights, au, thresholds)
+        yield frame_predictions(benchmark, clip, va, expr.chances(rows) * weights, au, thresholds)
 
 
 class Classes(NamedTuple):
@@ -114,24 +114,3 @@ def _every(labels: FrameLabels, step: int) -> FrameLabels:
 def _joined(labels: Sequence[FrameLabels]) -> FrameLabels:
     names = vars(labels[0])
     return FrameLabels(**{n: np.concatenate([getattr(one, n) for one in labels]) for n in names})
-
-
-def _predictions(
-    benchmark: Benchmark,
-    clip: Clip,
-    va: np.ndarray,
-    expr: np.ndarray,
-    au: np.ndarray,
-    thresholds: np.ndarray,
-) -> FramePredictions:
-    frames = len(va)
-    return FramePredictions(
-        id=clip.id,
-        video=clip.video,
-        times=np.arange(frames) / benchmark.simulated.rates[clip.id],
-        face=np.ones(frames, bool),
-        va=va.clip(-1, 1).astype(np.float32),
-        expr=(expr / expr.sum(axis=1, keepdims=True)).astype(np.float32),
-        au=au.clip(0, 1).astype(np.float32),
-        thresholds=thresholds,
-    )

@@ -20,7 +20,7 @@ Letters: F frames, N labelled frames, M exponentials.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import nnls
@@ -206,6 +206,19 @@ def decided(
     """Predictions of one clip."""
     va = fitted.mean + (smoothed.features() @ fitted.ridge - fitted.mean) * fitted.scale
     expr = smoothed.expr * fitted.weights
+    said = frame_predictions(benchmark, clip, va, expr, smoothed.au, fitted.thresholds)
+    return replace(said, provenance={"smoother": "knows the generator"})
+
+
+def frame_predictions(
+    benchmark: Benchmark,
+    clip: Clip,
+    va: np.ndarray,
+    expr: np.ndarray,
+    au: np.ndarray,
+    thresholds: np.ndarray,
+) -> FramePredictions:
+    """Predictions of one clip: values (F, 2), shares (F, 8) of any sum, probabilities (F, 12)."""
     frames = len(va)
     return FramePredictions(
         id=clip.id,
@@ -214,7 +227,6 @@ def decided(
         face=np.ones(frames, bool),
         va=va.clip(-1, 1).astype(np.float32),
         expr=(expr / expr.sum(axis=1, keepdims=True)).astype(np.float32),
-        au=smoothed.au.clip(0, 1).astype(np.float32),
-        thresholds=fitted.thresholds,
-        provenance={"smoother": "knows the generator"},
+        au=au.clip(0, 1).astype(np.float32),
+        thresholds=thresholds,
     )

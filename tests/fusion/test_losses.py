@@ -361,10 +361,18 @@ def test_the_ends_of_the_range_are_fine(truth):
     plain_loss(truth=truth, temperature=0.1, compound_share=[(1, truth)])
 
 
+def test_squared_error_by_hand():
+    said = torch.tensor([[0.5, 0.0], [0.0, -1.0]])
+    truth = torch.tensor([[0.0, 0.0], [1.0, 1.0]])
+    assert float(va_loss("mse", said, truth)) == pytest.approx((0.25 + 1 + 0 + 4) / 4)
+    assert float(va_loss("mse", said, said)) == 0
+    assert float(va_loss("mse", said[:0], truth[:0])) == 0
+
+
 @pytest.mark.parametrize("name", ["va_kind", "au_kind", "weighting", "teaching"])
 def test_an_unknown_kind_is_named(name):
-    with pytest.raises(UserError, match=rf"loss\.{name} mse must be \w+ or ") as caught:
-        plain_loss(**{name: "mse"})
+    with pytest.raises(UserError, match=rf"loss\.{name} mae must be \w+ or ") as caught:
+        plain_loss(**{name: "mae"})
     assert "\n" not in str(caught.value)
 
 

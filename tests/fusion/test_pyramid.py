@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.cli import UserError
 from fusion.model.affect import AffectModel
-from fusion.model.heads import ScaleHeads, make_heads
+from fusion.model.heads import ParallelHeads, ScaleHeads, make_heads
 from fusion.model.pyramid import TemporalPyramid
 from fusion.model.settings import ModelSettings
 from fusion.model.temporal import make_temporal
@@ -273,7 +273,7 @@ def _count(steps):
 @pytest.mark.parametrize("bins", [0, 4])
 def test_each_task_reads_its_own_scale_and_compounds_that_of_expr(order, bins):
     scales = dict(zip(("au", "expr", "va"), order, strict=True))
-    heads = ScaleHeads(DIM, scales=scales, bins=bins, compound=True)
+    heads = ScaleHeads(ParallelHeads(DIM, bins=bins, compound=True), scales)
     x = torch.randn(2, 5, SCALES, DIM, requires_grad=True)
     scores = heads(x)
     for task, scale in {**scales, "compound": scales["expr"]}.items():
@@ -281,12 +281,15 @@ def test_each_task_reads_its_own_scale_and_compounds_that_of_expr(order, bins):
         assert [bool(grad[:, :, k].any()) for k in range(SCALES)] == [
             k == scale for k in range(SCALES)
         ]
+    assert heads.compound is heads.heads.compound
+    assert torch.equal(heads.compound(heads.compound_frames(x)), scores.compound)
 
 
 @pytest.mark.parametrize("bins", [0, 4])
 @pytest.mark.parametrize("compound", [False, True])
 def test_heads_at_scales_are_the_parallel_ones(bins, compound):
-    heads = ScaleHeads(DIM, scales={"au": 0, "expr": 0, "va": 0}, bins=bins, compound=compound)
+    parallel = ParallelHeads(DIM, bins=bins, compound=compound)
+    heads = ScaleHeads(parallel, {"au": 0, "expr": 0, "va": 0})
     x = torch.randn(2, 5, 1, DIM)
     ours, theirs = heads(x), heads.heads(x[:, :, 0])
     for name in ("va", "expr", "au", "va_bins", "compound"):
