@@ -25,12 +25,13 @@ from features.demo_data import default_store, root_or_demo
 from features.encoders.registry import EncoderSettings, build_encoder
 from features.faces.detect import FaceSettings
 from features.leftovers import sweep
-from features.pipeline import FACES, Extractor
+from features.pipeline import Extractor
 from features.plan import make_plan
 from features.shards import in_shard
 from features.sources import SourceHashes, find_sources
 from features.store import TrackStore
 from features.summary import ExtractSummary
+from features.wanted import FACES
 from features.worker import Worker
 
 

@@ -1,15 +1,12 @@
-"""The work of extraction on one source: what is missing, and how it is made.
+"""The work of extraction on one source: how what it lacks (wanted.py) is made.
 
 Data flow: source > sound > audio tracks; source > faces tracks (first pass over the frames)
 > crops > visual tracks (second pass). Two passes, since who is `main`, `left` or `right` is known
 only at the end of a video; memory holds boxes and features, never more than a block of pictures.
 """
 
-import importlib.metadata
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,37 +17,12 @@ from features.faces.crop import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.follow import find_people
 from features.faces.person import Person, pack, unpack
-from features.hashing import settings_hash
 from features.media import FrameBlock, frame_times, read_frames, read_sound
 from features.sources import Source, SourceHashes
-from features.store import Status, TrackStore
+from features.store import TrackStore
 from features.timing import StageTimes
-from features.track import MAIN, SOUND, FeatureTrack, TrackInfo
-
-FACES = "faces"
-"""Stream of boxes and landmarks; its times are the frame clock of everything visual."""
-
-
-@dataclass(frozen=True)
-class Todo:
-    """What a source still needs.
-
-    Attributes:
-        source: The source.
-        faces: Whether faces must be found.
-        visual: Visual encoders that lack a stream of some person.
-        audio: Audio encoders that lack a stream.
-    """
-
-    source: Source
-    faces: bool
-    visual: tuple[VisualEncoder, ...]
-    audio: tuple[AudioEncoder, ...]
-
-    @property
-    def empty(self) -> bool:
-        """Whether everything is there."""
-        return not (self.faces or self.visual or self.audio)
+from features.track import MAIN, SOUND, FeatureTrack
+from features.wanted import FACES, Todo, Wanted
 
 
 class Extractor:
@@ -72,23 +44,16 @@ class Extractor:
         encoders: Sequence[Encoder],
         crops_fps: float | None = None,
     ) -> None:
-        self._store, self._hashes, self._faces = store, hashes, faces
-        self._visual = tuple(e for e in encoders if isinstance(e, VisualEncoder))
-        self._audio = tuple(e for e in encoders if isinstance(e, AudioEncoder))
+        self._store, self._faces = store, faces
         self._crops_fps = crops_fps
         self._detector = FaceDetector(faces)
+        revision = self._detector.revision
+        self._wanted = Wanted(store, hashes, faces, revision, encoders, crops_fps)
         self.times = StageTimes()
 
     def plan(self, source: Source) -> Todo:
         """What the source still needs; UserError if its file cannot be read."""
-        audio = tuple(e for e in self._audio if source.media and self._lacks(source, SOUND, e))
-        if not source.has_pictures:
-            return Todo(source, False, (), audio)
-        people = self._people(source)
-        visual = tuple(
-            e for e in self._visual if not people or any(self._lacks(source, p, e) for p in people)
-        )
-        return Todo(source, not people, visual, audio)
+        return self._wanted.plan(source)
 
     def work(self, todo: Todo) -> None:
         """Makes what is missing; every track is on disk when it is finished.
@@ -105,11 +70,7 @@ class Extractor:
 
     def key(self, source: Source) -> str:
         """Hash of the source's content and of every setting: another may end otherwise."""
-        encoders = [(e.name, e.revision, e.settings) for e in (*self._visual, *self._audio)]
-        content = [self._source_hash(source, MAIN)] if source.has_pictures else []
-        content += [self._hashes.of(source.media)] if source.media else []
-        faces = [self._faces.key(), self._detector.revision, self._crops_fps]
-        return settings_hash([content, faces, encoders])
+        return self._wanted.key(source)
 
     def halve_block(self) -> bool:
         """Takes half as many frames at once from now on; False if it is one already."""
@@ -117,56 +78,6 @@ class Extractor:
             return False
         self._faces = replace(self._faces, batch=self._faces.batch // 2)
         return True
-
-    # What is there ---------------------------------------------------------------------------
-
-    def _source_hash(self, source: Source, person: str) -> str:
-        """Hash of what a person's tracks depend on: the crops if there are any, else the file."""
-        if person != SOUND and source.crops:
-            folders = [folder for name in sorted(source.crops) for folder in source.crops[name]]
-            return self._hashes.of_all(folders + ([source.media] if source.media else []))
-        assert source.media is not None
-        return self._hashes.of(source.media)
-
-    def _info(self, source: Source, person: str, stream: str, encoder: Encoder | None) -> TrackInfo:
-        """Header of a track that is about to be made, or is looked for; no encoder means faces."""
-        cropping = {"faces": self._faces.key(), "detector": self._detector.revision}
-        if encoder is None:
-            name, revision, settings = "mtcnn", self._detector.revision, cropping
-        else:
-            name, revision, settings = encoder.name, encoder.revision, dict(encoder.settings)
-            if person != SOUND:
-                settings["crops"] = cropping
-        return TrackInfo(
-            video=source.id,
-            person=person,
-            stream=stream,
-            encoder=name,
-            revision=revision,
-            settings=settings_hash(settings),
-            source=self._source_hash(source, person),
-            versions=library_versions(),
-        )
-
-    def _ready(self, info: TrackInfo) -> bool:
-        return self._store.status(info.stream, info.id, info.key) is Status.READY
-
-    def _lacks(self, source: Source, person: str, encoder: Encoder) -> bool:
-        """Whether any stream of the encoder is not ready."""
-        return not all(self._ready(self._info(source, person, s, encoder)) for s in encoder.streams)
-
-    def _people(self, source: Source) -> list[str]:
-        """People whose faces are known; empty if faces must be found.
-
-        `main` is written last, so it stands for all people of a video.
-        """
-        ready = [
-            person
-            for person in (source.crops or (MAIN, "left", "right"))
-            if self._ready(self._info(source, person, FACES, None))
-        ]
-        complete = len(ready) == len(source.crops) if source.crops else MAIN in ready
-        return ready if complete else []
 
     # Sound -----------------------------------------------------------------------------------
 
@@ -228,8 +139,8 @@ class Extractor:
     def _look(self, source: Source, encoders: Sequence[VisualEncoder]) -> None:
         """Writes the streams of visual encoders for everybody in a video."""
         faces = {
-            person: self._store.read(FACES, self._info(source, person, FACES, None).id)
-            for person in self._people(source)
+            person: self._store.read(FACES, self._wanted.info(source, person, FACES, None).id)
+            for person in self._wanted.people(source)
         }
         values = {
             (person, stream): np.zeros((len(track), dim), np.float16)
@@ -283,20 +194,9 @@ class Extractor:
         notes: str = "",
     ) -> None:
         """Writes one track; all rows are valid unless said otherwise."""
-        info = self._info(source, person, stream, encoder)
+        info = self._wanted.info(source, person, stream, encoder)
         frames = 0 if person == SOUND else len(times)
         valid = np.ones(len(times), bool) if valid is None else valid
         values = values if encoder is None else values.astype(np.float16)
         info = replace(info, frames=frames, notes=notes)
         self._store.write(FeatureTrack(values, times, valid, info))
-
-
-@cache
-def library_versions() -> dict[str, str]:
-    """Versions of what touches the values, for the record."""
-    names = ("affuse", "torch", "numpy", "av", "decord", "facenet-pytorch", "transformers")
-    found = {}
-    for name in names:
-        with suppress(importlib.metadata.PackageNotFoundError):  # decord has no wheel everywhere
-            found[name] = importlib.metadata.version(name)
-    return found

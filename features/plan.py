@@ -20,9 +20,10 @@ from features.encoders.protocol import Encoder
 from features.faces.person import FACE_COLUMNS
 from features.media import frame_times
 from features.media.container import open_media, video_stream
-from features.pipeline import Extractor, Todo
+from features.pipeline import Extractor
 from features.shards import Extent, extent_of
 from features.sources import Source
+from features.wanted import Todo
 
 SAMPLE_SECONDS = 4.0
 """Length of what is measured of an item."""

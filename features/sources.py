@@ -12,7 +12,7 @@ from pathlib import Path
 from features.cli import UserError
 from features.crops import find_crops
 from features.hashing import sha256_of
-from features.track import write_atomically
+from features.track import SOUND, write_atomically
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac"})
@@ -118,6 +118,16 @@ class SourceHashes:
     def of_all(self, paths: Iterable[Path]) -> str:
         """One hash for several files or folders."""
         return hashlib.sha256(" ".join(self.of(p) for p in paths).encode()).hexdigest()
+
+    def of_source(self, source: Source, person: str) -> str | None:
+        """Hash of what a person's tracks are made from: the crops if there are any, else the file.
+
+        None if there is neither.
+        """
+        if person != SOUND and source.crops:
+            folders = [folder for name in sorted(source.crops) for folder in source.crops[name]]
+            return self.of_all(folders + ([source.media] if source.media else []))
+        return self.of(source.media) if source.media else None
 
     def save(self) -> None:
         """Writes what is known, beside what other runs have written since."""

@@ -121,7 +121,7 @@ def source_check(root: Path, sources: Sequence[Source], hashes: SourceHashes) ->
         with ProgressReport("compare with sources", len(tracks)) as progress:
             for track in tracks:
                 source = by_id.get(track.info.video)
-                made_from = source and _source_hash(source, track.info.person, hashes)
+                made_from = source and _made_from(source, track.info.person, hashes)
                 if not made_from:
                     yield Problem(Kind.ORPHAN, track.path, f"no source of it below {root}")
                 elif made_from != track.info.source:
@@ -131,15 +131,10 @@ def source_check(root: Path, sources: Sequence[Source], hashes: SourceHashes) ->
     return check
 
 
-def _source_hash(source: Source, person: str, hashes: SourceHashes) -> str | None:
-    """Hash of what a person's tracks are made from, as extraction has it; None if it is gone."""
-    if person == SOUND:
-        return hashes.of(source.media) if source.media else None
-    if not source.crops:
-        return hashes.of(source.video) if source.video else None
-    folders = [folder for name in sorted(source.crops) for folder in source.crops[name]]
-    everything = folders + ([source.media] if source.media else [])
-    return hashes.of_all(everything) if person in source.crops else None
+def _made_from(source: Source, person: str, hashes: SourceHashes) -> str | None:
+    """Hash of what a person's tracks are made from; None if it is gone."""
+    there = person in source.crops if source.crops else source.video is not None
+    return hashes.of_source(source, person) if there or person == SOUND else None
 
 
 def _by_stream(tracks: Iterable[Track]) -> dict[str, list[Track]]:

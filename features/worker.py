@@ -11,10 +11,11 @@ import torch
 from features.claims import Claims
 from features.cli import UserError
 from features.failures import Failure, Failures, cause_of, is_out_of_memory
-from features.pipeline import Extractor, Todo
+from features.pipeline import Extractor
 from features.progress import ProgressReport
 from features.sources import Source
 from features.summary import ExtractSummary
+from features.wanted import Todo
 
 
 class Worker:

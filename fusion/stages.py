@@ -18,8 +18,8 @@ import pandas as pd
 
 from features.cli import UserError
 from features.hashing import weights_hash
-from features.pipeline import library_versions
 from features.track import write_atomically
+from features.versions import library_versions
 from fusion.checkpoint import KEY, read_payload, write_assembly
 from fusion.corpora import read_corpus
 from fusion.data import TRAIN, VALIDATION, AffectDataModule

@@ -15,7 +15,7 @@ from features.cli import UserError
 from features.demo_data import default_store, root_or_demo
 from features.encoders.registry import encoder_of
 from features.extract import ExtractSettings, SourceSettings, extract
-from features.pipeline import library_versions
+from features.versions import library_versions
 from fusion.checkpoint import kept_networks, make_payload, read_payload
 from fusion.corpora import read_corpus
 from fusion.data import VALIDATION, AffectDataModule

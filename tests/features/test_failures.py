@@ -18,9 +18,10 @@ from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.failures import FILE, Failures, cause_of, is_out_of_memory
 from features.hashing import sha256_of
 from features.leftovers import sweep
-from features.pipeline import Extractor, Todo
+from features.pipeline import Extractor
 from features.sources import Source
 from features.store import TrackStore
+from features.wanted import Todo
 from tests.media import tone, write_sound
 
 

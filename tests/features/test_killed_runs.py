@@ -16,9 +16,10 @@ import pytest
 from features.claims import FOLDER, Claims
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.leftovers import OLD, sweep
-from features.pipeline import Extractor, Todo
+from features.pipeline import Extractor
 from features.store import TrackStore
 from features.summary import ExtractSummary
+from features.wanted import Todo
 from tests.media import plain_frames, tone, write_video
 
 SEED, KILLS, LATEST = 6, 8, 60

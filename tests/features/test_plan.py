@@ -13,11 +13,11 @@ from features import shards as shards_module
 from features.encoders.registry import EncoderSettings, build_encoder
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.media import frame_times, read_frames, read_sound
-from features.pipeline import Todo
 from features.plan import Plan, cut, make_plan
 from features.shards import extent_of
 from features.sources import Source, find_sources
 from features.store import TrackStore
+from features.wanted import Todo
 from tests.media import face_frame, plain_frames, tone, write_sound, write_video
 
 

@@ -1,0 +1,126 @@
+"""What a source should have in the store, what of it is ready, and what is to be made.
+
+Data flow: source + encoders > headers of the tracks it should have > held against the store > Todo.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from features.encoders.protocol import AudioEncoder, Encoder, VisualEncoder
+from features.faces.detect import FaceSettings
+from features.hashing import settings_hash
+from features.sources import Source, SourceHashes
+from features.store import Status, TrackStore
+from features.track import MAIN, SOUND, TrackInfo
+from features.versions import library_versions
+
+FACES = "faces"
+"""Stream of boxes and landmarks; its times are the frame clock of everything visual."""
+
+
+@dataclass(frozen=True)
+class Todo:
+    """What a source still needs.
+
+    Attributes:
+        source: The source.
+        faces: Whether faces must be found.
+        visual: Visual encoders that lack a stream of some person.
+        audio: Audio encoders that lack a stream.
+    """
+
+    source: Source
+    faces: bool
+    visual: tuple[VisualEncoder, ...]
+    audio: tuple[AudioEncoder, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything is there."""
+        return not (self.faces or self.visual or self.audio)
+
+
+class Wanted:
+    """The tracks that sources should have, by one set of encoders.
+
+    Args:
+        store: Where tracks are.
+        hashes: Hashes of source files.
+        faces: How faces are found and cut out.
+        detector: Revision of the face detector.
+        encoders: Encoders to run.
+        crops_fps: Frame rate of ready-made crops without a video.
+    """
+
+    def __init__(
+        self,
+        store: TrackStore,
+        hashes: SourceHashes,
+        faces: FaceSettings,
+        detector: str,
+        encoders: Sequence[Encoder],
+        crops_fps: float | None,
+    ) -> None:
+        self._store, self._hashes = store, hashes
+        self._cropping = {"faces": faces.key(), "detector": detector}
+        self._visual = tuple(e for e in encoders if isinstance(e, VisualEncoder))
+        self._audio = tuple(e for e in encoders if isinstance(e, AudioEncoder))
+        self._crops_fps = crops_fps
+
+    def plan(self, source: Source) -> Todo:
+        """What the source still needs; UserError if its file cannot be read."""
+        audio = tuple(e for e in self._audio if source.media and self._lacks(source, SOUND, e))
+        if not source.has_pictures:
+            return Todo(source, False, (), audio)
+        people = self.people(source)
+        visual = tuple(
+            e for e in self._visual if not people or any(self._lacks(source, p, e) for p in people)
+        )
+        return Todo(source, not people, visual, audio)
+
+    def key(self, source: Source) -> str:
+        """Hash of the source's content and of every setting: another may end otherwise."""
+        encoders = [(e.name, e.revision, e.settings) for e in (*self._visual, *self._audio)]
+        content = [self._hashes.of_source(source, person) for person in (MAIN, SOUND)]
+        return settings_hash([content, self._cropping, self._crops_fps, encoders])
+
+    def people(self, source: Source) -> list[str]:
+        """People whose faces are known; empty if faces must be found.
+
+        `main` is written last, so it stands for all people of a video.
+        """
+        ready = [
+            person
+            for person in (source.crops or (MAIN, "left", "right"))
+            if self._ready(self.info(source, person, FACES, None))
+        ]
+        complete = len(ready) == len(source.crops) if source.crops else MAIN in ready
+        return ready if complete else []
+
+    def info(self, source: Source, person: str, stream: str, encoder: Encoder | None) -> TrackInfo:
+        """Header of a track that is about to be made, or is looked for; no encoder means faces."""
+        if encoder is None:
+            name, revision, settings = "mtcnn", str(self._cropping["detector"]), self._cropping
+        else:
+            name, revision, settings = encoder.name, encoder.revision, dict(encoder.settings)
+            if person != SOUND:
+                settings["crops"] = self._cropping
+        made_from = self._hashes.of_source(source, person)
+        assert made_from is not None
+        return TrackInfo(
+            video=source.id,
+            person=person,
+            stream=stream,
+            encoder=name,
+            revision=revision,
+            settings=settings_hash(settings),
+            source=made_from,
+            versions=library_versions(),
+        )
+
+    def _ready(self, info: TrackInfo) -> bool:
+        return self._store.status(info.stream, info.id, info.key) is Status.READY
+
+    def _lacks(self, source: Source, person: str, encoder: Encoder) -> bool:
+        """Whether any stream of the encoder is not ready."""
+        return not all(self._ready(self.info(source, person, s, encoder)) for s in encoder.streams)
