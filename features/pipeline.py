@@ -1,23 +1,30 @@
 """The work of extraction on one source: how what it lacks (wanted.py) is made.
 
-Data flow: source > sound > audio tracks; source > faces tracks (first pass over the frames)
-> crops > visual tracks (second pass). Two passes, since who is `main`, `left` or `right` is known
-only at the end of a video; memory holds boxes and features, never more than a block of pictures.
+Data flow: source > first look (looks.py) > people > second look, if anything is missing > visual
+tracks, then faces tracks; beside it source > sound > audio tracks.
+
+Memory holds boxes and features, and no more than a few blocks of pictures.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from features.cli import UserError
 from features.crops import crop_numbers, crop_person, read_crops
 from features.encoders.protocol import AudioEncoder, Encoder, VisualEncoder
-from features.faces.crop import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings
-from features.faces.follow import find_people
+from features.faces.follow import Follower
 from features.faces.person import Person, pack, unpack
-from features.media import FrameBlock, frame_times, read_frames, read_sound
+from features.faces.persons import parse_persons
+from features.gathered import Gathered
+from features.looks import Looks
+from features.media import SpooledSound, frame_times, spool_sound
 from features.sources import Source, SourceHashes
 from features.store import TrackStore
 from features.timing import StageTimes
@@ -34,6 +41,8 @@ class Extractor:
         faces: How faces are found and cut out.
         encoders: Encoders to run.
         crops_fps: Frame rate of ready-made crops without a video.
+        persons: Who is kept: `main`, `all` or how many (see `faces.persons`).
+        device: Where faces are looked for.
     """
 
     def __init__(
@@ -43,12 +52,14 @@ class Extractor:
         faces: FaceSettings,
         encoders: Sequence[Encoder],
         crops_fps: float | None = None,
+        persons: str = "2",
+        device: torch.device | str = "cpu",
     ) -> None:
         self._store, self._faces = store, faces
-        self._crops_fps = crops_fps
-        self._detector = FaceDetector(faces)
+        self._crops_fps, self._persons = crops_fps, parse_persons(persons)
+        self._detector = FaceDetector(faces, device)
         revision = self._detector.revision
-        self._wanted = Wanted(store, hashes, faces, revision, encoders, crops_fps)
+        self._wanted = Wanted(store, hashes, faces, revision, encoders, crops_fps, self._persons)
         self.times = StageTimes()
 
     def plan(self, source: Source) -> Todo:
@@ -59,14 +70,18 @@ class Extractor:
         """Makes what is missing; every track is on disk when it is finished.
 
         Raises:
-            UserError: If the source cannot be read; tracks written before stay.
+            UserError: If the source cannot be read; what could be made of it is.
         """
-        for audio in todo.audio:
-            self._hear(todo.source, audio)
-        if todo.faces:
-            self._find_faces(todo.source)
-        if todo.visual:
-            self._look(todo.source, todo.visual)
+        with ThreadPoolExecutor(1, "sound") as thread:
+            sound = thread.submit(self._hear, todo.source, todo.audio)
+            try:
+                self._see(todo)
+            except UserError as error:
+                heard = sound.exception()
+                if isinstance(heard, UserError) and str(heard) != str(error):
+                    raise UserError(f"{error}; {heard}") from error
+                raise
+            sound.result()
 
     def key(self, source: Source) -> str:
         """Hash of the source's content and of every setting: another may end otherwise."""
@@ -81,44 +96,108 @@ class Extractor:
 
     # Sound -----------------------------------------------------------------------------------
 
-    def _hear(self, source: Source, encoder: AudioEncoder) -> None:
-        """Writes the streams of one audio encoder; empty tracks for a video without sound."""
+    def _hear(self, source: Source, encoders: Sequence[AudioEncoder]) -> None:
+        """Writes the streams of audio encoders; empty tracks for a video without sound."""
+        if not encoders:
+            return
         assert source.media is not None
+        rates = {encoder.rate for encoder in encoders}
+        with ExitStack() as stack:
+            with self.times.stage("decode sound"):
+                sound = stack.enter_context(spool_sound(source.media, rates))
+            for encoder in encoders:
+                if sound is None:
+                    self._write_silence(source, encoder)
+                else:
+                    self._encode_sound(source, encoder, sound)
+
+    def _encode_sound(self, source: Source, encoder: AudioEncoder, sound: SpooledSound) -> None:
         with self.times.stage(encoder.name):
-            sound = read_sound(source.media, encoder.rate)
-            if sound is None:
-                empty = np.zeros(0)
-                for stream, dim in encoder.streams.items():
-                    values = np.zeros((0, dim), np.float16)
-                    self._write(source, SOUND, stream, encoder, values, empty, notes="no sound")
-                return
-            tokens = encoder.encode_sound(sound.blocks)
+            tokens = encoder.encode_sound(sound.blocks(encoder.rate))
         for stream, values in tokens.values.items():
             self._write(source, SOUND, stream, encoder, values, tokens.times + sound.offset)
         self.times.add(encoder.name, float(tokens.times[-1]) if len(tokens.times) else 0.0)
 
+    def _write_silence(self, source: Source, encoder: AudioEncoder) -> None:
+        """Empty tracks for a video without sound."""
+        for stream, dim in encoder.streams.items():
+            values = np.zeros((0, dim), np.float16)
+            self._write(source, SOUND, stream, encoder, values, np.zeros(0), notes="no sound")
+
     # Pictures --------------------------------------------------------------------------------
 
-    def _find_faces(self, source: Source) -> None:
-        """Writes a faces track for each person, `main` last."""
-        with self.times.stage("find faces"):
-            people, times = self._crop_people(source) if source.crops else self._detect(source)
-        self.times.add("find faces", len(times))
-        for person in sorted(people, key=lambda p: p.name == MAIN):
+    def _see(self, todo: Todo) -> None:
+        """Writes the visual streams for everybody, then the faces, `main` last.
+
+        The faces track of `main` tells that people are known: were it written before the others, a
+        killed run would be gone on with by a second look.
+        """
+        if todo.source.crops:
+            self._see_crops(todo)
+        elif todo.faces:
+            self._look_first(todo)
+        elif todo.visual:
+            self._look_again(todo)
+
+    def _look_first(self, todo: Todo) -> None:
+        """Finds everybody in a video."""
+        looks, gathered = self._looks(todo.source), Gathered(todo.visual, self._faces.batch)
+        follower = Follower(self._faces)
+        times = looks.first(self._detector, follower, gathered)
+        people = follower.people(self._persons)
+        owners = {one.person.name: one.paths.copy() for one in people}
+        known = {}
+        for spare, one in zip(itertools.count(-2, -1), people, strict=False):  # -1 is nobody
+            paths = owners[one.person.name]
+            unseen = one.person.valid & ~gathered.has(paths)
+            paths[unseen] = spare
+            known[spare] = one.person, unseen
+        if todo.visual and any(rows.any() for _, rows in known.values()):
+            looks.second(known, gathered)
+        for one in people:
+            self._write_seen(todo, one.person.name, times, gathered, owners[one.person.name])
+        for one in sorted(people, key=lambda one: one.person.name == MAIN):
+            person = one.person
+            self._write(todo.source, person.name, FACES, None, pack(person), times, person.valid)
+
+    def _look_again(self, todo: Todo) -> None:
+        """Runs encoders on people who are known."""
+        tracks = self._known_faces(todo.source)
+        gathered = Gathered(todo.visual, self._faces.batch)
+        people = [unpack(track.values, track.valid, name) for name, track in tracks.items()]
+        known = {owner: (who, who.valid) for owner, who in enumerate(people)}
+        self._looks(todo.source).second(known, gathered)
+        for owner, (name, track) in enumerate(tracks.items()):
+            owners = np.where(track.valid, owner, -1)
+            self._write_seen(todo, name, track.times, gathered, owners)
+
+    def _see_crops(self, todo: Todo) -> None:
+        """Runs encoders on ready-made crops."""
+        source, gathered = todo.source, Gathered(todo.visual, self._faces.batch)
+        people, times = self._crop_people(source)
+        for owner, person in enumerate(people if todo.visual else []):
+            for numbers, crops in read_crops(source.crops[person.name], self._faces.batch):
+                inside = numbers <= len(times)
+                rows = (numbers[inside] - 1).tolist()
+                with self.times.stage("encode"):
+                    gathered.add([owner] * len(rows), rows, crops[inside])
+                self.times.add("encode", len(rows))
+        gathered.flush()
+        for owner, person in enumerate(people):
+            self._write_seen(todo, person.name, times, gathered, np.full(len(times), owner))
+        for person in sorted(people if todo.faces else [], key=lambda person: person.name == MAIN):
             self._write(source, person.name, FACES, None, pack(person), times, person.valid)
 
-    def _detect(self, source: Source) -> tuple[list[Person], np.ndarray]:
-        """People of a video and the times of its frames."""
+    def _looks(self, source: Source) -> Looks:
         assert source.media is not None
-        path, clock = source.media, list[np.ndarray]()
+        return Looks(source.media, self._faces, self.times)
 
-        def blocks() -> Iterator[FrameBlock]:
-            for block in read_frames(path, self._faces.batch):
-                clock.append(block.times)
-                yield block
-
-        people = find_people(blocks(), self._detector, self._faces)
-        return people, np.concatenate(clock)
+    def _known_faces(self, source: Source) -> dict[str, FeatureTrack]:
+        """Faces tracks by person."""
+        return {
+            person: self._store.read(FACES, self._wanted.info(source, person, FACES, None).id)
+            for person in self._wanted.people(source)
+        }
 
     def _crop_people(self, source: Source) -> tuple[list[Person], np.ndarray]:
         """People of ready-made crops and the times of the frames."""
@@ -136,51 +215,15 @@ class Extractor:
             )
         return [crop_person(name, found, len(times)) for name, found in numbers.items()], times
 
-    def _look(self, source: Source, encoders: Sequence[VisualEncoder]) -> None:
-        """Writes the streams of visual encoders for everybody in a video."""
-        faces = {
-            person: self._store.read(FACES, self._wanted.info(source, person, FACES, None).id)
-            for person in self._wanted.people(source)
-        }
-        values = {
-            (person, stream): np.zeros((len(track), dim), np.float16)
-            for person, track in faces.items()
-            for encoder in encoders
-            for stream, dim in encoder.streams.items()
-        }
-        seen = {person: np.zeros(len(track), bool) for person, track in faces.items()}
-        with self.times.stage("crop and encode"):
-            for person, rows, crops in self._crops(source, faces):
-                seen[person][rows] = True
-                self.times.add("crop and encode", len(rows))
-                for encoder in encoders:
-                    for stream, part in encoder.encode_faces(crops).items():
-                        values[person, stream][rows] = part
-        for encoder in encoders:
-            for person, track in faces.items():
-                for stream in encoder.streams:
-                    result = values[person, stream]
-                    self._write(source, person, stream, encoder, result, track.times, seen[person])
-
-    def _crops(
-        self, source: Source, faces: dict[str, FeatureTrack]
-    ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Crops of everybody, block by block: (person, rows (N,), crops (N, H, W, 3))."""
-        if source.crops:
-            for person, folders in source.crops.items():
-                for numbers, crops in read_crops(folders, self._faces.batch):
-                    inside = numbers <= len(faces[person])
-                    yield person, numbers[inside] - 1, crops[inside]
-            return
-        assert source.media is not None
-        people = {name: unpack(track.values, track.valid) for name, track in faces.items()}
-        for block in read_frames(source.media, self._faces.batch):
-            rows = np.arange(block.first, block.first + len(block.times))
-            for name, who in people.items():
-                there = rows[who.valid[rows]]
-                if len(there):
-                    images = block.images[there - block.first]
-                    yield name, there, crop_faces(images, who.landmarks[there], self._faces)
+    def _write_seen(
+        self, todo: Todo, person: str, times: np.ndarray, gathered: Gathered, owners: np.ndarray
+    ) -> None:
+        """Writes the visual streams of somebody; rows (F,) whose owner gave nothing are empty."""
+        seen = gathered.has(owners)
+        for encoder in todo.visual:
+            for stream, dim in encoder.streams.items():
+                values = gathered.values(stream, dim, owners)
+                self._write(todo.source, person, stream, encoder, values, times, seen)
 
     def _write(
         self,

@@ -1,7 +1,8 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere; and signs of life."""
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
@@ -9,6 +10,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 LINE_EVERY = 10.0
 """Seconds between plain lines."""
+
+
+_listener: Callable[[], None] = lambda: None
+
+
+def beat() -> None:
+    """Gives a sign of life: a block of frames, or a piece of sound, is done."""
+    _listener()
+
+
+def on_beat(listener: Callable[[], None]) -> None:
+    """Has every sign of life of this process told to `listener`."""
+    global _listener
+    _listener = listener
 
 
 class ProgressReport:

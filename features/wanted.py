@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from features.encoders.protocol import AudioEncoder, Encoder, VisualEncoder
 from features.faces.detect import FaceSettings
 from features.hashing import settings_hash
-from features.sources import Source, SourceHashes
+from features.sources import Source, SourceHashes, split_person
 from features.store import Status, TrackStore
 from features.track import MAIN, SOUND, TrackInfo
 from features.versions import library_versions
@@ -50,6 +50,7 @@ class Wanted:
         detector: Revision of the face detector.
         encoders: Encoders to run.
         crops_fps: Frame rate of ready-made crops without a video.
+        persons: Most people that are kept.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class Wanted:
         detector: str,
         encoders: Sequence[Encoder],
         crops_fps: float | None,
+        persons: int = 2,
     ) -> None:
         self._store, self._hashes = store, hashes
-        self._cropping = {"faces": faces.key(), "detector": detector}
+        self._cropping = {"faces": faces.key(), "detector": detector, "persons": persons}
         self._visual = tuple(e for e in encoders if isinstance(e, VisualEncoder))
         self._audio = tuple(e for e in encoders if isinstance(e, AudioEncoder))
         self._crops_fps = crops_fps
@@ -91,11 +93,19 @@ class Wanted:
         """
         ready = [
             person
-            for person in (source.crops or (MAIN, "left", "right"))
+            for person in (source.crops or self._people_in_store(source))
             if self._ready(self.info(source, person, FACES, None))
         ]
         complete = len(ready) == len(source.crops) if source.crops else MAIN in ready
         return ready if complete else []
+
+    def _people_in_store(self, source: Source) -> list[str]:
+        """Those of a video for whom there is a faces track of whatever make."""
+        tracks = map(split_person, self._store.ids(FACES))
+        return [
+            MAIN,
+            *(person for video, person in tracks if video == source.id and person != MAIN),
+        ]
 
     def info(self, source: Source, person: str, stream: str, encoder: Encoder | None) -> TrackInfo:
         """Header of a track that is about to be made, or is looked for; no encoder means faces."""

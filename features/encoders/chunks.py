@@ -13,6 +13,8 @@ from types import TracebackType
 
 import numpy as np
 
+from features.progress import beat
+
 _SAMPLE = np.dtype("<f4")
 
 
@@ -145,6 +147,7 @@ class Spool:
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Samples [start, stop), as many of them as there are, (N,) float32."""
+        beat()
         self._file.seek(start * _SAMPLE.itemsize)
         data = self._file.read((stop - start) * _SAMPLE.itemsize)
         return np.frombuffer(data, dtype=_SAMPLE).copy()

@@ -17,6 +17,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
 from features.hashing import weights_hash
 
@@ -41,8 +42,7 @@ class FaceSettings:
             searches every frame.
         tolerance: How far a tracked box may lie from where it was expected, as 1 - overlap over
             union, before its neighbourhood in time is searched in full.
-        batch: Frames that are worked on at once; does not change the result.
-        device: `cpu`, `cuda` or another device of torch.
+        batch: Frames, and crops, that are worked on at once.
     """
 
     size: int = 112
@@ -54,11 +54,10 @@ class FaceSettings:
     every: int = 12
     tolerance: float = 0.4
     batch: int = 16
-    device: str = "cpu"
 
     def key(self) -> dict[str, Any]:
         """The settings that touch the result."""
-        return {k: v for k, v in asdict(self).items() if k not in ("batch", "device")}
+        return {k: v for k, v in asdict(self).items() if k != "batch"}
 
 
 @dataclass(frozen=True)
@@ -114,11 +113,12 @@ class FaceDetector:
     """MTCNN over blocks of frames.
 
     Args:
-        settings: Size, threshold and device of the search.
+        settings: Size and threshold of the search.
+        device: `cpu`, `cuda` or another device of torch.
     """
 
-    def __init__(self, settings: FaceSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: FaceSettings, device: torch.device | str = "cpu") -> None:
+        self._settings, self._device = settings, device
 
     @cached_property
     def revision(self) -> str:
@@ -133,12 +133,15 @@ class FaceDetector:
     def _mtcnn(self) -> Any:
         from facenet_pytorch import MTCNN  # takes seconds, and most commands look for no face
 
-        return MTCNN(
+        mtcnn = MTCNN(
             min_face_size=self._settings.min_face,
             keep_all=True,
             select_largest=False,
-            device=self._settings.device,
+            device=self._device,
         )
+        for net in (mtcnn.rnet, mtcnn.onet):  # faster by a fifth on a CPU; the first net gains none
+            net.to(memory_format=torch.channels_last)
+        return mtcnn
 
     def detect(self, images: np.ndarray) -> list[Faces]:
         """Faces of each of the pictures (N, H, W, 3) uint8 RGB, N entries."""
@@ -174,9 +177,7 @@ class FaceDetector:
 
     def _run(self, net: str, crops: np.ndarray) -> list[np.ndarray]:
         """Outputs of one of MTCNN's nets on crops (B, side, side, 3) uint8."""
-        import torch
-
-        inputs = torch.from_numpy(crops).to(self._settings.device).permute(0, 3, 1, 2)
+        inputs = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             outputs = getattr(self._mtcnn, net)((inputs.float() - 127.5) * 0.0078125)
         return [output.cpu().numpy() for output in outputs]
@@ -211,5 +212,15 @@ def _cut(images: Sequence[np.ndarray], boxes: np.ndarray, side: int) -> np.ndarr
     for crop, image, (x0, y0, x1, y1) in zip(crops, images, boxes.astype(int), strict=True):
         part = image[max(y0 - 1, 0) : max(y1, 0), max(x0 - 1, 0) : max(x1, 0)]
         if part.size:
-            crop[:] = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
+            crop[:] = cv2.resize(_halved(part, side), (side, side), interpolation=cv2.INTER_AREA)
     return crops
+
+
+def _halved(image: np.ndarray, side: int) -> np.ndarray:
+    """The picture at half its size as often as it stays larger than `side`: OpenCV averages whole
+    pixels many times faster than parts of pixels."""
+    while min(image.shape[:2]) >= 2 * side:
+        height, width = image.shape[0] // 2, image.shape[1] // 2
+        even = image[: 2 * height, : 2 * width]
+        image = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    return image

@@ -38,6 +38,21 @@ class Detector(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class FrameFaces:
+    """A frame and the faces in it.
+
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        time: Seconds from the first frame of the video.
+        faces: Its faces.
+    """
+
+    image: np.ndarray
+    time: float
+    faces: Faces
+
+
 Span = tuple[int, int]
 """Rows of two frames whose faces are known."""
 
@@ -63,17 +78,18 @@ class _Frames:
         self.images.extend(block.images)
         self.times.extend(block.times.tolist())
 
-    def take(self, count: int) -> Iterator[tuple[float, Faces]]:
+    def take(self, count: int) -> list[FrameFaces]:
         """Hands out the first frames, whose faces are known, and forgets them."""
-        taken = [(self.times[row], self.faces[row]) for row in range(count)]
+        rows = range(count)
+        taken = [FrameFaces(self.images[r], self.times[r], self.faces[r]) for r in rows]
         del self.images[:count], self.times[:count]
         self.faces = {row - count: found for row, found in self.faces.items() if row >= count}
-        return iter(taken)
+        return taken
 
 
 def find_faces(
     blocks: Iterable[FrameBlock], detector: Detector, settings: FaceSettings
-) -> Iterator[tuple[float, Faces]]:
+) -> Iterator[FrameFaces]:
     """Finds the faces of every frame.
 
     Args:
@@ -82,7 +98,7 @@ def find_faces(
         settings: When to search (`every`) and when to doubt (`tolerance`, `threshold`).
 
     Yields:
-        Seconds and faces of each frame.
+        Each frame with its faces.
 
     Raises:
         UserError: If a setting makes no sense.
@@ -95,7 +111,8 @@ def find_faces(
         )
     if every == 1:
         for block in blocks:
-            yield from zip(block.times.tolist(), detector.detect(block.images), strict=True)
+            found = detector.detect(block.images)
+            yield from map(FrameFaces, block.images, block.times.tolist(), found)
         return
     frames = _Frames()
     for block in blocks:

@@ -72,9 +72,10 @@ def found(
     """Faces of all frames and the numbers of those that were searched."""
     detector, times = ScriptedDetector(script), clock(len(script))
     result = list(find_faces(blocks(times, batch), detector, settings))
-    assert [time for time, _ in result] == times.tolist()
+    assert [frame.time for frame in result] == times.tolist()
+    assert [number_of(frame.image) for frame in result] == list(range(len(script)))
     assert len(set(detector.searched)) == len(detector.searched)
-    return [faces for _, faces in result], sorted(detector.searched)
+    return [frame.faces for frame in result], sorted(detector.searched)
 
 
 def assert_same(result: Script, script: Script) -> None:
@@ -188,7 +189,7 @@ def test_every_frame_means_every_frame_in_the_blocks_as_they_come() -> None:
     script = [seen((100 + 3 * i,)) if i % 7 else NO_FACES for i in range(33)]
     detector, times = ScriptedDetector(script), clock(33)
     result = list(find_faces(blocks(times, 5), detector, FaceSettings(every=1)))
-    assert all(ours is theirs for (_, ours), theirs in zip(result, script, strict=True))
+    assert all(ours.faces is theirs for ours, theirs in zip(result, script, strict=True))
     assert detector.calls == [5] * 6 + [3]
     assert not detector.expected
 
@@ -253,7 +254,8 @@ def test_frames_are_let_go_when_their_faces_are_known() -> None:
             alive.append(sum(ref() is not None for ref in kept))
             yield block
 
-    list(find_faces(watched(), ScriptedDetector([seen((100,))] * 200), SETTINGS))
+    for _ in find_faces(watched(), ScriptedDetector([seen((100,))] * 200), SETTINGS):
+        pass
     assert len(kept) == 50
     assert max(alive) <= EVERY // 4 + 2
 
