@@ -2,7 +2,7 @@
 
     python -m experiments.sparse_faces --clips ../shared/data/clips
 
-Data flow: clips > `find_people` with each k, searching every frame first, in turns > boxes and
+Data flow: clips > `find_faces` with each k, searching every frame first, in turns > boxes and
 valid masks of `main` compared with those of every frame > a page. What is measured of a clip is
 kept under `out`, so that a killed run goes on with the next clip.
 """
@@ -19,8 +19,9 @@ import torch
 
 from features.cli import OK, UserError, run
 from features.faces.detect import FaceDetector, Faces, FaceSettings, overlap
-from features.faces.follow import find_people
+from features.faces.follow import follow
 from features.faces.person import Person
+from features.faces.sparse import find_faces
 from features.hashing import settings_hash
 from features.media import FrameBlock, read_frames
 from features.progress import ProgressReport
@@ -136,18 +137,15 @@ def measured(path: Path, tried: list[int], settings: SparseFacesSettings) -> lis
     ]
 
 
-def one_round(
-    path: Path, tried: list[int], number: int, settings: SparseFacesSettings
-) -> list[Row]:
+def one_round(path: Path, tried: list[int], turn: int, settings: SparseFacesSettings) -> list[Row]:
     """Rows of a clip in one round, one for each k; read from `out` if they are there."""
     faces = [FaceSettings(every=every) for every in tried]
     key = settings_hash([[one.key() for one in faces], FaceDetector(faces[0]).revision])
-    cache = settings.out / f"{path.stem}.{key}.{number}.json"
+    cache = settings.out / f"{path.stem}.{key}.{turn}.json"
     if cache.exists():
         return [Row(**row) for row in json.loads(cache.read_text())]
     passes = [one_pass(path, one) for one in faces]
     rows = [compare(path.stem, k, passes[0], one) for k, one in zip(tried, passes, strict=True)]
-    settings.out.mkdir(parents=True, exist_ok=True)
     write_atomically(cache, json.dumps([asdict(row) for row in rows]).encode())
     return rows
 
@@ -158,9 +156,14 @@ def one_pass(path: Path, faces: FaceSettings) -> Pass:
     detector.detect(np.zeros((1, 64, 64, 3), np.uint8))  # loads the weights
     detector.searched = 0
     decoding, began = [0.0], time.thread_time()
-    people = find_people(_timed(read_frames(path, faces.batch), decoding), detector, faces)
-    seconds = time.thread_time() - began - decoding[0]
-    return Pass(people, seconds, detector.searched)
+    people = people_of(_timed(read_frames(path, faces.batch), decoding), detector, faces)
+    return Pass(people, time.thread_time() - began - decoding[0], detector.searched)
+
+
+def people_of(video: Iterable[FrameBlock], net: FaceDetector, how: FaceSettings) -> list[Person]:
+    """The people of a clip, `main` first."""
+    times, faces = zip(*find_faces(video, net, how), strict=True)
+    return follow(list(faces), np.array(times), how.max_gap)
 
 
 def _timed(blocks: Iterable[FrameBlock], seconds: list[float]) -> Iterator[FrameBlock]:
@@ -203,8 +206,6 @@ def pooled(rows: list[Row]) -> Row:
     return replace(rows[0], clip="all", least=least, people=people, **sums)
 
 
-# The page ------------------------------------------------------------------------------------
-
 HEAD = (
     "frames | frames/s, every frame | frames/s | times as fast | searched | boxes kept"
     " | mean IoU | least IoU | landmarks off | masks differ | same people |"
@@ -217,8 +218,7 @@ def page(rows: list[Row], settings: SparseFacesSettings) -> str:
     searched = {row.clip: row for row in rows if row.every == 1}
     total = pooled(list(searched.values()))
     ours = [row for row in rows if row.every == chosen]
-    tried = sorted({row.every for row in rows})
-    by_k = [pooled([row for row in rows if row.every == every]) for every in tried]
+    by_k = [pooled([r for r in rows if r.every == k]) for k in sorted({r.every for r in rows})]
     return _TEXT.format(
         day=date.today(),
         command=f"--every '{settings.every}' --rounds {settings.rounds}",
@@ -237,8 +237,8 @@ def page(rows: list[Row], settings: SparseFacesSettings) -> str:
 def verdict(rows: list[Row]) -> str:
     """Whether the targets are met, over all frames and clip by clip."""
     missed = ", ".join(row.clip for row in rows if not _meets(row)) or "none"
-    done = "met" if _meets(pooled(rows)) else "MISSED"
-    return f"Over all frames the targets are {done}. Clips that miss one on their own: {missed}."
+    met = "met" if _meets(pooled(rows)) else "MISSED"
+    return f"Over all frames the targets are {met}. Clips that miss one on their own: {missed}."
 
 
 def _meets(row: Row) -> bool:
@@ -271,7 +271,7 @@ rounds in which the contestants take turns (rounds: {rounds}):
 
     python -m experiments.sparse_faces --clips ../shared/data/clips {command}
 
-`find_people` with the default settings (k = {chosen}, tolerance {tolerance}) beside the search of
+`find_faces` with the default settings (k = {chosen}, tolerance {tolerance}) beside the search of
 every frame. Boxes, landmarks and the valid mask are those of `main`. Boxes kept: overlap over
 union (IoU) of at least .8 with every-frame search, of the frames in which both show `main`; target:
 98 %. Masks differ: frames in which only one of them shows `main`; target: at most 1 %. Landmarks

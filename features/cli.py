@@ -2,7 +2,8 @@
 
 A command is a dataclass of settings and a function that takes it and returns the exit status.
 `run` makes the command line of the dataclass (`--cfg FILE`, dotted overrides, `--print_config`),
-turns mistakes of the user into one line on stderr, and keeps tracebacks for faults of the program.
+turns mistakes of the user and faults of disks into one line on stderr, lets SIGTERM act like
+Ctrl-C, and keeps tracebacks for faults of the program.
 """
 
 import difflib
@@ -17,6 +18,8 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
+
+from features.stopping import TERMINATED, terminable
 
 S = TypeVar("S")
 
@@ -51,22 +54,24 @@ def run(
         description: First line of `--help`.
         argv: Arguments; those of the process if None.
     """
-    try:
-        settings = parse(settings_type, prog=prog, description=description, argv=argv)
-        with warnings.catch_warnings():
-            warnings.showwarning = partial(_show_warning, prog)
-            status = command(settings)
-    except UsageError as error:
-        status = _complain(prog, str(error), USAGE)
-    except UserError as error:
-        status = _complain(prog, str(error), FAILED)
-    except KeyboardInterrupt:
-        status = _complain(prog, "stopped; finished work is kept, run again to go on", INTERRUPTED)
-    except OSError as error:
-        if error.errno not in _EXPLAINED:
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        status = _complain(prog, f"{_EXPLAINED[error.errno]}{where}", FAILED)
+    with terminable() as termination:
+        try:
+            settings = parse(settings_type, prog=prog, description=description, argv=argv)
+            with warnings.catch_warnings():
+                warnings.showwarning = partial(_show_warning, prog)
+                status = command(settings)
+        except UsageError as error:
+            status = _complain(prog, str(error), USAGE)
+        except UserError as error:
+            status = _complain(prog, str(error), FAILED)
+        except KeyboardInterrupt:
+            stopped = TERMINATED if termination.received else INTERRUPTED
+            status = _complain(prog, "stopped; finished work is kept, run again to go on", stopped)
+        except OSError as error:
+            if error.errno not in _EXPLAINED:
+                raise
+            where = f" ({error.filename})" if error.filename else ""
+            status = _complain(prog, f"{_EXPLAINED[error.errno]}{where}", FAILED)
     sys.exit(status)
 
 
@@ -153,11 +158,30 @@ def _one_line(message: str, parser: ArgumentParser) -> str:
     return f"unknown setting '{wrong}'{hint}"
 
 
+_GONE = "check that its disk or share is mounted"
+_AGAIN = "and run again, finished work is kept"
 _EXPLAINED = {
-    errno.ENOSPC: "no space left on the disk; free some and run again, finished work is kept",
-    errno.EDQUOT: "disk quota used up; free some space and run again, finished work is kept",
+    errno.ENOSPC: f"no space left on the disk; free some {_AGAIN}",
+    errno.EDQUOT: f"disk quota used up; free some space {_AGAIN}",
+    errno.EFBIG: "the file grows larger than the file system or ulimit -f allows; choose another",
     errno.EROFS: "the output folder is on a read-only file system; choose another",
     errno.EACCES: "permission denied; choose another folder or mend its rights",
+    errno.EPERM: "operation not permitted; choose another folder or mend its rights",
+    errno.EIO: f"a disk or its connection failed (input/output error); check it {_AGAIN}",
+    errno.ENOENT: f"no such file or folder, or no longer; check the path, {_GONE}, {_AGAIN}",
+    errno.ESTALE: f"a network share was changed or mounted anew meanwhile; {_GONE} {_AGAIN}",
+    errno.ENOTCONN: f"the connection to a mounted folder is lost; {_GONE} {_AGAIN}",
+    errno.ETIMEDOUT: f"a network share does not answer; {_GONE} {_AGAIN}",
+    errno.ENODEV: f"a disk is gone; {_GONE} {_AGAIN}",
+    errno.ENXIO: f"a disk is gone; {_GONE} {_AGAIN}",
+    errno.ENOTDIR: "a file stands where a folder is needed; give another path or move it",
+    errno.EEXIST: "a file stands where a folder is needed; give another path or move it",
+    errno.EISDIR: "a folder stands where a file is needed; give another path or move it",
+    errno.ELOOP: "a symbolic link leads to itself; remove it or give another path",
+    errno.ENAMETOOLONG: "too long a name; give a shorter path or rename the file",
+    errno.EMFILE: f"too many open files; raise the limit with ulimit -n {_AGAIN}",
+    errno.ENFILE: f"too many open files on this machine; end other programs {_AGAIN}",
+    errno.ENOMEM: f"out of memory; end what else fills it {_AGAIN}",
 }
 
 

@@ -15,8 +15,9 @@ from features.cli import FAILED, OK, UserError, run
 from features.foreign import SUFFIXES, Table, read_table
 from features.hashing import settings_hash, sha256_of
 from features.progress import ProgressReport
+from features.sources import split_person
 from features.store import Status, TrackStore
-from features.track import MAIN, SOUND, DamagedTrack, FeatureTrack, TrackInfo
+from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo
 
 ENCODER = "ingest"
 """`TrackInfo.encoder` of every ingested track."""
@@ -122,10 +123,7 @@ def _info(
     name: str, source: str, table: Table, settings: IngestSettings, notes: str = ""
 ) -> TrackInfo:
     """Where a track comes from; `12_left` is the left person of video 12."""
-    video, person = name, SOUND if settings.sound else MAIN
-    for side in ("left", "right"):
-        if not settings.sound and name.endswith(f"_{side}"):
-            video, person = name.removesuffix(f"_{side}"), side
+    video, person = (name, SOUND) if settings.sound else split_person(name)
     made = [table.columns, settings.fps, settings.times_from, settings.first_frame]
     return TrackInfo(
         video=video,

@@ -6,7 +6,6 @@ that nobody claims is dead, and so is one in the store's own folder if nobody ho
 other files only the age tells.
 """
 
-import re
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 from features.claims import INDEX, Claims
 from features.sources import split_person
 from features.store import SUFFIX
+from features.track import PARTIAL
 
 OLD = 300.0
 """Seconds after which a temporary file is dead, whoever wrote it."""
@@ -28,23 +28,35 @@ def sweep(store: Path, streams: Collection[str], claims: Claims) -> None:
         claims: Claims of this run.
     """
     with claims.lock(INDEX):
-        for path in store.glob(".*.partial"):
+        for path in _temporary(store, ".*"):
             path.unlink(missing_ok=True)
-    for path in list(store.glob("*/.*.partial")):  # listed first: a claim's end is the file's end
-        unclaimed = path.parent.name in streams and not any(map(claims.claimed, _videos(path)))
-        if unclaimed or _age(path) > OLD:
+    for path in _temporary(store, "*/.*"):  # listed first: a claim's end is the file's end
+        unclaimed = path.parent.name in streams and not any(map(claims.claimed, claims_of(path)))
+        if unclaimed or age_of(path) > OLD:
             path.unlink(missing_ok=True)
 
 
-def _videos(path: Path) -> set[str]:
-    """Ids of the videos that a temporary track, `.ID.safetensors.*.partial`, may belong to."""
-    track = re.fullmatch(rf"\.(.+){re.escape(SUFFIX)}\.[^.]*\.partial", path.name)
-    return {track[1], split_person(track[1])[0]} if track else set()
+def claims_of(path: Path) -> set[str]:
+    """Names of which a run holds one while it writes this file of a store, finished or temporary.
+
+    A track's are the ids of the videos that it may belong to.
+    """
+    name = path.name
+    if PARTIAL.fullmatch(name):  # .NAME.abcdefgh.partial
+        name = name[1:].rsplit(".", 2)[0]
+    if not name.endswith(SUFFIX):
+        return {INDEX}
+    track = name.removesuffix(SUFFIX)
+    return {track, split_person(track)[0]}
 
 
-def _age(path: Path) -> float:
+def age_of(path: Path) -> float:
     """Seconds since the last change; 0 if the file is gone."""
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
+
+
+def _temporary(store: Path, pattern: str) -> list[Path]:
+    return [path for path in store.glob(pattern) if PARTIAL.fullmatch(path.name)]

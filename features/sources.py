@@ -8,9 +8,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from features.cli import UserError
 from features.crops import find_crops
+from features.demo_data import default_store
 from features.hashing import sha256_of
 from features.track import SOUND, write_atomically
 
@@ -51,7 +53,7 @@ def find_sources(root: Path) -> list[Source]:
         UserError: If the path is absent, holds nothing, or two files would share an id.
     """
     if not root.exists():
-        raise UserError(f"{root}: no such file or folder")
+        raise UserError(f"{root}: no such file or folder; check the path")
     media: dict[str, Path] = {}
     for path in _media_files(root):
         other = media.setdefault(path.stem, path)
@@ -63,7 +65,10 @@ def find_sources(root: Path) -> list[Source]:
         crops.setdefault(video, {})[person] = tuple(folders)
     ids = sorted(media.keys() | crops.keys())
     if not ids:
-        raise UserError(f"{root}: no video, sound or folder of crops in it")
+        raise UserError(
+            f"{root}: no video, sound or folder of crops in it (tracks, and names that begin with a"
+            " dot, are left out); give another folder"
+        )
     return [Source(name, media.get(name), crops.get(name, {})) for name in ids]
 
 
@@ -77,15 +82,20 @@ def split_person(name: str, videos: Iterable[str] = ()) -> tuple[str, str]:
 
 
 def _media_files(root: Path) -> list[Path]:
-    """Video and sound files at `root` or below, hidden ones left out."""
+    """Video and sound files at `root` or below; hidden ones and `root`'s tracks are left out.
+
+    What is named like one and cannot be read (a broken link, a pipe) is among them, to be reported.
+    """
     known = VIDEO_SUFFIXES | SOUND_SUFFIXES
     if root.is_file():
         return [root]
+    tracks = default_store(root)
     return sorted(
         path
         for path in root.rglob("*")
         if path.suffix.lower() in known
-        and path.is_file()
+        and not path.is_dir()
+        and tracks not in path.parents
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
     )
 
@@ -103,13 +113,19 @@ class SourceHashes:
         self._known = self._read()
 
     def of(self, path: Path) -> str:
-        """sha256 of a file; of a folder, over the names and sizes of the files in it."""
+        """sha256 of a file; of a folder, over the names and sizes of the files in it.
+
+        Raises:
+            UserError: For what is neither.
+        """
         if path.is_dir():
             if path not in self._folders:
                 listing = sorted((p.name, p.stat().st_size) for p in path.iterdir() if p.is_file())
                 self._folders[path] = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
             return self._folders[path]
         stat = path.stat()
+        if not S_ISREG(stat.st_mode):  # reading a pipe or a device may never end
+            raise UserError(f"{path}: not a file but a pipe or a device; leave it out")
         name, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
         if self._known.get(name, [])[1:] != state:
             self._known[name] = [sha256_of(path), *state]

@@ -1,14 +1,16 @@
 """`python -m features.verify STORE`: whether every track of a store is whole and as it should be.
 
 Data flow: store > its files > each read through > Tracks and Problems > Tracks judged beside each
-other and beside the sources (verify_checks.py) > table, a line a problem, repair.
+other and beside the sources (verify_checks.py) > those in work set apart (verify_repair.py) >
+table, a line a problem, repair.
 
     python -m features.verify data/demo/tracks
     python -m features.verify tracks --data.root /data/Aff-Wild2     # and beside the sources
     python -m features.verify tracks --repair                        # then features.extract again
 
-Nothing is written without `--repair`, which takes away only tracks and temporary files of ours, and
-none that was written after the check began. A key in the minority of a stream counts as stale.
+Nothing is written without `--repair`, which takes away only tracks and temporary files of ours,
+none that was written after the check began and none of a video that a run works on: those are
+reported as in work. A key in the minority of a stream counts as stale.
 """
 
 import csv
@@ -20,13 +22,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from features.cli import FAILED, OK, UserError, run
+from features.cli import FAILED, OK, run
 from features.demo_data import DEMO_ROOT, default_store
 from features.progress import ProgressReport
 from features.sources import find_sources
 from features.track import write_atomically
 from features.verify_checks import judge, source_check
 from features.verify_files import Kind, Problem, Track, examine, find_files, read_memory
+from features.verify_repair import claimed_names, repair, set_apart
 
 THREADS = 2
 """Reading and hashing release Python's lock; more threads only make a disk seek."""
@@ -51,7 +54,8 @@ class VerifySettings:
         store: Folder of the tracks; its name alone will do. None: `ROOT/tracks`, of the demo corpus
             where no root is given either.
         data: Where the videos are.
-        repair: Whether to remove what must be redone. Not while an extraction is at work.
+        repair: Whether to remove what must be redone. What an extraction works on is left to it;
+            aligned tracks (STORE/.aligned) are removed even from under a training.
         out: CSV file for the problems, a row each.
     """
 
@@ -86,6 +90,7 @@ def verify(store: Path, root: Path | None = None) -> Findings:
     Raises:
         UserError: If there is no such store, it is empty, or the sources are of something else.
     """
+    claimed = claimed_names(store)
     files = find_files(store)
     hashes, problems = read_memory(store)
     sources = None if root is None else source_check(root, find_sources(root), hashes)
@@ -94,6 +99,7 @@ def verify(store: Path, root: Path | None = None) -> Findings:
     cached = [track for p in files.cached if isinstance(track := seen[p], Track)]
     problems += files.problems + [p for p in seen.values() if isinstance(p, Problem)]
     problems += judge(tracks, cached, sources)
+    problems = set_apart(problems, claimed | claimed_names(store))
     return Findings(files.tracks, tracks, sorted(problems, key=lambda problem: problem.path))
 
 
@@ -109,31 +115,6 @@ def _examine_all(paths: Sequence[Path]) -> dict[Path, Track | Problem | None]:
     finally:
         pool.shutdown(cancel_futures=True)  # so that Ctrl-C need not wait for the whole store
     return seen
-
-
-def repair(problems: Sequence[Problem], began: int) -> list[Problem]:
-    """Removes what must be redone, except what was written after `began` (ns); returns the rest.
-
-    Raises:
-        UserError: If a file cannot be read: it may be the one that the others depend on.
-    """
-    if unreadable := [p for p in problems if p.kind is Kind.UNREADABLE]:
-        raise UserError(f"{unreadable[0]}; nothing was removed, since others may depend on it")
-    rest = []
-    for problem in problems:
-        if not problem.kind.removable:
-            rest.append(problem)
-            continue
-        try:
-            if problem.path.stat().st_mtime_ns > began:
-                print(f"left, since it was written meanwhile: {problem.path}")
-                rest.append(problem)
-                continue
-            problem.path.unlink()
-            print(f"removed: {problem.path}")
-        except FileNotFoundError:
-            pass  # gone by itself
-    return rest
 
 
 def table(findings: Findings) -> list[str]:
@@ -181,7 +162,7 @@ def command(settings: VerifySettings) -> int:
         print(line)
     if settings.out:
         write_csv(findings.problems, settings.out)
-    rest = repair(findings.problems, began) if settings.repair else findings.problems
+    rest = repair(store, findings.problems, began) if settings.repair else findings.problems
     wrong, mended = sum(map(_is_wrong, rest)), len(findings.problems) - len(rest)
     print(f"{store}: {wrong or 'no'} problems{' left' if mended else ''}")
     if mended:

@@ -10,7 +10,7 @@ from pathlib import Path
 from features.cli import UserError
 from features.ingest import ENCODER as INGESTED
 from features.progress import ProgressReport
-from features.sources import Source, SourceHashes
+from features.sources import Source, SourceHashes, split_person
 from features.store import SUFFIX
 from features.track import SOUND
 from features.verify_files import Kind, Problem, Track
@@ -97,8 +97,9 @@ def without_faces(tracks: Sequence[Track]) -> Iterable[Problem]:
 
 
 def stale_cache(cached: Sequence[Track], originals: Sequence[Track]) -> Iterable[Problem]:
-    """Aligned tracks whose original is gone, or made anew since."""
+    """Aligned tracks whose original is gone or made anew since, or whose clock is nobody's now."""
     known = {(track.stream, track.id): track for track in originals}
+    clocks = _clocks(originals)
     for track in cached:
         name = track.id.rpartition("-")[0]
         original = known.get((track.stream, name))
@@ -106,6 +107,8 @@ def stale_cache(cached: Sequence[Track], originals: Sequence[Track]) -> Iterable
             yield Problem(Kind.CACHE, track.path, f"no {track.stream}/{name}{SUFFIX}")
         elif original.info.key != track.info.key or original.changed > track.changed:
             yield Problem(Kind.CACHE, track.path, f"{original.path} was made anew")
+        elif not any(track.clock in clocks[video] for video in _videos(original)):
+            yield Problem(Kind.CACHE, track.path, "aligned on frame times that no track has now")
 
 
 def source_check(root: Path, sources: Sequence[Source], hashes: SourceHashes) -> Check:
@@ -120,13 +123,18 @@ def source_check(root: Path, sources: Sequence[Source], hashes: SourceHashes) ->
             )
         with ProgressReport("compare with sources", len(tracks)) as progress:
             for track in tracks:
+                progress.step(track.id)
                 source = by_id.get(track.info.video)
-                made_from = source and _made_from(source, track.info.person, hashes)
+                try:
+                    made_from = source and _made_from(source, track.info.person, hashes)
+                except (UserError, OSError) as error:
+                    why = f"its source cannot be read: {error}"
+                    yield Problem(Kind.UNREADABLE, track.path, why)
+                    continue
                 if not made_from:
                     yield Problem(Kind.ORPHAN, track.path, f"no source of it below {root}")
                 elif made_from != track.info.source:
                     yield Problem(Kind.STALE, track.path, "its source has changed")
-                progress.step(track.id)
 
     return check
 
@@ -135,6 +143,21 @@ def _made_from(source: Source, person: str, hashes: SourceHashes) -> str | None:
     """Hash of what a person's tracks are made from; None if it is gone."""
     there = person in source.crops if source.crops else source.video is not None
     return hashes.of_source(source, person) if there or person == SOUND else None
+
+
+def _clocks(tracks: Iterable[Track]) -> dict[str, set[bytes]]:
+    """Clocks on which something visual of a video is, by video."""
+    clocks = defaultdict(set)
+    for track in tracks:
+        if track.info.person != SOUND:
+            for video in _videos(track):
+                clocks[video].add(track.clock)
+    return clocks
+
+
+def _videos(track: Track) -> set[str]:
+    """Ids of the videos that a track may belong to, by its header and by its name."""
+    return {track.info.video, split_person(track.id)[0]}
 
 
 def _by_stream(tracks: Iterable[Track]) -> dict[str, list[Track]]:

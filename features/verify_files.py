@@ -41,12 +41,13 @@ class Kind(Enum):
     TEMPORARY = ("temporary", "left by a killed run; --repair removes it")
     FOREIGN = ("foreign", "--repair leaves it; move it out of the store, or give it its old name")
     UNREADABLE = ("unreadable", "--repair leaves it; mend its rights or the disk")
+    WORK = ("in work", "a run works on it; check again when it has ended")
     STRAY = ("stray", "no file of the store's; harmless, and --repair leaves it")
 
     @property
     def removable(self) -> bool:
         """Whether repair removes such files: only what is ours and can be made again."""
-        return self not in (Kind.FOREIGN, Kind.UNREADABLE, Kind.STRAY)
+        return self not in (Kind.FOREIGN, Kind.UNREADABLE, Kind.WORK, Kind.STRAY)
 
 
 @dataclass(frozen=True)

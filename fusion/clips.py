@@ -3,9 +3,10 @@
 Data flow: store + clip > tracks that belong to the clip > aligned on the frames > ClipStreams.
 
 A track that lies on the frames' clock already is read where it is. The others are aligned once and
-kept as tracks in a cache folder, under a name that changes with all that the result depends on; the
-folder may be deleted between runs. Values stay on disk until a window of them is read, so a corpus
-of any size fits; no file stays open, so neither forked workers nor limits on open files matter.
+kept as tracks in a cache folder, under a name that changes with all that the result depends on,
+until nobody has used them for long (cache.py); the folder may be deleted between runs. Values stay
+on disk until a window of them is read, so a corpus of any size fits; no file stays open, so neither
+forked workers nor limits on open files matter.
 
 Letters: F frames, D feature dimensions.
 """
@@ -26,6 +27,7 @@ from features.store import TrackStore
 from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo, write_track
 from fusion.abaw.labels import Clip
 from fusion.align import align, is_clip_level, same_clock
+from fusion.cache import mark_used, sweep
 
 FACES = "faces"
 """Stream whose times are the frame clock and whose `valid` says where the face was seen."""
@@ -42,16 +44,20 @@ class Rows:
     Attributes:
         path: Track on the frame clock; None if the clip lacks the stream (all zeros).
         shape: (F, D).
+        cached: Whether it is an aligned track of the cache.
     """
 
     path: Path | None
     shape: tuple[int, int]
+    cached: bool = False
 
     def __getitem__(self, part: slice) -> np.ndarray:
         """Values (n, D), float16 or float32, of some consecutive frames."""
         start, stop, _ = part.indices(self.shape[0])
         if self.path is None:
             return np.zeros((max(stop - start, 0), self.shape[1]), np.float32)
+        if self.cached:
+            mark_used(self.path)
         with explained(), _opened(self.path) as file:
             return file.get_slice("values")[start:stop]
 
@@ -121,7 +127,8 @@ def load_clip(
         streams, valid = {}, {}
         for stream, dim in dims.items():
             path, valid[stream] = _on_clock(store, folder, stream, ids[stream], times, window)
-            streams[stream] = Rows(path, (len(times), dim))
+            cached = path is not None and folder.root in path.parents
+            streams[stream] = Rows(path, (len(times), dim), cached)
     return ClipStreams(streams, valid, times, face)
 
 
@@ -192,9 +199,11 @@ def _on_clock(
         return path, valid
     key = _cache_key(path, store.info(stream, track_id), times, window)
     aligned = cache.path(stream, f"{track_id}-{key}")
+    mark_used(aligned)
     try:
         return aligned, _read_clock(aligned)[1]
     except (FileNotFoundError, DamagedTrack):
+        sweep(cache.root)
         return aligned, _write_aligned(store.read(stream, track_id), times, window, aligned)
 
 

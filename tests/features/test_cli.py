@@ -1,13 +1,17 @@
 """Commands: typed settings, one-line complaints, exit statuses."""
 
+import contextlib
 import errno
+import resource
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from features.cli import UserError, run
+from features.track import write_atomically
 
 
 @dataclass
@@ -106,6 +110,95 @@ def test_mistakes_give_one_line_and_a_status(
     out = capsys.readouterr().err
     assert says in out
     assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "remedy"),
+    [
+        ("EIO", "check it and run again"),
+        ("ENOENT", "check the path"),
+        ("ESTALE", "is mounted"),
+        ("ENOTCONN", "is mounted"),
+        ("ETIMEDOUT", "is mounted"),
+        ("ENODEV", "is mounted"),
+        ("ENXIO", "is mounted"),
+        ("ENOTDIR", "give another path"),
+        ("EEXIST", "give another path"),
+        ("EISDIR", "give another path"),
+        ("ELOOP", "give another path"),
+        ("ENAMETOOLONG", "shorter"),
+        ("EMFILE", "ulimit -n"),
+        ("ENFILE", "end other programs"),
+        ("ENOMEM", "end what else fills it"),
+        ("EROFS", "choose another"),
+        ("EACCES", "mend its rights"),
+        ("EPERM", "mend its rights"),
+        ("EDQUOT", "free some space"),
+        ("EFBIG", "ulimit -f"),
+    ],
+)
+def test_a_fault_of_a_disk_is_one_line_with_the_file_and_a_remedy(
+    number: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = OSError(getattr(errno, number), "as the system says it", "store/12.safetensors")
+    assert call(raise_(error)) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("a.test: ")
+    assert said.endswith(" (store/12.safetensors)\n")
+    assert remedy in said
+    assert said.count("\n") == 1
+
+
+def open_without_end(folder: Path) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    number_open = len(list(Path("/dev/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number_open + 8, limit[1]))
+    try:
+        with contextlib.ExitStack() as stack:
+            for number in range(32):
+                stack.enter_context((folder / str(number)).open("w"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+@pytest.mark.parametrize(
+    ("work", "says"),
+    [
+        (lambda folder: write_atomically(folder / "file/12", b""), "where a folder is needed"),
+        (lambda folder: write_atomically(folder / "file/a/12", b""), "where a folder is needed"),
+        (lambda folder: write_atomically(folder / "folder", b""), "where a file is needed"),
+        (lambda folder: (folder / "gone").read_bytes(), "or no longer"),
+        (lambda folder: (folder / "loop").read_bytes(), "leads to itself"),
+        (lambda folder: (folder / ("x" * 300)).read_bytes(), "too long a name"),
+        (open_without_end, "too many open files"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_through_a_command(
+    work: Callable[[Path], object],
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder/inner").mkdir(parents=True)
+    (tmp_path / "loop").symlink_to("loop")
+    before = list(tmp_path.iterdir())
+
+    def command(_: Settings) -> int:
+        work(tmp_path)
+        return 0
+
+    assert call(command) == 1
+    said = capsys.readouterr().err
+    assert says in said
+    assert str(tmp_path) in said
+    assert said.count("\n") == 1
+    assert set(tmp_path.iterdir()) >= set(before)
+
+
+def test_an_error_of_the_system_that_nobody_expects_is_not_dressed_up() -> None:
+    with pytest.raises(OSError, match="unexpected"):
+        run(Settings, raise_(OSError(errno.EBADF, "unexpected")), prog="p", description="", argv=[])
 
 
 def test_a_warning_is_one_line_without_a_place_in_the_code(

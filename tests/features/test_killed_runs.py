@@ -185,16 +185,16 @@ def plant(store: Path, name: str, age: float = 0.0) -> Path:
 
 def test_temporary_files_of_dead_runs_are_removed_and_those_of_others_stay(tmp_path: Path) -> None:
     dead = [
-        plant(tmp_path, ".sources.json.abc.partial"),
-        plant(tmp_path, "faces/.12.safetensors.abc.partial"),
-        plant(tmp_path, "faces/.12_left.safetensors.a_c.partial"),
-        plant(tmp_path, "imported/.12.safetensors.abc.partial", age=OLD + 60),
-        plant(tmp_path, "faces/.13.safetensors.abc.partial", age=OLD + 60),
+        plant(tmp_path, ".sources.json.abcdefgh.partial"),
+        plant(tmp_path, "faces/.12.safetensors.abcdefgh.partial"),
+        plant(tmp_path, "faces/.12_left.safetensors.a_cdefgh.partial"),
+        plant(tmp_path, "imported/.12.safetensors.abcdefgh.partial", age=OLD + 60),
+        plant(tmp_path, "faces/.13.safetensors.abcdefgh.partial", age=OLD + 60),
     ]
     alive = [
-        plant(tmp_path, "faces/.13.safetensors.xyz.partial"),
-        plant(tmp_path, "faces/.13_left.safetensors.abc.partial"),
-        plant(tmp_path, "imported/.12.safetensors.xyz.partial"),  # ingest claims nothing
+        plant(tmp_path, "faces/.13.safetensors.xyzxyz01.partial"),
+        plant(tmp_path, "faces/.13_left.safetensors.abcdefgh.partial"),
+        plant(tmp_path, "imported/.12.safetensors.xyzxyz01.partial"),  # ingest claims nothing
         plant(tmp_path, "faces/12.safetensors"),
     ]
     with Claims(tmp_path) as claims, Claims(tmp_path) as other:
