@@ -1,7 +1,7 @@
 """The work of extraction on one source: how what it lacks (wanted.py) is made.
 
-Data flow: source > first look (looks.py) > people > second look, if anything is missing > visual
-tracks, then faces tracks; beside it source > sound > audio tracks.
+Data flow: source > first look (looks.py) > people > second look, if anything is missing > faces
+tracks > visual tracks; beside it source > sound > audio tracks.
 
 Memory holds boxes and features, and no more than a few blocks of pictures.
 """
@@ -127,10 +127,10 @@ class Extractor:
     # Pictures --------------------------------------------------------------------------------
 
     def _see(self, todo: Todo) -> None:
-        """Writes the visual streams for everybody, then the faces, `main` last.
+        """Writes the faces of everybody, `main` last, then the visual streams.
 
-        The faces track of `main` tells that people are known: were it written before the others, a
-        killed run would be gone on with by a second look.
+        The faces track of `main` tells that people are known: what a run killed after it still
+        lacks takes a second look, which gives the same.
         """
         if todo.source.crops:
             self._see_crops(todo)
@@ -154,11 +154,9 @@ class Extractor:
             known[spare] = one.person, unseen
         if todo.visual and any(rows.any() for _, rows in known.values()):
             looks.second(known, gathered)
-        for one in people:
-            self._write_seen(todo, one.person.name, times, gathered, owners[one.person.name])
-        for one in sorted(people, key=lambda one: one.person.name == MAIN):
-            person = one.person
-            self._write(todo.source, person.name, FACES, None, pack(person), times, person.valid)
+        self._write_faces(todo.source, [one.person for one in people], times)
+        for name, paths in owners.items():
+            self._write_seen(todo, name, times, gathered, paths)
 
     def _look_again(self, todo: Todo) -> None:
         """Runs encoders on people who are known."""
@@ -183,10 +181,10 @@ class Extractor:
                     gathered.add([owner] * len(rows), rows, crops[inside])
                 self.times.add("encode", len(rows))
         gathered.flush()
+        if todo.faces:
+            self._write_faces(source, people, times)
         for owner, person in enumerate(people):
             self._write_seen(todo, person.name, times, gathered, np.full(len(times), owner))
-        for person in sorted(people if todo.faces else [], key=lambda person: person.name == MAIN):
-            self._write(source, person.name, FACES, None, pack(person), times, person.valid)
 
     def _looks(self, source: Source) -> Looks:
         assert source.media is not None
@@ -214,6 +212,11 @@ class Extractor:
                 f"{source.id}: crops without a video have no times; give --data.crops_fps"
             )
         return [crop_person(name, found, len(times)) for name, found in numbers.items()], times
+
+    def _write_faces(self, source: Source, people: Sequence[Person], times: np.ndarray) -> None:
+        """Writes where everybody's face is, `main` last."""
+        for person in sorted(people, key=lambda person: person.name == MAIN):
+            self._write(source, person.name, FACES, None, pack(person), times, person.valid)
 
     def _write_seen(
         self, todo: Todo, person: str, times: np.ndarray, gathered: Gathered, owners: np.ndarray
