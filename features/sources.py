@@ -13,8 +13,9 @@ from stat import S_ISREG
 from features.cli import UserError
 from features.crops import find_crops
 from features.demo_data import default_store
+from features.faces.persons import is_person
 from features.hashing import sha256_of
-from features.track import SOUND, write_atomically
+from features.track import MAIN, SOUND, write_atomically
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac"})
@@ -25,9 +26,9 @@ class Source:
     """One video id and its files.
 
     Attributes:
-        id: Stem of the video file, or of the crop folder without `_left` or `_right`.
+        id: Stem of the video file, or of the crop folder without `_left`, `_right`, `_person3`.
         media: Video or sound file, if there is one.
-        crops: Person (`main`, `left`, `right`) to folders of ready-made crops; empty without.
+        crops: Person (`main`, `left`, `person3`) to folders of ready-made crops; empty without.
     """
 
     id: str
@@ -73,12 +74,14 @@ def find_sources(root: Path) -> list[Source]:
 
 
 def split_person(name: str, videos: Iterable[str] = ()) -> tuple[str, str]:
-    """Splits `12_left` into (`12`, `left`); a name without suffix, or of a video, is its `main`."""
-    if name not in videos:
-        for person in ("left", "right"):
-            if name.endswith(f"_{person}") and name != f"_{person}":
-                return name.removesuffix(f"_{person}"), person
-    return name, "main"
+    """Splits `12_left` into (`12`, `left`), `12_person3` into (`12`, `person3`).
+
+    A name without such a suffix, or of a video, is its `main`.
+    """
+    video, _, person = name.rpartition("_")
+    if video and name not in videos and person != MAIN and is_person(person):
+        return video, person
+    return name, MAIN
 
 
 def _media_files(root: Path) -> list[Path]:

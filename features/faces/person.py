@@ -1,9 +1,12 @@
-"""Person: where one face is in every frame. Stream `faces` holds it: `pack`, `unpack`.
+"""Person: where one face is in every frame. Data flow: found faces > `laid_out` > Person > track.
+
+Stream `faces` holds people: `pack`, `unpack`.
 
 Letters: F frames of the video.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,7 +24,7 @@ class Person:
     """Where somebody's face is; rows that are not valid are zero and mean nothing.
 
     Attributes:
-        name: `main`, `left` or `right`.
+        name: `main`, `left`, `right`, or `person3` and so on.
         boxes: (F, 4) float32, x0 y0 x1 y1 in pixels of the video.
         landmarks: (F, 5, 2) float32, x y of eyes, nose, corners of the mouth.
         score: (F,) float32, probability of the detection; 0 where not found.
@@ -52,6 +55,38 @@ def absent(name: str, frames: int) -> Person:
         np.zeros(frames, bool),
         np.zeros(frames, bool),
     )
+
+
+def laid_out(
+    name: str, rows: np.ndarray, faces: np.ndarray, times: np.ndarray, max_gap: float
+) -> Person:
+    """Found faces laid on all frames, short gaps bridged by straight lines in time.
+
+    Args:
+        name: Name of the person.
+        rows: (N,) frames in which the face was found, rising.
+        faces: (N, 15) box, landmarks and score.
+        times: (F,) seconds of the frames.
+        max_gap: Longest time between two detections that is bridged, in seconds.
+    """
+    person = absent(name, len(times))
+    person.found[rows] = True
+    person.score[rows] = faces[:, 14]
+    person.bridged[:] = _short_gaps(rows, times, max_gap)
+    known = np.flatnonzero(person.valid)
+    for target, table in ((person.boxes, faces[:, :4]), (person.landmarks, faces[:, 4:14])):
+        columns = [np.interp(times[known], times[rows], column) for column in table.T]
+        target.reshape(len(times), -1)[known] = np.stack(columns, axis=1)
+    return person
+
+
+def _short_gaps(rows: np.ndarray, times: np.ndarray, max_gap: float) -> np.ndarray:
+    """(F,) bool, frames between two found ones that are at most `max_gap` seconds apart."""
+    bridged = np.zeros(len(times), bool)
+    for before, after in pairwise(rows):
+        if after - before > 1 and times[after] - times[before] <= max_gap:
+            bridged[before + 1 : after] = True
+    return bridged
 
 
 def pack(person: Person) -> np.ndarray:

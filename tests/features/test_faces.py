@@ -5,8 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from features.faces.crop import template
 from features.faces.detect import (
@@ -17,8 +15,8 @@ from features.faces.detect import (
     affinity,
     overlap,
 )
-from features.faces.follow import find_people, follow
-from features.faces.person import FACE_COLUMNS, Person, absent, pack, unpack
+from features.faces.follow import find_people
+from features.faces.person import FACE_COLUMNS, absent, pack, unpack
 from features.media import FrameBlock, read_frames
 from tests.media import face_frame, plain_frames, write_video
 from tests.shared import shared_data
@@ -48,10 +46,6 @@ def seen(*centres: tuple[float, ...]) -> Faces:
 
 def clock(frames: int, fps: float = 25.0) -> np.ndarray:
     return np.arange(frames) / fps
-
-
-def names(people: list[Person]) -> list[str]:
-    return [person.name for person in people]
 
 
 # Detection ---------------------------------------------------------------------------------------
@@ -161,123 +155,6 @@ def test_overlap_is_shared_area_over_all_area() -> None:
 # Following ---------------------------------------------------------------------------------------
 
 
-def test_video_without_a_face_has_a_main_who_is_never_seen() -> None:
-    (main,) = follow([NO_FACES] * 12, clock(12), 0.4)
-    assert main.name == "main"
-    assert main.boxes.shape == (12, 4)
-    assert main.landmarks.shape == (12, 5, 2)
-    assert not main.valid.any()
-
-
-def test_moving_face_is_one_person_and_faceless_frames_stay_in_place() -> None:
-    faces = [seen((100 + 8 * i,)) for i in range(50)]
-    faces[20:35] = [NO_FACES] * 15  # 0.64 s: too long to bridge, and the face has moved on
-    faces[35:] = [seen((230 + 2 * i,)) for i in range(15)]
-    (main,) = follow(faces, clock(50), 0.4)
-    assert main.found.tolist() == [True] * 20 + [False] * 15 + [True] * 15
-    assert not main.bridged.any()
-    assert not main.boxes[~main.valid].any()
-    np.testing.assert_array_equal(main.boxes[7], faces[7].boxes[0])
-
-
-def test_short_gap_is_bridged_along_time_and_marked() -> None:
-    times = np.array([0.0, 0.1, 0.2, 0.25, 0.4, 0.5, 0.6])
-    faces = [seen((100.0,)), seen((100.0,)), NO_FACES, NO_FACES, seen((130.0,)), NO_FACES, NO_FACES]
-    faces.append(seen((130.0,)))
-    times = np.append(times, 1.2)
-    (main,) = follow(faces, times, max_gap=0.4)
-    assert main.bridged.tolist() == [False, False, True, True, False, False, False, False]
-    middle = main.boxes[:, [0, 2]].mean(axis=1)
-    assert middle[2] == pytest.approx(110)  # a third of the way in time, not in frames
-    assert middle[3] == pytest.approx(115)
-    np.testing.assert_allclose(main.landmarks[2], face(110.0)[1], atol=1e-3)
-    assert main.score[2] == 0
-    assert not main.valid[5:7].any()
-
-
-def test_two_people_together_are_named_by_position() -> None:
-    faces = [seen((400, 100, 80), (100, 100, 60)) for _ in range(40)]
-    main, left, right = follow(faces, clock(40), 0.4)
-    assert names([main, left, right]) == ["main", "left", "right"]
-    assert left.boxes[:, 0].max() < right.boxes[:, 0].min()
-    np.testing.assert_array_equal(main.boxes, right.boxes)  # the larger one
-
-
-def test_order_of_detections_does_not_swap_people() -> None:
-    pair = [(100, 100, 60), (180, 100, 60)]
-    faces = [seen(*(pair if i % 2 else pair[::-1])) for i in range(40)]
-    _, left, right = follow(faces, clock(40), 0.4)
-    assert np.ptp(left.boxes[:, 0]) == 0
-    assert np.ptp(right.boxes[:, 0]) == 0
-
-
-def test_single_false_face_makes_no_second_person_and_no_path() -> None:
-    faces = [seen((200, 100, 60))] * 40
-    faces[11] = seen((200, 100, 60), (500, 300, 200))
-    people = follow(faces, clock(40), 0.4)
-    assert names(people) == ["main"]
-    assert people[0].found.all()
-
-
-def test_lone_false_face_is_nobody() -> None:
-    faces = [NO_FACES] * 20 + [seen((200,))] + [NO_FACES] * 20
-    assert not follow(faces, clock(41), 0.4)[0].valid.any()
-
-
-def test_people_who_take_turns_are_not_together() -> None:
-    faces = [seen((100, 100, 80))] * 30 + [seen((400, 100, 60))] * 30
-    people = follow(faces, clock(60), 0.4)
-    assert names(people) == ["main"]
-    assert people[0].found.tolist() == [True] * 30 + [False] * 30
-
-
-def test_second_person_for_a_fifth_of_the_time_is_no_companion() -> None:
-    faces = [seen((100, 100, 80), (400, 100, 60))] * 20 + [seen((100, 100, 80))] * 80
-    assert names(follow(faces, clock(100), 0.4)) == ["main"]
-
-
-def test_main_is_who_fills_most_of_the_video() -> None:
-    brief_and_large = [seen((100, 100, 90), (400, 100, 60))] * 10
-    long_and_small = [seen((400, 100, 60))] * 90
-    (main,) = follow(brief_and_large + long_and_small, clock(100), 0.4)
-    assert main.found.all()
-
-
-def test_person_who_returns_to_the_place_goes_on() -> None:
-    away = [NO_FACES] * 50
-    faces = [seen((200,))] * 20 + away + [seen((215,))] * 20
-    (main,) = follow(faces, clock(90), 0.4)
-    assert main.found.sum() == 40
-
-
-def test_face_of_another_size_at_the_place_is_somebody_else() -> None:
-    faces = [seen((200, 100, 100))] * 20 + [seen((200, 100, 25))] * 20
-    (main,) = follow(faces, clock(40), 0.4)
-    assert main.found.sum() == 20
-
-
-def test_slow_video_is_followed_though_its_frames_are_further_apart_than_any_gap() -> None:
-    (main,) = follow([seen((100,))] * 10, clock(10, fps=1.0), 0.4)
-    assert main.found.all()
-
-
-def test_one_frame_video_has_its_face() -> None:
-    (main,) = follow([seen((100,))], clock(1), 0.4)
-    assert main.found.tolist() == [True]
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.lists(st.tuples(st.floats(0, 500), st.floats(0, 300)), max_size=3), max_size=25))
-def test_any_detections_give_one_main_and_f_rows(centres: list[list[tuple[float, float]]]) -> None:
-    people = follow([seen(*frame) for frame in centres], clock(len(centres)), 0.4)
-    assert names(people) in (["main"], ["main", "left", "right"])
-    for person in people:
-        assert len(person.boxes) == len(person.valid) == len(centres)
-        assert not (person.found & person.bridged).any()
-        assert all(centres[row] for row in np.flatnonzero(person.found))
-        assert not person.boxes[~person.valid].any()
-
-
 def test_affinity_is_two_for_equal_boxes_and_zero_far_away() -> None:
     box = face(100.0)[0][None]
     assert affinity(box, box)[0, 0] == pytest.approx(2.0)
@@ -322,9 +199,11 @@ def test_video_of_eight_pixels_has_nobody(detector: FaceDetector, tmp_path: Path
 
 
 def test_person_survives_packing() -> None:
-    faces = [seen((100 + i,)) for i in range(10)]
-    faces[5], faces[9] = NO_FACES, NO_FACES
-    (person,) = follow(faces, clock(10), 0.4)
+    person = absent("main", 10)
+    for i in (0, 1, 2, 3, 4, 5, 6, 7, 8):
+        person.boxes[i], person.landmarks[i] = face(100 + i)
+        (person.bridged if i == 5 else person.found)[i] = True
+        person.score[i] = 0.0 if i == 5 else 0.99
     values = pack(person)
     assert values.shape == (10, len(FACE_COLUMNS))
     assert values.dtype == np.float32

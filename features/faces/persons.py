@@ -1,0 +1,84 @@
+"""Who of the people in a video counts, and by what name. Data flow: people found > names.
+
+Letters: F frames of the video, N frames of a person.
+"""
+
+import re
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from features.cli import UserError
+from features.track import MAIN
+
+TOGETHER = 0.25
+"""Share of the frames in which two people must both be seen to count as two people."""
+PAIR = ("left", "right")
+"""The two who are together, as ABAW's files call them; one of them is `main` too."""
+NUMBERED = re.compile(r"person[1-9]\d*")
+"""Names of further people."""
+ALL = sys.maxsize
+"""Any number of people."""
+
+Sight = tuple[np.ndarray, np.ndarray]
+"""Frames (N,) in which somebody is seen, rising, and boxes (N, 4) there."""
+
+
+def parse_persons(text: str) -> int:
+    """Most people that `--persons` wants: `all`, `main`, or a number from 1 on.
+
+    Raises:
+        UserError: For anything else.
+    """
+    if text in ("all", MAIN):
+        return ALL if text == "all" else 1
+    if not re.fullmatch(r"0*[1-9]\d*", text, re.ASCII):
+        raise UserError(f"--persons {text!r} must be all, main, or a number from 1 on")
+    return int(text)
+
+
+def is_person(name: str) -> bool:
+    """Whether a name is one of those that `name_people` gives."""
+    return name == MAIN or name in PAIR or NUMBERED.fullmatch(name) is not None
+
+
+def name_people(people: Sequence[Sight], frames: int, persons: int) -> list[tuple[str, int]]:
+    """Names those who count.
+
+    Args:
+        people: Where everybody is seen.
+        frames: F.
+        persons: Most people.
+
+    Returns:
+        Name and index of the person: `main`, who fills most of the video (area times frames); from
+        two people on `left` and `right`, `main` and whoever is in view together with `main` for a
+        quarter of it, if there is somebody; from three on the others as `person3` and so on, by
+        what they fill (from `person2` on if nobody is together with `main`). Empty without people.
+    """
+    order = sorted(range(len(people)), key=lambda one: -_presence(people[one]))
+    if not order:
+        return []
+    main, others = order[0], order[1:]
+    named = [(MAIN, main)]
+    least = TOGETHER * frames
+    companions = [o for o in others if np.isin(people[o][0], people[main][0]).sum() >= least]
+    if persons > 1 and companions:
+        pair = sorted([main, companions[0]], key=lambda one: _mean_x(people[one]))
+        named += zip(PAIR, pair, strict=True)
+        others.remove(companions[0])
+    if persons > 2:
+        first = 3 if len(named) > 1 else 2
+        named += [(f"person{n}", one) for n, one in enumerate(others, first) if n <= persons]
+    return named
+
+
+def _presence(sight: Sight) -> float:
+    """Area in view summed over the frames."""
+    boxes = sight[1].astype(np.float64)
+    return float((boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum())
+
+
+def _mean_x(sight: Sight) -> float:
+    return float(sight[1][:, [0, 2]].mean())
