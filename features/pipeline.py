@@ -5,7 +5,7 @@ Data flow: source > sound > audio tracks; source > faces tracks (first pass over
 only at the end of a video; memory holds boxes and features, never more than a block of pictures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +34,7 @@ class Extractor:
         faces: How faces are found and cut out.
         encoders: Encoders to run.
         crops_fps: Frame rate of ready-made crops without a video.
+        on_progress: Called once a block.
     """
 
     def __init__(
@@ -43,8 +44,10 @@ class Extractor:
         faces: FaceSettings,
         encoders: Sequence[Encoder],
         crops_fps: float | None = None,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._store, self._faces = store, faces
+        self._on_progress = on_progress
         self._crops_fps = crops_fps
         self._detector = FaceDetector(faces)
         revision = self._detector.revision
@@ -92,10 +95,16 @@ class Extractor:
                     values = np.zeros((0, dim), np.float16)
                     self._write(source, SOUND, stream, encoder, values, empty, notes="no sound")
                 return
-            tokens = encoder.encode_sound(sound.blocks)
+            tokens = encoder.encode_sound(self._watched(sound.blocks))
         for stream, values in tokens.values.items():
             self._write(source, SOUND, stream, encoder, values, tokens.times + sound.offset)
         self.times.add(encoder.name, float(tokens.times[-1]) if len(tokens.times) else 0.0)
+
+    def _watched(self, blocks: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        """The blocks, each told as progress."""
+        for block in blocks:
+            self._on_progress()
+            yield block
 
     # Pictures --------------------------------------------------------------------------------
 
@@ -115,6 +124,7 @@ class Extractor:
         def blocks() -> Iterator[FrameBlock]:
             for block in read_frames(path, self._faces.batch):
                 clock.append(block.times)
+                self._on_progress()
                 yield block
 
         people = find_people(blocks(), self._detector, self._faces)
@@ -152,6 +162,7 @@ class Extractor:
         with self.times.stage("crop and encode"):
             for person, rows, crops in self._crops(source, faces):
                 seen[person][rows] = True
+                self._on_progress()
                 self.times.add("crop and encode", len(rows))
                 for encoder in encoders:
                     for stream, part in encoder.encode_faces(crops).items():
