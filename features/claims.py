@@ -9,7 +9,6 @@ not renewed for `STALE` seconds is dead.
 
 import json
 import os
-import secrets
 import socket
 import threading
 import time
@@ -24,7 +23,7 @@ FOLDER = ".claims"
 INDEX = ".index"
 """Lock that is held while the files in the store's own folder are written."""
 DEAD = ".dead."
-"""How names of claims begin that are just being taken over from the dead."""
+"""How the names of locks begin under which claims of the dead are removed."""
 BEAT = 20.0
 """Seconds after which the times of the claims are renewed."""
 STALE = 300.0
@@ -88,8 +87,7 @@ class Claims:
         self._renewal.join()
         # Where a claim cannot be removed (rights lost), what stopped the run is told, not this.
         with suppress(OSError):
-            for name in list(self._held):
-                self.release(name)
+            self.release_all()
             self._folder.rmdir()  # fails, as it should, while others hold claims
 
     def take(self, name: str) -> bool:
@@ -116,6 +114,11 @@ class Claims:
             if path.read_bytes() == self._content:
                 path.unlink()
 
+    def release_all(self) -> None:
+        """Gives all claims back."""
+        for name in list(self._held):
+            self.release(name)
+
     def claimed(self, name: str) -> bool:
         """Whether somebody who lives, perhaps this process, holds a name."""
         return self._look(self._folder / name)[1]
@@ -133,8 +136,8 @@ class Claims:
     def _clear(self) -> None:
         """Removes what the dead left, also of items that they finished."""
         for path in list(self._folder.iterdir()) if self._folder.is_dir() else []:
-            if path.name.startswith(DEAD):  # its taker was killed in taking over
-                path.unlink(missing_ok=True)
+            if path.name.startswith(DEAD):
+                self._unlock_if_dead(path)
                 continue
             content, lives = self._look(path)
             if content is not None and not lives:
@@ -176,22 +179,31 @@ class Claims:
             return content, False
 
     def _removed(self, path: Path, content: bytes) -> bool:
-        """Removes a dead owner's claim; False if somebody was faster.
+        """Removes a dead owner's claim; False if somebody is faster.
 
-        Only one of several takers can rename it; if what it renamed is already the claim of a
-        faster one, that goes back.
+        Only who holds the lock of the name removes it, and only if it still says what it said: what
+        came in its place is the claim of a faster one.
         """
-        aside = path.with_name(f"{DEAD}{secrets.token_hex(4)}")
+        lock = path.with_name(f"{DEAD}{path.name}")
+        if not self._made(lock):
+            self._unlock_if_dead(lock)
+            return False
         try:
-            path.rename(aside)
-            dead = aside.read_bytes() == content
-            if dead:
-                aside.unlink()
-            else:
-                aside.rename(path)
+            young = time.time() - path.stat().st_mtime < UNWRITTEN
+            same = path.read_bytes() == content and (content != b"" or not young)
+            if same:
+                path.unlink()
         except FileNotFoundError:
             return False
-        return dead
+        finally:
+            lock.unlink(missing_ok=True)
+        return same
+
+    def _unlock_if_dead(self, lock: Path) -> None:
+        """Removes the lock of one that was killed in taking over."""
+        content, lives = self._look(lock)
+        if content is not None and not lives:
+            lock.unlink(missing_ok=True)
 
     def _renew(self) -> None:
         """Renews the times of all claims until the end."""

@@ -1,7 +1,7 @@
 """`python -m features.extract`: from a folder of videos to a store of feature tracks.
 
-Data flow: folder > sources > shard > plan (what is missing) > claim > work, item by item > tracks
-> summary.
+Data flow: folder > sources > shard > plan (what is missing) > claim > workers, an item each at a
+time > tracks > summary.
 
     python -m features.extract                                  # the demo corpus
     python -m features.extract --data.root /data/Aff-Wild2      # your own
@@ -9,6 +9,9 @@ Data flow: folder > sources > shard > plan (what is missing) > claim > work, ite
     python -m features.extract --data.root /data/Aff-Wild2 --plan true       # how long, how big
     python -m features.extract --data.root /data/Aff-Wild2 --shard 3/8       # one of 8 machines
     python -m features.extract --data.root /data/Aff-Wild2 --retry_failed true
+    python -m features.extract --data.root /data/Aff-Wild2 --persons all     # instead of 2 a video
+    python -m features.extract --data.root /data/Aff-Wild2 --workers 4       # instead of auto
+    python -m features.extract --data.root /data/Aff-Wild2 --executor ray    # a Ray cluster
 
 A second run does only what is missing, damaged, or changed in source, weights or settings. Any
 number of runs may work on one store: each takes what no other works on. What failed is listed in
@@ -16,23 +19,32 @@ number of runs may work on one store: each takes what no other works on. What fa
 features/shards.py.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
+from typing import Literal
+
+import torch
 
 from features.claims import INDEX, Claims
 from features.cli import FAILED, OK, run
+from features.cores import THREADS, parse_workers, share
+from features.crew import Crew, Here, ProcessCrew
 from features.demo_data import default_store, root_or_demo
-from features.encoders.registry import EncoderSettings, build_encoder
+from features.device import resolve_device
+from features.dispatch import Dispatcher
+from features.encoders.registry import EncoderSettings
 from features.faces.detect import FaceSettings
+from features.item import Recipe, make_item
 from features.leftovers import sweep
 from features.pipeline import Extractor
 from features.plan import make_plan
 from features.shards import in_shard
 from features.sources import SourceHashes, find_sources
-from features.store import TrackStore
 from features.summary import ExtractSummary
-from features.wanted import FACES
-from features.worker import Worker
+from features.wanted import FACES, Todo
 
 
 @dataclass
@@ -59,17 +71,30 @@ class ExtractSettings(EncoderSettings):
         data: Where videos are and where tracks go.
         encoders: Names of the encoders to run. Prosody costs little; the report shows it.
         faces: How faces are found, followed and cut out.
+        persons: Who is kept: `main` (who fills most of a video), so many at most (of two who are
+            in view together, `left` and `right` besides), or `all`.
         shard: `i/N`: only the i-th of N parts of about equal work, e.g. `3/8`. None: everything.
         plan: Only say what there is to do and how long it would take.
         retry_failed: Try again what failed before, though nothing has changed.
+        workers: Worker processes (with Ray: actors). `auto` goes by cores, memory and GPUs; 0 works
+            in this process, where there is no time limit.
+        time_limit: Seconds that an item may go without progress before it is given up; 0: any.
+        executor: `local` for this machine, `ray` for a cluster that shares the folders.
+        ray_address: `auto` (a cluster that runs here, or the one in `RAY_ADDRESS`), `local` (starts
+            one here), or `HOST:PORT`.
     """
 
     data: SourceSettings = field(default_factory=SourceSettings)
     encoders: list[str] = field(default_factory=lambda: ["expression", "wav2vec2", "prosody"])
     faces: FaceSettings = field(default_factory=FaceSettings)
+    persons: str = "2"
     shard: str | None = None
     plan: bool = False
     retry_failed: bool = False
+    workers: str = "auto"
+    time_limit: float = 300.0
+    executor: Literal["local", "ray"] = "local"
+    ray_address: str = "auto"
 
 
 def extract(settings: ExtractSettings) -> ExtractSummary:
@@ -82,27 +107,99 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
     root = root_or_demo(settings.data.root)
     store = settings.data.store or default_store(root)
     sources = in_shard(find_sources(root), settings.shard)
-    hashes = SourceHashes(store / "sources.json")
-    encoders = [build_encoder(name, settings, settings.faces.margin) for name in settings.encoders]
+    hashes, recipe = SourceHashes(store / "sources.json"), _recipe(settings, store)
+    device = _device_here(settings)
+    encoders = recipe.encoders_on(device)
 
     def extractor_in(folder: Path) -> Extractor:
-        crops_fps = settings.data.crops_fps
-        return Extractor(TrackStore(folder), hashes, settings.faces, encoders, crops_fps)
+        return recipe.extractor(folder, hashes, encoders, device)
 
     extractor = extractor_in(store)
-    summary = ExtractSummary(store, len(sources), times=extractor.times)
-    with Claims(store) as claims:
-        sweep(store, {FACES, *(stream for one in encoders for stream in one.streams)}, claims)
-        worker = Worker(extractor, claims, summary, settings.retry_failed)
-        todos = worker.todos(sources)
+    summary = ExtractSummary(store, len(sources))
+    streams = {FACES, *(stream for one in encoders for stream in one.streams)}
+    with Claims(store) as claims, _swept(store, streams, claims):
+        dispatcher = Dispatcher(extractor, claims, summary, settings.retry_failed)
+        todos = dispatcher.todos(sources)
         with claims.lock(INDEX):
             hashes.save()
         print(f"{len(sources)} items below {root}: {summary.ready} ready, {len(todos)} to do")
-        if settings.plan:
-            make_plan(todos, store, extractor_in).print()
-        else:
-            worker.work(todos)
+        with _as_many_threads_as_a_worker():
+            if settings.plan:
+                _print_plan(settings, todos, store, extractor_in)
+            elif todos:
+                with closing(_crew(settings, recipe, extractor, len(todos))) as crew:
+                    dispatcher.work(todos, crew)
     return summary
+
+
+def _recipe(settings: ExtractSettings, store: Path) -> Recipe:
+    """What workers build their extractors from."""
+    own = {one.name: getattr(settings, one.name) for one in fields(EncoderSettings)}
+    return Recipe(
+        store=store,
+        encoders=EncoderSettings(**own),
+        names=tuple(settings.encoders),
+        faces=settings.faces,
+        crops_fps=settings.data.crops_fps,
+        persons=settings.persons,
+    )
+
+
+def _device_here(settings: ExtractSettings) -> str:
+    """Device of this process's own encoders: the CPU where they only tell what is lacking."""
+    if settings.plan or (settings.executor == "local" and parse_workers(settings.workers) == 0):
+        return settings.device
+    if settings.executor == "local":
+        resolve_device(settings.device)  # complains here rather than in every worker
+    return "cpu"
+
+
+def _crew(settings: ExtractSettings, recipe: Recipe, extractor: Extractor, items: int) -> Crew:
+    """Who makes the items."""
+    if settings.executor == "ray":
+        from features.ray_crew import RayCrew  # an extra that need not be installed
+
+        return RayCrew(recipe, settings.workers, items, settings.device,
+                       address=settings.ray_address, time_limit=settings.time_limit)  # fmt: skip
+    machine = share(settings.workers, items, settings.device)
+    if machine.workers == 0:
+        return Here(partial(make_item, extractor))
+    return ProcessCrew(recipe, machine, settings.time_limit)
+
+
+def _print_plan(
+    settings: ExtractSettings,
+    todos: Sequence[Todo],
+    store: Path,
+    extractor_in: Callable[[Path], Extractor],
+) -> None:
+    """Says what there is to do and how long the workers of these settings would take here."""
+    workers = share(settings.workers, len(todos), settings.device).workers
+    make_plan(todos, store, extractor_in, workers).print()
+
+
+@contextmanager
+def _as_many_threads_as_a_worker() -> Iterator[None]:
+    """Threads of torch while this process works itself."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _swept(store: Path, streams: Collection[str], claims: Claims) -> Iterator[None]:
+    """Removes temporary files: before, those of dead runs; after, those of workers killed here."""
+    sweep(store, streams, claims)
+    try:
+        yield
+    finally:
+        # What stopped the run is told, not that the store cannot be swept either.
+        with suppress(OSError):
+            claims.release_all()
+            sweep(store, streams, claims)
 
 
 def command(settings: ExtractSettings) -> int:

@@ -9,6 +9,7 @@ a key (hash of the source and of every setting): another key means that trying a
 import csv
 import errno
 import io
+import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ from features.track import write_atomically
 FILE = "failures.csv"
 CPU_FULL = ("can't allocate memory", "not enough memory")
 """What torch's RuntimeErrors say where main memory is full, on Linux and on Windows."""
+_RUN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+"""Faults of the place that is written to."""
 
 
 @dataclass(frozen=True)
@@ -93,27 +96,24 @@ class Failures:
         write_atomically(self._file, out.getvalue().encode(errors="surrogateescape"))
 
 
-def cause_of(error: UserError | OSError, source: Source, reading: bool = False) -> str:
-    """The cause, in one line, if an error is the source's.
+def is_the_runs(error: OSError, source: Source) -> bool:
+    """Whether an error met in working on a source would meet every source alike.
 
-    Args:
-        error: What was raised.
-        source: The source that was worked on.
-        reading: Nothing was being written, so an error that names no file is the source's.
-
-    Raises:
-        OSError: The error itself if it is the store's: a full disk or lost rights would meet every
-            item alike.
+    That is so for a full disk, a read-only file system and rights that are lost, unless the error
+    names a file of the source.
     """
+    named = _named(error)
+    own = named is not None and any(f == named or f in named.parents for f in _files(source))
+    return error.errno in _RUN and not own
+
+
+def cause_of(error: UserError | OSError, source: Source) -> str:
+    """The cause, in one line, of an error that is the source's."""
     if isinstance(error, UserError):
         return str(error)
     if error.errno == errno.ENAMETOOLONG:
         return f"{source.id}: too long a name for a track; rename the file"
-    named = _files(source)[0] if error.filename is None else Path(error.filename)
-    if error.filename is None and not reading:
-        raise error
-    if not any(path == named or path in named.parents for path in _files(source)):
-        raise error
+    named = _named(error) or _files(source)[0]
     return f"{named}: {(error.strerror or str(error)).lower()}; mend it or leave it out"
 
 
@@ -122,6 +122,12 @@ def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(words in str(error) for words in CPU_FULL)
+
+
+def _named(error: OSError) -> Path | None:
+    """The file that an error names, if any; Python may put a number there."""
+    name = error.filename
+    return Path(os.fsdecode(name)) if isinstance(name, str | bytes) else None
 
 
 def _files(source: Source) -> list[Path]:

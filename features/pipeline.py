@@ -17,7 +17,7 @@ import torch
 
 from features.cli import UserError
 from features.crops import crop_numbers, crop_person, read_crops
-from features.encoders.protocol import AudioEncoder, Encoder, VisualEncoder
+from features.encoders.protocol import AudioEncoder, Encoder
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.follow import Follower
 from features.faces.person import Person, pack, unpack
@@ -41,7 +41,7 @@ class Extractor:
         faces: How faces are found and cut out.
         encoders: Encoders to run.
         crops_fps: Frame rate of ready-made crops without a video.
-        persons: Who is kept: `main`, `all` or how many (see `faces.persons`).
+        persons: Who is kept: `main`, `all` or how many.
         device: Where faces are looked for.
     """
 

@@ -2,6 +2,9 @@
 
 Data flow: what each source lacks > frames, sound, bytes by the headers; the first seconds of one or
 two items through the real encoders, in a folder that is thrown away > seconds a frame > Plan.
+
+The sample is measured in one process with as many threads as a worker has. So many workers are
+taken to be so many times as fast, as long as there are items for all of them.
 """
 
 import shutil
@@ -21,6 +24,7 @@ from features.faces.person import FACE_COLUMNS
 from features.media import frame_times
 from features.media.container import open_media, video_stream
 from features.pipeline import Extractor
+from features.progress import in_words
 from features.shards import Extent, extent_of
 from features.sources import Source
 from features.wanted import Todo
@@ -42,8 +46,9 @@ class Plan:
         frames: Frames of the items that lack something.
         sound: Seconds of their sound.
         bytes: What would be written, for one person a video.
-        seconds: How long it would take one process here; None if nothing could be measured.
+        seconds: How long it would take here; None if nothing could be measured.
         sampled: Items whose first seconds were measured.
+        workers: Worker processes that would do it; 0: this process.
     """
 
     store: Path
@@ -52,6 +57,7 @@ class Plan:
     bytes: float
     seconds: float | None
     sampled: int
+    workers: int = 0
 
     def print(self) -> None:
         """Prints one line a figure."""
@@ -59,7 +65,9 @@ class Plan:
         free = shutil.disk_usage(there).free
         about = "unknown: no item could be measured"
         if self.seconds is not None:
-            about = f"about {_duration(self.seconds)} in one process here"
+            about = (
+                f"about {in_words(self.seconds)} here, with {self.workers or 'no'} worker processes"
+            )
             about += f" (by the first {SAMPLE_SECONDS:g} s of {self.sampled} of them)"
         print(f"  frames: {self.frames}")
         print(f"  sound: {self.sound / 3600:.2f} hours")
@@ -69,7 +77,10 @@ class Plan:
 
 
 def make_plan(
-    todos: Sequence[Todo], store: Path, extractor_in: Callable[[Path], Extractor]
+    todos: Sequence[Todo],
+    store: Path,
+    extractor_in: Callable[[Path], Extractor],
+    workers: int = 0,
 ) -> Plan:
     """Adds up headers and measures a sample.
 
@@ -77,25 +88,28 @@ def make_plan(
         todos: What is to be done.
         store: Where tracks would go.
         extractor_in: Makes the extractor of these settings for another store.
+        workers: Worker processes that would do it; 0: this process.
     """
     extents = {todo.source.id: extent_of(todo.source) for todo in todos}
     groups: dict[tuple[object, ...], list[Todo]] = {}
     for todo in sorted(todos, key=lambda todo: -extents[todo.source.id].cost):
         needs = todo.faces, *(e.name for e in (*todo.visual, *todo.audio))
         groups.setdefault(needs, []).append(todo)
-    seconds, sampled = 0.0, 0
+    seconds, longest, sampled = 0.0, 0.0, 0
     for group in groups.values():
         spent, cost, items = _sample(group, extractor_in)
-        of_group = sum(extents[todo.source.id].cost for todo in group)
-        seconds += spent / cost * of_group if cost else 0.0
+        costs = [extents[todo.source.id].cost for todo in group]
+        seconds += spent / cost * sum(costs) if cost else 0.0
+        longest = max(longest, spent / cost * max(costs) if cost else 0.0)
         sampled += items
     return Plan(
         store=store,
         frames=sum(extent.frames for extent in extents.values()),
         sound=sum(extent.sound for extent in extents.values()),
         bytes=sum(_bytes(todo, extents[todo.source.id]) for todo in todos),
-        seconds=seconds if sampled or not todos else None,
+        seconds=max(seconds / max(workers, 1), longest) if sampled or not todos else None,
         sampled=sampled,
+        workers=workers,
     )
 
 
@@ -185,11 +199,3 @@ def _bytes(todo: Todo, extent: Extent) -> float:
 def _row_bytes(encoder: Encoder) -> int:
     """Bytes of one row of all streams of an encoder, in float16."""
     return sum(2 * dim + ROW_BYTES for dim in encoder.streams.values())
-
-
-def _duration(seconds: float) -> str:
-    """A time for people: `3 h 20 min`, `20 min`, `20 s`."""
-    minutes = round(seconds / 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min" if minutes >= 2 else f"{seconds:.0f} s"

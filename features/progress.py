@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 LINE_EVERY = 10.0
 """Seconds between plain lines."""
@@ -32,16 +32,19 @@ class ProgressReport:
     Args:
         title: What is being done.
         total: Number of items.
+        work: Work in all items together, where they differ; in any unit.
     """
 
-    def __init__(self, title: str, total: int) -> None:
+    def __init__(self, title: str, total: int, work: float | None = None) -> None:
         self._title, self._total, self._done = title, total, 0
-        self._last_line = time.monotonic()
+        self._work, self._work_done = float(work or total), 0.0
+        self._weighed = bool(work)
+        self._began = self._last_line = time.monotonic()
         self._bar: Progress | None = None
         if sys.stderr.isatty() and total:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
-            self._task = self._bar.add_task(title, total=total)
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task(self._line(""), total=self._work)
 
     def __enter__(self) -> "ProgressReport":
         if self._bar:
@@ -57,13 +60,32 @@ class ProgressReport:
         if self._bar:
             self._bar.stop()
 
-    def step(self, name: str) -> None:
-        """One item, called `name`, is finished."""
+    def step(self, name: str, work: float = 1.0) -> None:
+        """One item, called `name`, is finished, in which there was so much of the work."""
         self._done += 1
+        self._work_done += work if self._weighed else 1.0
         if self._bar:
-            self._bar.update(self._task, advance=1, description=f"{self._title} {name}")
+            self._bar.update(self._task, completed=self._work_done, description=self._line(name))
             return
         now = time.monotonic()
         if now - self._last_line >= LINE_EVERY or self._done == self._total:
             self._last_line = now
-            print(f"{self._title} {self._done}/{self._total} {name}", file=sys.stderr, flush=True)
+            print(self._line(name) + self._left(), file=sys.stderr, flush=True)
+
+    def _line(self, name: str) -> str:
+        return f"{self._title} {self._done}/{self._total} {name}".rstrip()
+
+    def _left(self) -> str:
+        """The time that is left if the rest goes on like this, in words; empty at the end."""
+        if self._done == self._total or not self._work_done:
+            return ""
+        spent = time.monotonic() - self._began
+        return f" ({in_words(spent * (self._work / self._work_done - 1))} left)"
+
+
+def in_words(seconds: float) -> str:
+    """A time for people: `3 h 20 min`, `20 min`, `20 s`."""
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes >= 2 else f"{seconds:.0f} s"

@@ -18,7 +18,7 @@ class ExtractSummary:
         failures: Source id to cause, of this run and of those before that still stand.
         failed_before: How many of the failures are those of runs before.
         left: Ids of sources that another run was working on at the end.
-        times: Seconds and frames by stage.
+        times: Seconds and frames by stage; of all workers together.
     """
 
     store: Path

@@ -218,7 +218,8 @@ def _cut(images: Sequence[np.ndarray], boxes: np.ndarray, side: int) -> np.ndarr
 
 def _halved(image: np.ndarray, side: int) -> np.ndarray:
     """The picture at half its size as often as it stays larger than `side`: OpenCV averages whole
-    pixels many times faster than parts of pixels."""
+    pixels many times faster than parts of pixels.
+    """
     while min(image.shape[:2]) >= 2 * side:
         height, width = image.shape[0] // 2, image.shape[1] // 2
         even = image[: 2 * height, : 2 * width]

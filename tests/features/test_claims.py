@@ -128,7 +128,23 @@ def test_of_many_takers_of_a_dead_claim_one_gets_it(tmp_path: Path) -> None:
     assert len(list((tmp_path / FOLDER).iterdir())) == len(names)
 
 
-def test_a_faster_takers_claim_is_put_back(tmp_path: Path) -> None:
+def test_one_that_was_killed_in_taking_over_blocks_nobody(tmp_path: Path) -> None:
+    with Claims(tmp_path) as claims:
+        plant(tmp_path, "12", replace(me(), started="1"))
+        plant(tmp_path, ".dead.12", replace(me(), started="1"))
+        assert not claims.take("12")  # finds the lock of the dead
+        assert claims.take("12")
+
+
+def test_a_claim_is_not_removed_while_another_does_so(tmp_path: Path) -> None:
+    with Claims(tmp_path) as claims:
+        plant(tmp_path, "12", replace(me(), started="1"))
+        plant(tmp_path, ".dead.12", me())
+        assert not claims.take("12")
+        assert not claims.take("12")
+
+
+def test_a_faster_takers_claim_stays(tmp_path: Path) -> None:
     path = plant(tmp_path, "12", Owner("elsewhere", 1, "1"))
     content = path.read_bytes()
     assert not Claims(tmp_path)._removed(path, b"what the dead one said")
@@ -176,7 +192,7 @@ def test_a_lock_keeps_others_out(tmp_path: Path) -> None:
 
 
 def test_what_the_dead_left_is_removed_at_the_start(tmp_path: Path) -> None:
-    plant(tmp_path, ".dead.1234", me())
+    plant(tmp_path, ".dead.1234", replace(me(), started="1"))
     plant(tmp_path, "12", replace(me(), started="1"))
     plant(tmp_path, "13", me())
     with Claims(tmp_path):

@@ -40,7 +40,7 @@ def root(tmp_path: Path, video: Path) -> Path:
 
 def settings(root: Path, *encoders: str) -> ExtractSettings:
     names = list(encoders) or ["expression", "prosody"]
-    return ExtractSettings(data=SourceSettings(root=root), encoders=names)
+    return ExtractSettings(data=SourceSettings(root=root), encoders=names, workers="0")
 
 
 def stamps(store: Path) -> dict[str, int]:
@@ -49,6 +49,7 @@ def stamps(store: Path) -> dict[str, int]:
 
 
 def status_of(argv: list[str]) -> int:
+    argv = [*argv, "--workers", "0"]
     with pytest.raises(SystemExit) as stop:
         run(ExtractSettings, command, prog="features.extract", description="", argv=argv)
     return int(stop.value.code or 0)
@@ -297,7 +298,7 @@ def test_failures_that_stand_keep_the_status(
 def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(root: Path, tmp_path: Path) -> None:
     for name in ("13", "14"):
         (root / f"{name}.mp4").write_bytes((root / "12.mp4").read_bytes())
-    argv = ["-m", "features.extract", "--data.root", str(root), "--data.store"]
+    argv = ["-m", "features.extract", "--data.root", str(root), "--workers", "0", "--data.store"]
     process = subprocess.Popen(
         [sys.executable, *argv, str(tmp_path / "killed")], stdout=subprocess.DEVNULL
     )
@@ -311,7 +312,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(root: Path, tmp_path: 
     done = {k: v for k, v in stamps(tmp_path / "killed").items() if k.endswith("/12.safetensors")}
     assert len(done) == 6
     for store in (tmp_path / "killed", tmp_path / "whole"):
-        extract(ExtractSettings(data=SourceSettings(root=root, store=store)))
+        extract(ExtractSettings(data=SourceSettings(root=root, store=store), workers="0"))
     assert done.items() <= stamps(tmp_path / "killed").items()
     names = sorted(stamps(tmp_path / "whole"))
     assert names == sorted(stamps(tmp_path / "killed"))

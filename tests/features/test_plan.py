@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from features import plan as plan_module
 from features import shards as shards_module
@@ -38,7 +39,7 @@ def short_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def settings(root: Path, *encoders: str) -> ExtractSettings:
-    return ExtractSettings(data=SourceSettings(root=root), encoders=list(encoders))
+    return ExtractSettings(data=SourceSettings(root=root), encoders=list(encoders), workers="0")
 
 
 class Clockwork:
@@ -75,7 +76,7 @@ def test_a_plan_says_what_extraction_will_write(
     assert "2 items below" in out
     assert "frames: 60" in out
     assert "sound: 0.00 hours" in out
-    assert "in one process here (by the first 1 s of 2 of them)" in out
+    assert "here, with no worker processes (by the first 1 s of 2 of them)" in out
     assert not list(root.rglob("*.safetensors"))
     store = TrackStore(extract(settings(root, "expression", "prosody")).store)
     tracks = [store.read(stream, name) for stream in store.streams() for name in store.ids(stream)]
@@ -92,6 +93,36 @@ def test_the_time_is_that_of_the_sample_for_all_frames(
     plan = make_plan(todos, root / "tracks", lambda folder: clockwork)  # type: ignore[arg-type, return-value]
     assert plan.seconds == pytest.approx(6.0, rel=0.02)  # without the loading
     assert max(clockwork.seen) <= 11
+
+
+@pytest.mark.parametrize(("workers", "seconds"), [(2, 3.0), (8, 3.0)])
+def test_workers_share_the_time_but_for_the_longest_item(
+    root: Path, monkeypatch: pytest.MonkeyPatch, workers: int, seconds: float
+) -> None:
+    clockwork = Clockwork(monkeypatch)
+    todos = [todo_of(source) for source in find_sources(root)]
+    monkeypatch.setattr(shards_module, "SOUND_COST", 0.0)
+    plan = make_plan(todos, root / "tracks", lambda folder: clockwork, workers)  # type: ignore[arg-type, return-value]
+    assert plan.seconds == pytest.approx(seconds, rel=0.02)
+
+
+def test_a_plan_is_for_the_workers_that_extraction_would_take(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads = list[int]()
+    monkeypatch.setattr("features.cores.usable_cores", lambda: 6)
+    monkeypatch.setattr("features.cores.free_memory", lambda: 1e12)
+
+    def sample(*_: object) -> tuple[float, float, int]:
+        threads.append(torch.get_num_threads())
+        return 1.0, 1.0, 1
+
+    monkeypatch.setattr(plan_module, "_sample", sample)
+    before = torch.get_num_threads()
+    command(replace(settings(root, "prosody"), plan=True, workers="auto"))
+    assert "here, with 2 worker processes" in capsys.readouterr().out
+    assert threads == [1]  # as a worker has
+    assert torch.get_num_threads() == before
 
 
 def test_kinds_of_work_are_measured_each(root: Path) -> None:

@@ -1,0 +1,116 @@
+"""One item: who can make it, and how it is made.
+
+Data flow: Recipe > Extractor, in whichever process is to work > source > tracks, and an Outcome.
+"""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from features.cli import UserError
+from features.device import resolve_device
+from features.encoders.protocol import Encoder
+from features.encoders.registry import EncoderSettings, build_encoder
+from features.faces.detect import FaceSettings
+from features.failures import cause_of, is_out_of_memory, is_the_runs
+from features.outcome import Outcome
+from features.pipeline import Extractor
+from features.sources import Source, SourceHashes
+from features.store import TrackStore
+from features.timing import StageTimes
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What it takes to build an Extractor anywhere; can be pickled.
+
+    Attributes:
+        store: Folder of the tracks, also of the memory of the sources' hashes.
+        encoders: Settings of all encoders.
+        names: The encoders to run.
+        faces: How faces are found and cut out.
+        crops_fps: Frame rate of ready-made crops without a video.
+        persons: Who is kept.
+    """
+
+    store: Path
+    encoders: EncoderSettings
+    names: tuple[str, ...]
+    faces: FaceSettings
+    crops_fps: float | None
+    persons: str
+
+    def __call__(self, device: str) -> Extractor:
+        """Builds one that computes on a device; UserError if an encoder cannot be built."""
+        hashes = SourceHashes(self.store / "sources.json")
+        return self.extractor(self.store, hashes, self.encoders_on(device), device)
+
+    def extractor(
+        self, store: Path, hashes: SourceHashes, encoders: Sequence[Encoder], device: str
+    ) -> Extractor:
+        """An Extractor into any store, with encoders and hashes that are there already."""
+        return Extractor(
+            TrackStore(store),
+            hashes,
+            self.faces,
+            encoders,
+            crops_fps=self.crops_fps,
+            persons=self.persons,
+            device=resolve_device(device),
+        )
+
+    def encoders_on(self, device: str) -> list[Encoder]:
+        """The encoders on a device; UserError if one cannot be built."""
+        settings = replace(self.encoders, device=device)
+        return [build_encoder(name, settings, self.faces.margin) for name in self.names]
+
+
+def make_item(extractor: Extractor, source: Source) -> Outcome:
+    """Makes what a source lacks; whatever goes wrong is in the outcome, but Ctrl-C."""
+    extractor.times = StageTimes()
+    outcome = Outcome(source.id, times=extractor.times)
+    try:
+        todo = extractor.plan(source)
+        if todo.empty:
+            return outcome
+        return replace(outcome, made=True, halved=_work(extractor, source))
+    except UserError as error:
+        return replace(outcome, cause=str(error))
+    except OSError as error:
+        if is_the_runs(error, source):
+            fault = OSError(error.errno, error.strerror, error.filename)
+            return replace(outcome, fault=fault)
+        return replace(outcome, cause=cause_of(error, source))
+    # Whatever a library raises on an odd file, or a mistake of ours, must not end the others' work.
+    except Exception as error:
+        return replace(outcome, cause=_unforeseen(error, source), trace=traceback.format_exc())
+
+
+def _work(extractor: Extractor, source: Source) -> int:
+    """Works on an item in ever smaller blocks until they fit; how often they were halved."""
+    halved = 0
+    while True:
+        try:
+            extractor.work(extractor.plan(source))
+            return halved
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if not extractor.halve_block():
+                raise UserError(
+                    f"{source.id}: out of memory even frame by frame; end what else fills it,"
+                    " take fewer --workers, or use a larger machine"
+                ) from error
+        halved += 1
+        torch.cuda.empty_cache()
+
+
+def _unforeseen(error: Exception, source: Source) -> str:
+    """The cause of a failure that nobody foresaw, in one line."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"in {last.name}, {Path(last.filename).name} line {last.lineno}"
+    what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]} ({where})"
+    return f"{source.id}: {what}; leave it out, and report it with the traceback on stderr"
