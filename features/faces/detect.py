@@ -58,7 +58,7 @@ class FaceSettings:
 
     def key(self) -> dict[str, Any]:
         """The settings that touch the result."""
-        return {k: v for k, v in asdict(self).items() if k not in ("batch", "device")}
+        return {k: v for k, v in asdict(self).items() if k not in ("batch", "device")} | {"crop": 2}
 
 
 @dataclass(frozen=True)
