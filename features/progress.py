@@ -12,18 +12,18 @@ LINE_EVERY = 10.0
 """Seconds between plain lines."""
 
 
-_listener: Callable[[], None] = lambda: None
+_listeners: list[Callable[[], None]] = []
 
 
 def beat() -> None:
     """Gives a sign of life: a block of frames, or a piece of sound, is done."""
-    _listener()
+    for listener in _listeners:
+        listener()
 
 
 def on_beat(listener: Callable[[], None]) -> None:
-    """Has every sign of life of this process told to `listener`."""
-    global _listener
-    _listener = listener
+    """Has every sign of life of this process told to `listener` from now on."""
+    _listeners.append(listener)
 
 
 class ProgressReport:

@@ -11,6 +11,8 @@ TEMPLATE = np.array(
 )  # fmt: skip
 """Eyes, nose and corners of the mouth in ArcFace's crop of 112 x 112 pixels (Deng et al. 2019)."""
 TEMPLATE_SIDE = 112
+NO_ALIASING = 1.25
+"""Pixels of a picture that may come to one of a crop before they are averaged."""
 
 
 def crop_faces(images: np.ndarray, landmarks: np.ndarray, settings: FaceSettings) -> np.ndarray:
@@ -53,10 +55,46 @@ def similarity(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
 
 
 def _warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """The crop; large faces are warped to a multiple of the size and averaged: no aliasing."""
-    finer = max(1, int(1 / np.hypot(*matrix[:, 0])))
+    """The crop, without aliasing: large faces are averaged before and after they are turned.
+
+    Cells of the picture come first, since that costs least; what is then left, a factor of 1 to
+    4, is warped to a multiple of the size.
+    """
+    cell = max(1, int(_scale(matrix) / 2))
+    if cell > 1:
+        image, matrix = _shrink(image, matrix, size, cell)
+        if not image.size:
+            return np.zeros((size, size, 3), np.uint8)
+    left = _scale(matrix)
+    finer = max(2, int(left)) if left > NO_ALIASING else 1
     # Pixel centres: point p of the crop is point (p + 1/2) finer - 1/2 of the finer one.
     enlarged = matrix * finer
     enlarged[:, 2] += (finer - 1) / 2
     fine = cv2.warpAffine(image, enlarged, (size * finer, size * finer), flags=cv2.INTER_LINEAR)
     return cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def _scale(matrix: np.ndarray) -> float:
+    """Pixels of the picture that come to one of the crop, on a side."""
+    return float(1 / np.hypot(*matrix[:, 0]))
+
+
+def _shrink(
+    image: np.ndarray, matrix: np.ndarray, size: int, cell: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a picture that the crop shows, as means of cells, and the matrix for it."""
+    corners = np.array([[x, y] for x in (-1, size) for y in (-1, size)])
+    seen = (corners - matrix[:, 2]) @ np.linalg.inv(matrix[:, :2]).T
+    bounds = image.shape[1::-1]
+    first = np.clip(np.floor(seen.min(axis=0)).astype(int) - cell, 0, bounds)
+    last = np.clip(np.ceil(seen.max(axis=0)).astype(int) + cell + 1, first, bounds)
+    part = image[first[1] : last[1], first[0] : last[0]]
+    if not part.size:
+        return part, matrix
+    right, below = -(last - first) % cell  # black, as is all that lies beyond the picture
+    part = cv2.copyMakeBorder(part, 0, int(below), 0, int(right), cv2.BORDER_CONSTANT)
+    cells = part.shape[1] // cell, part.shape[0] // cell
+    turn = matrix[:, :2] * cell
+    # Pixel centres: point p of the cells is point first + (p + 1/2) cell - 1/2 of the picture.
+    shift = matrix[:, 2] + matrix[:, :2] @ (first + (cell - 1) / 2)
+    return cv2.resize(part, cells, interpolation=cv2.INTER_AREA), np.column_stack([turn, shift])

@@ -21,6 +21,8 @@ import torch
 
 from features.hashing import weights_hash
 
+VERSION = 2
+"""Goes up whenever faces are found or cut out in another way, so that they are made anew."""
 MIN_AFFINITY = 0.3
 """Least `affinity` of two views of one face: moved by about four fifths of its side."""
 
@@ -57,7 +59,7 @@ class FaceSettings:
 
     def key(self) -> dict[str, Any]:
         """The settings that touch the result."""
-        return {k: v for k, v in asdict(self).items() if k != "batch"}
+        return {k: v for k, v in asdict(self).items() if k != "batch"} | {"version": VERSION}
 
 
 @dataclass(frozen=True)

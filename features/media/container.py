@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
@@ -14,6 +14,8 @@ MIN_STEP = 1e-4
 """Seconds put between frames whose times in the container do not rise."""
 USUAL_RATE = 25.0
 """Frames per second where a container gives neither times nor a rate."""
+LONGEST_LOSS = 1.0
+"""Seconds of pictures or sound that may be undecodable in one go, if decoding takes up again."""
 INDEX_SLACK = 2
 """Packets that an index may name in excess without the file being cut off."""
 
@@ -36,12 +38,16 @@ class Timeline:
         certain: Whether packets and pictures must be one to one: every packet has a time, the
             first can be decoded by itself, there is one video stream and nothing is cut off.
         promised: Frames that the file's index promises, if its end is cut off; else None.
+        ticks: (F,) int64, times on the container's own clock; empty if a packet has none.
+        keys: (K,) int64, rows of the frames that can be decoded by themselves; empty as `ticks`.
     """
 
     times: np.ndarray
     start: float
     certain: bool
     promised: int | None = None
+    ticks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @contextmanager
@@ -51,16 +57,19 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
         raise MediaError(f"{path}: no such file; check the path")
     if not path.is_file():
         raise MediaError(f"{path}: not a file; give a video or sound file")
+    fault = MediaError(f"{path}: not a video or sound file, or damaged; replace it or leave it out")
     try:
         # An absolute path, since ffmpeg takes what stands before a colon for a protocol.
-        with av.open(str(path.absolute()), metadata_errors="replace") as container:
-            yield container
-    except PermissionError as error:
+        container = av.open(str(path.absolute()), metadata_errors="replace")
+    except PermissionError as error:  # decoders raise it too, of damaged data
         raise MediaError(f"{path}: permission denied; mend its rights") from error
     except av.error.FFmpegError as error:
-        raise MediaError(
-            f"{path}: not a video or sound file, or damaged; replace it or leave it out"
-        ) from error
+        raise fault from error
+    try:
+        with container:
+            yield container
+    except av.error.FFmpegError as error:
+        raise fault from error
 
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
@@ -68,7 +77,16 @@ def video_stream(container: av.container.InputContainer, path: Path) -> av.Video
     streams = _video_streams(container)
     if not streams:
         raise NoVideo(f"{path}: no video in it, or its end is missing; give a whole video file")
+    require_decoder(streams[0], path)
     return streams[0]
+
+
+def require_decoder(stream: av.stream.Stream, path: Path) -> None:
+    """Raises MediaError if a stream is of a kind that ffmpeg does not know."""
+    if stream.codec_context is None:
+        raise MediaError(
+            f"{path}: no decoder for its {stream.type}, or its header is damaged; encode it again"
+        )
 
 
 def read_timeline(path: Path) -> Timeline:
@@ -83,14 +101,21 @@ def read_timeline(path: Path) -> Timeline:
         cut = is_cut(container, stream, len(packets))
         alone = len(_video_streams(container)) == 1
         step = 1 / nominal_rate(stream)
-        shown = [(seconds(p.pts, p), p.is_keyframe) for p in packets if not p.is_discard]
+        promised = stream.frames if cut else None
+    shown = [packet for packet in packets if not packet.is_discard]
     if not shown:
         raise NoVideo(f"{path}: the video holds no frame; replace it or leave it out")
-    known = sorted(time for time, _ in shown if time is not None)
-    whole = len(known) == len(shown)
-    times = np.array(list(rising(known + [None] * (len(shown) - len(known)), step)))
-    certain = alone and whole and not cut and shown[0][1]
-    return Timeline(times - times[0], float(times[0]), certain, stream.frames if cut else None)
+    certain = alone and not cut and shown[0].is_keyframe
+    timed = [packet for packet in shown if packet.pts is not None]
+    timed.sort(key=lambda packet: packet.pts or 0)
+    unknown = [None] * (len(shown) - len(timed))
+    times = np.array(list(rising([*(seconds(p.pts, p) for p in timed), *unknown], step)))
+    start = float(times[0])
+    if unknown:
+        return Timeline(times - start, start, False, promised)
+    ticks = np.array([packet.pts for packet in timed], np.int64)
+    keys = np.flatnonzero([packet.is_keyframe for packet in timed])
+    return Timeline(times - start, start, certain, promised, ticks, keys)
 
 
 def seconds(ticks: int | None, of: av.Packet | av.VideoFrame | av.AudioFrame) -> float | None:

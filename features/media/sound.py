@@ -1,7 +1,8 @@
 """Sound of a media file on the clock of its video, in constant memory.
 
 Data flow: file > PyAV at the native rate > mean of the channels > gaps filled with silence
-> soxr (very long linear-phase filter, no lag) > blocks of about a second.
+> soxr (very long linear-phase filter, no lag) > blocks of about a second. As with pictures, less
+than a second that cannot be decoded is bridged, here with silence.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,11 +14,13 @@ import numpy as np
 import soxr
 
 from features.media.container import (
+    LONGEST_LOSS,
     MediaError,
     NoVideo,
     is_cut,
     open_media,
     read_timeline,
+    require_decoder,
     video_stream,
 )
 
@@ -44,7 +47,7 @@ class Sound:
 
 
 def read_sound(path: Path, rate: int) -> Sound | None:
-    """Reads the first sound stream of a video or sound file.
+    """Reads the sound of a video or sound file: its default stream, or else its first.
 
     Args:
         path: Any file that ffmpeg reads; wav, flac, ogg, mp3 and m4a need no video.
@@ -56,31 +59,67 @@ def read_sound(path: Path, rate: int) -> Sound | None:
     Raises:
         MediaError: If the file cannot be read; from `blocks` too, if the sound breaks off.
     """
+    native = native_sound(path)
+    if native is None:
+        return None
+    return Sound(rate, native.offset, _resampled(native, rate))
+
+
+def native_sound(path: Path) -> Sound | None:
+    """The sound of a file as it was recorded; see `read_sound`."""
     with open_media(path) as container:
-        if not container.streams.audio:
+        stream = sound_stream(container)
+        if stream is None:
             video_stream(container, path)  # a file without sound and video is damaged
             return None
-        frame = next(container.decode(container.streams.audio[0]), None)
+        require_decoder(stream, path)
+        frame = next(container.decode(stream), None)
     if frame is None:
         return None
     try:
         offset = float(frame.time or 0.0) - read_timeline(path).start
     except NoVideo:
         offset = 0.0
-    native = frame.sample_rate
-    return Sound(rate, offset, _resample(_gather(_unbroken(path, native), native), native, rate))
+    rate = frame.sample_rate
+    return Sound(rate, offset, _gather(_unbroken(path, rate), rate))
 
 
-def _resample(blocks: Iterable[np.ndarray], native: int, rate: int) -> Iterator[np.ndarray]:
-    if native == rate:
-        yield from blocks
-        return
-    stream = soxr.ResampleStream(native, rate, 1, dtype="float32")
-    for block in blocks:
-        out = stream.resample_chunk(block)
+def sound_stream(container: av.container.InputContainer) -> av.AudioStream | None:
+    """The stream of sound that the file marks as the default one, or else its first."""
+    streams = container.streams.audio
+    default = av.stream.Disposition.default
+    return next((s for s in streams if s.disposition & default), next(iter(streams), None))
+
+
+class Resampler:
+    """Changes the sampling rate of sound that comes in blocks.
+
+    Args:
+        native: Samples per second of what comes in.
+        rate: Samples per second of what goes out.
+    """
+
+    def __init__(self, native: int, rate: int) -> None:
+        same = native == rate
+        self._stream = None if same else soxr.ResampleStream(native, rate, 1, dtype="float32")
+
+    def add(self, block: np.ndarray) -> np.ndarray:
+        """Takes a block (N,) float32; returns the samples that are ready, maybe none."""
+        return block if self._stream is None else self._stream.resample_chunk(block)
+
+    def end(self) -> np.ndarray:
+        """The samples that were held back."""
+        rest = np.zeros(0, np.float32)
+        return rest if self._stream is None else self._stream.resample_chunk(rest, last=True)
+
+
+def _resampled(native: Sound, rate: int) -> Iterator[np.ndarray]:
+    resampler = Resampler(native.rate, rate)
+    for block in native.blocks:
+        out = resampler.add(block)
         if len(out):
             yield out
-    tail = stream.resample_chunk(np.zeros(0, np.float32), last=True)
+    tail = resampler.end()
     if len(tail):
         yield tail
 
@@ -101,14 +140,19 @@ def _unbroken(path: Path, native: int) -> Iterator[np.ndarray]:
     """Mono samples at the native rate, each at its place: gaps are silent, overlaps cut."""
     due: float | None = None  # seconds at which the next sample is expected
     with open_media(path) as container:
-        for frame in _decode(container, path):
+        stream = sound_stream(container)
+        assert stream is not None
+        for frame, after_loss in _decode(container, stream, path):
             if frame.sample_rate != native:
                 raise MediaError(f"{path}: its sampling rate changes; encode the sound again")
             samples = _mono(frame)
             at = frame.time
             slip = 0.0 if due is None or at is None else at - due
             due = at if due is None else due
-            if TOLERANCE < abs(slip) <= LONGEST_GAP:
+            if after_loss and slip > LONGEST_LOSS:
+                raise _broken(path, due or 0.0)
+            tolerance = 0.0 if after_loss else TOLERANCE
+            if tolerance < abs(slip) <= LONGEST_GAP:
                 yield from _silence(round(slip * native), native)
                 samples = samples[max(0, round(-slip * native)) :]
                 due = None if due is None else due + max(0.0, slip)
@@ -118,21 +162,40 @@ def _unbroken(path: Path, native: int) -> Iterator[np.ndarray]:
             yield samples
 
 
-def _decode(container: av.container.InputContainer, path: Path) -> Iterator[av.AudioFrame]:
-    """Decoded sound; a fault in the middle becomes a MediaError that names the place."""
-    stream = container.streams.audio[0]
-    packets, last = 0, 0.0
-    fault = "truncated or damaged; copy or encode it again, or leave it out"
+def _decode(
+    container: av.container.InputContainer, stream: av.AudioStream, path: Path
+) -> Iterator[tuple[av.AudioFrame, bool]]:
+    """Decoded sound, and whether packets before it could not be decoded.
+
+    A fault that lasts becomes a MediaError that names the place.
+    """
+    packets, last, lost = 0, 0.0, False
     try:
         for packet in container.demux(stream):
             packets += bool(packet.size)
-            for frame in packet.decode():
-                yield frame
-                last = frame.time or last
+            try:
+                frames = stream.decode(packet)
+            except av.error.MemoryError:
+                raise
+            except av.error.FFmpegError:  # of damaged AAC, any of a dozen kinds
+                lost = True
+                continue
+            for frame in frames:
+                if lost and frame.time is None:
+                    raise _broken(path, last)
+                yield frame, lost
+                last, lost = frame.time or last, False
     except av.error.FFmpegError as error:
-        raise MediaError(f"{path}: the sound breaks off at {last:.2f} s, {fault}") from error
-    if is_cut(container, stream, packets):
-        raise MediaError(f"{path}: the sound breaks off at {last:.2f} s, {fault}")
+        raise _broken(path, last) from error
+    if lost or is_cut(container, stream, packets):
+        raise _broken(path, last)
+
+
+def _broken(path: Path, last: float) -> MediaError:
+    return MediaError(
+        f"{path}: the sound breaks off at {last:.2f} s, truncated or damaged; copy or encode it"
+        " again, or leave it out"
+    )
 
 
 def _silence(samples: int, most: int) -> Iterator[np.ndarray]:

@@ -1,13 +1,18 @@
 """Files that are no media, or damaged, give one line that names them and the remedy."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from features.media import MediaError, read_frames, read_sound
+from features.media import MediaError, decode, frame_times, frames_at, read_frames, read_sound
+from features.media.container import open_media
 from tests.media import (
+    brightness_index,
+    click,
     plain_frames,
     tone,
     write_video,
@@ -72,7 +77,7 @@ def noise_video(tmp_path: Path) -> Path:
     return write_video(tmp_path / "v.mp4", noise, fast_start=True)
 
 
-def test_mp4_that_ends_early_names_the_last_good_frame(noise_video: Path, decoder: str) -> None:
+def test_mp4_that_ends_early_names_the_last_good_frame(noise_video: Path) -> None:
     data = noise_video.read_bytes()
     noise_video.write_bytes(data[: len(data) // 2])
     message = one_line(noise_video)
@@ -80,14 +85,101 @@ def test_mp4_that_ends_early_names_the_last_good_frame(noise_video: Path, decode
     assert "truncated or damaged" in message
 
 
-def test_damage_in_the_middle_names_the_last_good_frame(noise_video: Path, decoder: str) -> None:
-    data = bytearray(noise_video.read_bytes())
-    middle = (data.index(b"mdat") + len(data)) // 2
-    data[middle : middle + 30_000] = bytes(30_000)
-    noise_video.write_bytes(data)
-    message = one_line(noise_video)
-    assert "breaks off after frame 2" in message
-    assert "of 60" in message
+def damage(path: Path, first: int, count: int = 1, stream: str = "video") -> None:
+    """Overwrites packets, in decoding order, with what no decoder takes."""
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux() if p.size and p.stream.type == stream]
+    for packet in packets[first : first + count]:
+        assert packet.pos is not None
+        data[packet.pos : packet.pos + packet.size] = b"\xff" * packet.size
+    path.write_bytes(data)
+
+
+def test_damage_that_lasts_names_the_last_good_frame(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(60), options={"g": "1"})
+    damage(path, 20, 30)
+    assert "breaks off after frame 20 of 60" in one_line(path)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_frame_that_cannot_be_decoded_is_marked_and_the_one_before_stands_in(
+    tmp_path: Path, threads: int
+) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(20), options={"g": "1"})
+    damage(path, 7, 2)
+    blocks = list(read_frames(path, 4, threads))
+    assert [row for block in blocks for row in block.lost] == [7, 8]
+    seen = [brightness_index(image) for block in blocks for image in block.images]
+    assert seen == [*range(7), 6, 6, *range(9, 20)]
+    times = np.concatenate([block.times for block in blocks])
+    np.testing.assert_array_equal(times, frame_times(path))
+    assert [(row, brightness_index(image)) for row, image in frames_at(path, [5, 8, 11])] == [
+        (5, 5),
+        (8, 6),
+        (11, 11),
+    ]
+
+
+@pytest.mark.parametrize("first", [0, 19])
+def test_first_or_last_frame_that_cannot_be_decoded_is_a_fault(tmp_path: Path, first: int) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(20), options={"g": "1"})
+    damage(path, first)
+    assert f"breaks off after frame {first} of 20" in one_line(path)
+
+
+def test_most_frames_must_come_out(noise_video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = decode._Decoding._decode
+
+    def forgetful(self: decode._Decoding) -> Iterator[av.VideoFrame]:
+        return (frame for number, frame in enumerate(real(self)) if number % 3 == 0)
+
+    monkeypatch.setattr(decode._Decoding, "_decode", forgetful)
+    with pytest.raises(MediaError, match="breaks off after frame 20 of 60"):
+        list(read_frames(noise_video))
+
+
+def test_sound_that_cannot_be_decoded_is_silent_and_what_follows_keeps_its_place(
+    tmp_path: Path,
+) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(50), sound=click(2.0, at=1.5))
+    before = read_samples(path)
+    damage(path, 20, 1, "audio")
+    after = read_samples(path)
+    assert len(after) == len(before)
+    assert abs(int(np.abs(after).argmax()) - int(np.abs(before).argmax())) <= 1
+
+
+@pytest.mark.parametrize(("first", "count"), [(10, 60), (80, 100)])
+def test_sound_that_cannot_be_decoded_for_long_is_a_fault(
+    tmp_path: Path, first: int, count: int
+) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(50), sound=tone(2.0))
+    damage(path, first, count, "audio")
+    with pytest.raises(MediaError, match=r"v\.mp4: the sound breaks off at \d"):
+        read_samples(path)
+
+
+def read_samples(path: Path) -> np.ndarray:
+    sound = read_sound(path, 44_100)
+    assert sound is not None
+    return np.concatenate(list(sound.blocks))
+
+
+def test_fault_of_a_decoder_is_not_taken_for_lost_rights(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(2))
+    with pytest.raises(MediaError, match="damaged"), open_media(path):
+        raise av.error.PermissionError(1, "Operation not permitted")
+
+
+def test_unknown_kind_of_pictures_or_sound_is_named(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(5), sound=tone(0.5))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"avc1\0\0\0", b"zzzz\0\0\0"))
+    assert "no decoder for its video" in one_line(path)
+    path.write_bytes(whole.replace(b"mp4a\0\0\0", b"zzzz\0\0\0").replace(b"esds", b"zzzz"))
+    with pytest.raises(MediaError, match="no decoder for its audio"):
+        read_sound(path, 16_000)
 
 
 def test_frames_before_the_damage_are_given(noise_video: Path) -> None:

@@ -70,11 +70,47 @@ def test_large_faces_are_averaged_and_not_sampled() -> None:
     assert abs(crop.astype(float) - 127.5).max() < 25
 
 
-def test_crop_beyond_the_border_is_black_there() -> None:
-    white = np.full((1, 112, 112, 3), 255, np.uint8)
-    crop = crop_faces(white, TEMPLATE[None] - (60, 0), SETTINGS)[0]
+def points_of(scale: float, angle: float, centre: tuple[float, float]) -> np.ndarray:
+    """Landmarks of a face of `scale` pixels to one of the crop, turned about its middle."""
+    c, s = np.cos(angle), np.sin(angle)
+    return (TEMPLATE - 56) * scale @ np.array([[c, s], [-s, c]]) + centre
+
+
+@pytest.mark.parametrize("scale", [1.5, 1.9, 2.4, 3.5, 4.4, 5.5, 9.3])
+def test_fine_checkerboard_becomes_grey(scale: float) -> None:
+    board = np.indices((1200, 1200)).sum(axis=0) % 2 * 255
+    image = np.repeat(board[..., None], 3, axis=2).astype(np.uint8)
+    crop = crop_faces(image[None], points_of(scale, 0.2, (600, 600))[None], SETTINGS)[0]
+    assert np.abs(crop.astype(float) - 127.5).mean() < 8
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.7, 3.1, 4.6, 6.2, 11.0])
+@pytest.mark.parametrize("centre", [(400.0, 300.0), (100.3, 20.7), (760.0, 590.0)])
+def test_crop_is_the_mean_over_each_pixels_place(scale: float, centre: tuple[float, float]) -> None:
+    rng = np.random.default_rng(0)
+    image = cv2.GaussianBlur(rng.integers(0, 255, (600, 800, 3), dtype=np.uint8), (0, 0), 3)
+    image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
+    points = points_of(scale, 0.3, centre)
+    crop = crop_faces(image[None], points[None], SETTINGS)[0].astype(float)
+    matrix = 16 * similarity(points, TEMPLATE)
+    matrix[:, 2] += 7.5  # pixel centres
+    fine = cv2.warpAffine(image, matrix, (16 * 112, 16 * 112), flags=cv2.INTER_LINEAR)
+    exact = cv2.resize(fine, (112, 112), interpolation=cv2.INTER_AREA).astype(float)
+    assert np.abs(crop - exact).mean() < 1.5
+
+
+@pytest.mark.parametrize("scale", [1, 5])
+def test_crop_beyond_the_border_is_black_there(scale: int) -> None:
+    white = np.full((1, 112 * scale, 112 * scale, 3), 255, np.uint8)
+    crop = crop_faces(white, (TEMPLATE[None] - (60, 0)) * scale, SETTINGS)[0]
     assert crop[:, :55].max() == 0
-    assert crop[:, 65:].min() == 255
+    assert crop[2:-2, 65:-2].min() == 255
+
+
+@pytest.mark.parametrize("scale", [1.0, 6.0])
+def test_face_outside_the_picture_gives_a_black_crop(scale: float) -> None:
+    white = np.full((1, 50, 50, 3), 255, np.uint8)
+    assert crop_faces(white, points_of(scale, 0.1, (-5000, 9))[None], SETTINGS).max() == 0
 
 
 def test_no_faces_give_no_crops() -> None:

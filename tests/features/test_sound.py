@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.media import NoVideo, frame_times, probe, read_sound
+from features.media import MediaError, NoVideo, frame_times, probe, read_sound, spool_sound
+from features.media import sound as sound_module
 from tests.media import (
     click,
     plain_frames,
@@ -126,6 +127,61 @@ def test_blocks_join_without_a_seam(tmp_path: Path) -> None:
     samples = read_samples(path, 16_000)
     assert len(samples) == pytest.approx(5 * 16_000, abs=2)
     np.testing.assert_allclose(samples[500:79_500], tone(5.0, 16_000)[500:79_500], atol=1e-3)
+
+
+# Decoded once ----------------------------------------------------------------------------------
+
+
+def test_spooled_sound_is_that_of_a_reading_and_can_be_read_again(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", plain_frames(60), sound=tone(3.0), sound_start=0.5)
+    with spool_sound(path, [16_000, 44_100, 16_000]) as spooled:
+        assert spooled is not None
+        for rate in (16_000, 44_100, 16_000):
+            plain = read_sound(path, rate)
+            assert plain is not None
+            assert spooled.offset == plain.offset
+            for one, other in zip(spooled.blocks(rate), plain.blocks, strict=True):
+                np.testing.assert_array_equal(one, other)
+        with pytest.raises(KeyError):
+            spooled.blocks(8_000)
+
+
+def test_spooled_sound_is_decoded_once_for_all_rates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_sound(tmp_path / "s.wav", tone(1.0), 44_100, "pcm_s16le")
+    calls, real = [], sound_module._decode
+    monkeypatch.setattr(sound_module, "_decode", lambda *args: calls.append(1) or real(*args))
+    with spool_sound(path, [8_000, 16_000, 24_000]) as spooled:
+        assert spooled is not None
+        for rate in (8_000, 16_000, 24_000):
+            assert sum(map(len, spooled.blocks(rate))) == pytest.approx(rate, abs=2)
+    assert len(calls) == 1
+
+
+def test_two_readers_of_spooled_sound_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path = write_sound(tmp_path / "s.wav", tone(4.0), 44_100, "pcm_s16le")
+    with spool_sound(path, [16_000]) as spooled:
+        assert spooled is not None
+        for one, other in zip(spooled.blocks(16_000), spooled.blocks(16_000), strict=True):
+            np.testing.assert_array_equal(one, other)
+            one[:] = 0  # a reader may do with its samples what it likes
+        assert np.abs(next(spooled.blocks(16_000))).max() > 0.4
+
+
+def test_spool_leaves_no_file_and_says_what_is_wrong_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "spool"))
+    (tmp_path / "spool").mkdir()
+    silent = write_video(tmp_path / "v.mp4", plain_frames(5))
+    with spool_sound(silent, [16_000]) as spooled:
+        assert spooled is None
+    cut = write_video(tmp_path / "c.mp4", plain_frames(50), sound=tone(2.0), fast_start=True)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
+    with pytest.raises(MediaError, match="breaks off"), spool_sound(cut, [16_000]):
+        pytest.fail("sound that breaks off was given")
+    assert list((tmp_path / "spool").iterdir()) == []
 
 
 def test_real_clip_with_varying_times_and_a_late_first_frame() -> None:

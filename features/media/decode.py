@@ -1,0 +1,174 @@
+"""Decodes pictures packet by packet. Data flow: packets > PyAV > pictures with their times > RGB.
+
+A packet that cannot be decoded does not end a video: if its place is known from the other packets
+and decoding soon takes up again, the picture before it stands in, marked as lost.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import tee
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from features.media.container import (
+    LONGEST_LOSS,
+    MIN_STEP,
+    MediaError,
+    Timeline,
+    is_cut,
+    nominal_rate,
+    open_media,
+    read_timeline,
+    rising,
+    seconds,
+    video_stream,
+)
+
+MOST_PACKETS = 2
+"""Packets that may make up a frame: those of its fields."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        time: Seconds from the first picture.
+        frame: As decoded: neither RGB nor turned upright.
+        lost: Whether it could not be decoded; `frame` is the one before it.
+    """
+
+    time: float
+    frame: av.VideoFrame
+    lost: bool = False
+
+
+def read_pictures(path: Path, threads: int = 1) -> Iterator[Picture]:
+    """All pictures of a video in the order they are shown.
+
+    Raises:
+        MediaError: If the file cannot be read, or decoding breaks off; names the last good frame.
+    """
+    with open_media(path) as container:
+        stream = decoded_stream(container, path, threads)
+        clock, shown = tee(_Decoding(path, container, stream).pictures())
+        times = rising((picture[0] for picture in clock), 1 / nominal_rate(stream))
+        origin: float | None = None
+        for time, (_, frame, lost) in zip(times, shown, strict=True):
+            origin = time if origin is None else origin
+            yield Picture(time - origin, frame, lost)
+
+
+def decoded_stream(
+    container: av.container.InputContainer, path: Path, threads: int = 1
+) -> av.VideoStream:
+    """The video stream, set to decode with so many threads."""
+    stream = video_stream(container, path)
+    stream.thread_type = "FRAME"
+    stream.codec_context.thread_count = threads
+    return stream
+
+
+class _Decoding:
+    """Decodes one stream; from the first fault on it knows where each frame belongs."""
+
+    def __init__(
+        self, path: Path, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> None:
+        self._path, self._container, self._stream = path, container, stream
+        self._rows = 0
+        self._plan: Timeline | None = None
+
+    def pictures(self) -> Iterator[tuple[float | None, av.VideoFrame, bool]]:
+        """(seconds on the container's clock, frame, lost) of every picture."""
+        last: av.VideoFrame | None = None
+        try:
+            for frame in self._decode():
+                time = seconds(frame.pts, frame)
+                row = self._row_of(time)
+                if row < self._rows:
+                    continue  # noise may decode to pictures that no packet promised
+                for lost in self._lost(row):
+                    if last is None:
+                        raise self._broken()
+                    yield lost, last, True
+                    self._rows += 1
+                yield time, frame, False
+                self._rows += 1
+                last = frame
+        except av.error.FFmpegError as error:
+            raise self._broken() from error
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """Frames of the packets that can be decoded."""
+        packets = hidden = 0
+        for packet in self._container.demux(self._stream):
+            packets += bool(packet.size)
+            hidden += packet.is_discard
+            try:
+                frames = packet.decode()
+            except av.error.MemoryError:
+                raise
+            except av.error.FFmpegError:
+                self._plan = self._plan or read_timeline(self._path)
+                if not self._plan.certain:
+                    raise
+                continue
+            yield from frames
+        least = len(self._plan.times) if self._plan else max(1, (packets - hidden) / MOST_PACKETS)
+        if self._rows < least or is_cut(self._container, self._stream, packets):
+            raise self._broken()
+
+    def _row_of(self, time: float | None) -> int:
+        """Row of a frame; after a fault they need not follow each other."""
+        if self._plan is None or time is None:
+            return self._rows
+        moment = time - self._plan.start - MIN_STEP / 2
+        return int(np.searchsorted(self._plan.times, moment))
+
+    def _lost(self, row: int) -> list[float]:
+        """Times on the container's clock of the pictures that are missing before a row."""
+        if self._plan is None or row == self._rows:
+            return []
+        times = [*self._plan.times, np.inf]
+        if times[row] - times[self._rows] > LONGEST_LOSS:
+            raise self._broken()
+        return [float(time + self._plan.start) for time in times[self._rows : row]]
+
+    def _broken(self) -> MediaError:
+        plan = self._plan or read_timeline(self._path)
+        return MediaError(
+            f"{self._path}: breaks off after frame {self._rows} of"
+            f" {plan.promised or len(plan.times)}, truncated or damaged; copy or encode it again,"
+            " or leave it out"
+        )
+
+
+class Painter:
+    """Puts decoded frames into arrays as RGB, upright and all of the size of the first.
+
+    ffmpeg's command line scales likewise where the resolution changes in mid-stream.
+    """
+
+    def __init__(self, first: av.VideoFrame) -> None:
+        self._size = first.width, first.height
+        self._turns = round(first.rotation / 90)  # PyAV counts counter-clockwise, as numpy
+        self._reformatter = VideoReformatter()  # one for all: making it costs more than its work
+        turned = self._turns % 2 != 0
+        self.shape = (*(self._size if turned else self._size[::-1]), 3)
+
+    def painted(self, frame: av.VideoFrame) -> np.ndarray:
+        """A frame as an array of its own."""
+        image = np.empty(self.shape, np.uint8)
+        self.paint(frame, image)
+        return image
+
+    def paint(self, frame: av.VideoFrame, image: np.ndarray) -> None:
+        """Writes a frame into `image`, `shape` uint8."""
+        width, height = self._size
+        # Without a number of threads swscale takes one a core, for every small picture.
+        rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
+        image[:] = np.rot90(rgb.to_ndarray(), self._turns)

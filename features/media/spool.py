@@ -1,0 +1,85 @@
+"""Sound that several readers want, decoded once. Data flow: file > samples at each rate > disk.
+
+An hour of sound at 16 kHz takes 230 MB of temporary files, which vanish with the process.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+from threading import Lock
+from typing import IO
+
+import numpy as np
+
+from features.media.sound import Resampler, native_sound
+
+
+class SpooledSound:
+    """Mono sound of a file at one or more rates; can be read again and again, from any thread.
+
+    Attributes:
+        offset: Time of the first sample in seconds after the first video frame; negative if the
+            sound starts first; 0 for a file without video.
+    """
+
+    def __init__(self, offset: float, spools: dict[int, "_Spool"]) -> None:
+        self.offset = offset
+        self._spools = spools
+
+    def blocks(self, rate: int) -> Iterator[np.ndarray]:
+        """Samples (N,) float32 as `read_sound` gives them, about a second a block.
+
+        Raises:
+            KeyError: If the rate was not asked for.
+        """
+        return self._spools[rate].blocks()
+
+
+@contextmanager
+def spool_sound(path: Path, rates: Iterable[int]) -> Iterator[SpooledSound | None]:
+    """Decodes the sound of a file once, for `rates` samples per second; see `read_sound`.
+
+    Yields:
+        The sound, readable within the `with` block; None if the file holds video but no sound.
+
+    Raises:
+        MediaError: If the file cannot be read or its sound breaks off; OSError if the disk of the
+            temporary files is full.
+    """
+    native = native_sound(path)
+    if native is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        spools = {rate: _Spool(stack.enter_context(TemporaryFile())) for rate in rates}
+        resamplers = {rate: Resampler(native.rate, rate) for rate in spools}
+        for block in native.blocks:
+            for rate, resampler in resamplers.items():
+                spools[rate].write(resampler.add(block))
+        for rate, resampler in resamplers.items():
+            spools[rate].write(resampler.end())
+        yield SpooledSound(native.offset, spools)
+
+
+class _Spool:
+    """Blocks of samples in a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._lengths: list[int] = []
+        self._lock = Lock()
+
+    def write(self, block: np.ndarray) -> None:
+        if len(block):
+            block.tofile(self._file)
+            self._lengths.append(len(block))
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        start = 0
+        for length in self._lengths:
+            with self._lock:
+                self._file.seek(start)
+                block = np.fromfile(self._file, np.float32, length)
+            start += block.nbytes
+            yield block
