@@ -238,7 +238,7 @@ def with_faces(blocks: list[FrameBlock]) -> Iterator[tuple[np.ndarray, np.ndarra
         UserError: If no picture shows one.
     """
     settings, seen = FaceSettings(), False
-    found = (faces for _, faces in find_faces(blocks, FaceDetector(settings), settings))
+    found = (frame.faces for frame in find_faces(blocks, FaceDetector(settings), settings))
     for block in blocks:
         faces = [next(found) for _ in block.times]
         there = [row for row, each in enumerate(faces) if len(each)]

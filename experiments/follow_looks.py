@@ -6,8 +6,7 @@ Data flow: clips > faces > crops > looks, plain, dark and small > pairs of one p
 Letters: N faces of a clip, L length of looks.
 """
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from features.faces.crop import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.sparse import find_faces
 from features.hashing import sha256_of
-from features.media import FrameBlock, read_frames
+from features.media import read_frames
 
 STEP, LAG = 4, 8
 """Every so many frames of a clip are compared, and pairs of one person are so many of those apart:
@@ -66,18 +65,11 @@ def _crops(path: Path, cache: Cache) -> tuple[np.ndarray, np.ndarray]:
     detector = FaceDetector(settings)
 
     def compute() -> dict[str, np.ndarray]:
-        images, crops, boxes = deque[np.ndarray](), [], []
-
-        def held() -> Iterator[FrameBlock]:
-            for block in read_frames(path, settings.batch):
-                images.extend(block.images)
-                yield block
-
-        for _, faces in find_faces(held(), detector, settings):
-            image = images.popleft()
-            if len(faces):
-                crops.append(crop_faces(image[None], faces.landmarks[:1], settings))
-                boxes.append(faces.boxes[0])
+        crops, boxes = [], []
+        for frame in find_faces(read_frames(path, settings.batch), detector, settings):
+            if len(frame.faces):
+                crops.append(crop_faces([frame.image], frame.faces.landmarks[:1], settings))
+                boxes.append(frame.faces.boxes[0])
         return {"crops": np.concatenate(crops), "boxes": np.stack(boxes)}
 
     kept = cache.get("follow", [sha256_of(path), settings.key(), detector.revision], compute)

@@ -8,8 +8,7 @@ What is found in a clip or a scene is kept under `cache`, so that a killed run g
 """
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -37,7 +36,6 @@ from features.faces.follow import Follower
 from features.faces.persons import ALL
 from features.faces.sparse import find_faces
 from features.hashing import settings_hash, sha256_of
-from features.media import FrameBlock
 from features.progress import ProgressReport
 from features.track import write_atomically
 
@@ -73,17 +71,11 @@ def read_scene(name: str, clips: list[ClipFaces], light: str, cache: Cache) -> S
     def compute() -> dict[str, np.ndarray]:
         actors = [read_tiles(clip.path, clip.box) for clip in clips]
         actors = [in_one_light(tiles) for tiles in actors] if light != LIGHTS[0] else actors
-        images, found, crops = deque[np.ndarray](), [], []
-
-        def held() -> Iterator[FrameBlock]:
-            for block in play(script, actors):
-                images.extend(block.images)
-                yield block
-
-        for _, faces in find_faces(held(), detector, settings):
-            pictures = np.broadcast_to(image := images.popleft(), (len(faces), *image.shape))
-            crops.append(crop_faces(pictures, faces.landmarks, settings))
-            found.append(faces)
+        found, crops = [], []
+        for frame in find_faces(play(script, actors), detector, settings):
+            pictures = [frame.image] * len(frame.faces)
+            crops.append(crop_faces(pictures, frame.faces.landmarks, settings))
+            found.append(frame.faces)
         return {
             "times": np.arange(len(script)) / 25.0,
             "counts": np.array([len(faces) for faces in found]),

@@ -19,9 +19,8 @@ import torch
 
 from features.cli import OK, UserError, run
 from features.faces.detect import FaceDetector, Faces, FaceSettings, overlap
-from features.faces.follow import follow
+from features.faces.follow import find_people
 from features.faces.person import Person
-from features.faces.sparse import find_faces
 from features.hashing import settings_hash
 from features.media import FrameBlock, read_frames
 from features.progress import ProgressReport
@@ -162,8 +161,7 @@ def one_pass(path: Path, faces: FaceSettings) -> Pass:
 
 def people_of(video: Iterable[FrameBlock], net: FaceDetector, how: FaceSettings) -> list[Person]:
     """The people of a clip, `main` first."""
-    times, faces = zip(*find_faces(video, net, how), strict=True)
-    return follow(list(faces), np.array(times), how.max_gap)
+    return find_people(video, net, how)
 
 
 def _timed(blocks: Iterable[FrameBlock], seconds: list[float]) -> Iterator[FrameBlock]:

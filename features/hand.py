@@ -29,7 +29,10 @@ PRELOADED = ["features.item", "facenet_pytorch"]
 """Modules that workers find loaded."""
 WORDS_WAIT = 2.0
 """Seconds that a worker without progress gets to say where it is."""
-_FRAME = re.compile(r'File ".*?((?:features[/\\])?[^"]+)", line (\d+) in (\S+)')
+_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
+"""A line of faulthandler's."""
+_OURS = re.compile(r"features[/\\][^/\\]+.*")
+"""Path of a module of ours, from the package on."""
 _WAITING = ("ahead.py", "worker.py", "pipeline.py")
 """Files in which threads wait for others."""
 END_WAIT = 5.0
@@ -152,8 +155,9 @@ def _place(trace: str) -> str:
 
     Threads that only wait for another one are passed over.
     """
-    threads = [_FRAME.findall(thread) for thread in re.split(r"(?m)^(?=Thread|Current)", trace)]
-    ours = [[frame for frame in frames if frame[0].startswith("features")] for frames in threads]
+    threads = [_FRAME.findall(part) for part in re.split(r"(?m)^(?=Thread|Current)", trace)]
+    ours = [[(m[0], *where) for path, *where in thread if (m := _OURS.search(path))]
+            for thread in threads]  # fmt: skip
     busy = [frames for frames in ours if frames and not frames[0][0].endswith(_WAITING)]
     for file, line, function in chain(*busy, *ours, *threads):
         return f" in {function} ({file} line {line})"

@@ -19,8 +19,8 @@ import numpy as np
 from features.ahead import ahead
 from features.faces.appearance import looks_of
 from features.faces.crop import crop_faces
-from features.faces.detect import FaceSettings
-from features.faces.follow import Follower
+from features.faces.detect import NO_FACES, FaceSettings
+from features.faces.follow import CROP, Follower
 from features.faces.person import Person
 from features.faces.sparse import Detector, FrameFaces, find_faces
 from features.gathered import Gathered
@@ -62,6 +62,8 @@ class Looks:
 
     def __init__(self, path: Path, settings: FaceSettings, times: StageTimes) -> None:
         self._path, self._settings, self._times = path, settings, times
+        self._close = (settings.size, settings.margin) == (CROP.size, CROP.margin)
+        self._lost = set[int]()  # rows that show the frame before, since theirs is damaged
 
     def first(self, detector: Detector, follower: Follower, gathered: Gathered) -> np.ndarray:
         """Finds, follows and encodes every face; returns the times of the frames (F,) float64."""
@@ -99,9 +101,11 @@ class Looks:
             yield cut
 
     def _cut(self, row: int, frame: FrameFaces, follower: Follower) -> Cut:
-        faces = frame.faces
-        crops = crop_faces([frame.image] * len(faces), faces.landmarks, self._settings)
-        owners = follower.add(frame.time, faces, looks_of(crops))
+        faces = NO_FACES if row in self._lost else frame.faces
+        images = [frame.image] * len(faces)
+        crops = crop_faces(images, faces.landmarks, self._settings)
+        close = crops if self._close else crop_faces(images, faces.landmarks, CROP)
+        owners = follower.add(frame.time, faces, looks_of(close))
         sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(axis=1)
         largest = np.argsort(-sides, kind="stable")[:MOST_FACES]
         return Cut(row, owners[largest].tolist(), crops[largest])
@@ -127,5 +131,6 @@ class Looks:
         blocks = self._times.timed("decode", read_frames(self._path, self._settings.batch))
         for block in blocks:
             self._times.add("decode", len(block.times))
+            self._lost.update(block.lost)
             beat()
             yield block

@@ -1,5 +1,7 @@
 """Cuts faces out, upright and at one size. Data flow: frames + landmarks > similarity > crops."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -15,11 +17,13 @@ NO_ALIASING = 1.25
 """Pixels of a picture that may come to one of a crop before they are averaged."""
 
 
-def crop_faces(images: np.ndarray, landmarks: np.ndarray, settings: FaceSettings) -> np.ndarray:
+def crop_faces(
+    images: Sequence[np.ndarray] | np.ndarray, landmarks: np.ndarray, settings: FaceSettings
+) -> np.ndarray:
     """Turns, scales and moves each face so that its landmarks fit the template best.
 
     Args:
-        images: (N, H, W, 3) uint8.
+        images: N pictures (H, W, 3) uint8.
         landmarks: (N, 5, 2) pixels, one face a picture.
         settings: Size and margin of the crops.
 

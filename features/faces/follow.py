@@ -9,8 +9,7 @@ Letters: F frames of the video, K faces of a frame, P paths, V views of a path, 
 """
 
 from array import array
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -37,7 +36,7 @@ MIN_SEEN = 3
 WATCHED = 64
 """Most paths out of sight that may be gone on with; of more, those seen least are left alone."""
 CROP = FaceSettings()
-"""How `find_people` cuts faces out to see their looks."""
+"""How faces are cut out to see their looks."""
 COLUMNS = 15
 """Numbers that are kept of a face: box, landmarks, score."""
 
@@ -193,17 +192,11 @@ def find_people(
     blocks: Iterable[FrameBlock], detector: Detector, settings: FaceSettings, persons: int = 2
 ) -> list[Person]:
     """Finds the people of a video in one go; see `find_faces` and `Follower`."""
-    follower, images = Follower(settings), deque[np.ndarray]()
-
-    def held() -> Iterator[FrameBlock]:
-        for block in blocks:
-            images.extend(block.images)
-            yield block
-
-    for frame in find_faces(held(), detector, settings):
-        time, faces = frame.time, frame.faces
-        pictures = np.broadcast_to(image := images.popleft(), (len(faces), *image.shape))
-        follower.add(time, faces, looks_of(crop_faces(pictures, faces.landmarks, CROP)))
+    follower = Follower(settings)
+    for frame in find_faces(blocks, detector, settings):
+        pictures = [frame.image] * len(frame.faces)
+        looks = looks_of(crop_faces(pictures, frame.faces.landmarks, CROP))
+        follower.add(frame.time, frame.faces, looks)
     return [followed.person for followed in follower.people(persons)]
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from features import extract as extract_module
 from features.cli import UserError, run
@@ -70,6 +71,9 @@ class Faulty:
 
     def encoders_on(self, device: str) -> list[Encoder]:
         return self.recipe.encoders_on(device)
+
+    def extractor(self, *arguments: Any) -> Extractor:
+        return self.recipe.extractor(*arguments)
 
 
 def wait_for_ever() -> None:
