@@ -37,6 +37,7 @@ from features.device import resolve_device
 from features.dispatch import Dispatcher
 from features.encoders.registry import EncoderSettings
 from features.faces.detect import FaceSettings
+from features.hand import warm_up
 from features.item import Recipe, make_item
 from features.leftovers import sweep
 from features.pipeline import Extractor
@@ -105,6 +106,8 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
         OSError: If the store can no longer be written to; finished work is kept.
     """
     root = root_or_demo(settings.data.root)
+    if settings.executor == "local" and parse_workers(settings.workers) != 0 and not settings.plan:
+        warm_up()
     store = settings.data.store or default_store(root)
     sources = in_shard(find_sources(root), settings.shard)
     hashes, recipe = SourceHashes(store / "sources.json"), _recipe(settings, store)

@@ -15,6 +15,11 @@ import numpy as np
 from features.encoders.protocol import VisualEncoder
 from features.progress import beat
 
+STEP = 8
+"""Batches are filled up to a multiple of this with black crops. Libraries compute few pictures in
+another way than many, and what a face gives must not depend, in its last digits, on how many others
+came with it."""
+
 
 @dataclass
 class _Waiting:
@@ -30,8 +35,7 @@ class Gathered:
 
     Args:
         encoders: Encoders to run.
-        batch: Crops that are encoded at once. It is always filled up, with black ones at the end:
-            what a face gives must not depend, in its last digits, on how many others came with it.
+        batch: Crops that are encoded at once.
     """
 
     def __init__(self, encoders: Sequence[VisualEncoder], batch: int) -> None:
@@ -74,8 +78,8 @@ class Gathered:
     def _encode(self, count: int) -> None:
         """Encodes the first of those that wait."""
         waiting, crops = self._waiting, np.stack(self._waiting.crops[:count])
-        if count < self._batch:
-            crops = np.concatenate([crops, np.zeros_like(crops[:1]).repeat(self._batch - count, 0)])
+        missing = -count % STEP
+        crops = np.concatenate([crops, np.zeros((missing, *crops.shape[1:]), np.uint8)])
         for encoder in self._encoders:
             for stream, values in encoder.encode_faces(crops).items():
                 self._values[stream].append(values[:count].astype(np.float16))

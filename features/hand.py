@@ -114,6 +114,16 @@ def start_method() -> Any:
     return context
 
 
+def warm_up() -> None:
+    """Has the forkserver load what workers need while this process does something else."""
+    start_method()
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing import forkserver  # not everywhere
+
+        with _one_thread(), _no_main():
+            forkserver.ensure_running()
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """What is started meanwhile, such as the forkserver, loads libraries for one thread."""

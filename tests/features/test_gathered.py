@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.encoders.expression import ExpressionEncoder
 from features.encoders.protocol import READY, Status
 from features.gathered import Gathered
 
@@ -60,14 +61,29 @@ def test_rows_may_belong_to_different_owners() -> None:
     assert gathered.has(owners).tolist() == [True, True, True, False]
 
 
-@pytest.mark.parametrize("faces", [1, 5, 6, 11])
-def test_batches_are_always_full(faces: int) -> None:
-    gathered = Gathered([BatchEncoder()], 6)
+@pytest.mark.parametrize(("faces", "last"), [(1, 8), (16, 16), (17, 8), (25, 16), (31, 16)])
+def test_the_last_batch_is_filled_up_to_a_multiple_of_eight(faces: int, last: int) -> None:
+    gathered = Gathered([BatchEncoder()], 16)
     for row in range(faces):
         gathered.add([0], [row], crop(row))
     gathered.flush()
-    sizes = gathered.values("mean.size", 1, np.zeros(faces, int))
-    assert (sizes == 6).all()
+    sizes = gathered.values("mean.size", 1, np.zeros(faces, int))[:, 0]
+    assert (sizes[: faces // 16 * 16] == 16).all()
+    assert (sizes[faces // 16 * 16 :] == last).all()
+
+
+def test_a_face_gives_the_same_bytes_whatever_comes_with_it() -> None:
+    encoder, rng = ExpressionEncoder(), np.random.default_rng(0)
+    crops = rng.integers(0, 256, (21, 112, 112, 3), np.uint8)
+    alone, together = Gathered([encoder], 16), Gathered([encoder], 16)
+    alone.add([0], [5], crops[5:6])
+    together.add([0] * 21, range(21), crops)
+    alone.flush()
+    together.flush()
+    owners = np.zeros(21, int)
+    for stream, dim in encoder.streams.items():
+        one = alone.values(stream, dim, owners)[5]
+        np.testing.assert_array_equal(one, together.values(stream, dim, owners)[5])
 
 
 def test_what_waits_counts_only_after_the_flush() -> None:
