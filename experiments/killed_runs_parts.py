@@ -19,8 +19,9 @@ from pathlib import Path
 from experiments.looped_clips import loop_clip
 from experiments.process_watch import PROC, kill, members, started, stat_fields
 from features.claims import FOLDER
+from features.faces.persons import split_person
 from features.hashing import sha256_of
-from features.sources import find_sources, split_person
+from features.sources import find_sources
 from features.store import SUFFIX
 
 LENGTHS = (1.0, 1.5, 2.0)

@@ -40,6 +40,7 @@ from features.faces.detect import FaceSettings
 from features.hand import warm_up
 from features.item import Recipe, make_item
 from features.leftovers import sweep
+from features.media import Reader
 from features.pipeline import Extractor
 from features.plan import make_plan
 from features.shards import in_shard
@@ -74,6 +75,7 @@ class ExtractSettings(EncoderSettings):
         faces: How faces are found, followed and cut out.
         persons: Who is kept: `main` (who fills most of a video), so many at most (of two who are
             in view together, `left` and `right` besides), or `all`.
+        reader: Who decodes pictures: `pyav`, or `decord` where it gives the same ones.
         shard: `i/N`: only the i-th of N parts of about equal work, e.g. `3/8`. None: everything.
         plan: Only say what there is to do and how long it would take.
         retry_failed: Try again what failed before, though nothing has changed.
@@ -89,6 +91,7 @@ class ExtractSettings(EncoderSettings):
     encoders: list[str] = field(default_factory=lambda: ["expression", "wav2vec2", "prosody"])
     faces: FaceSettings = field(default_factory=FaceSettings)
     persons: str = "2"
+    reader: Reader = "pyav"
     shard: str | None = None
     plan: bool = False
     retry_failed: bool = False
@@ -145,6 +148,7 @@ def _recipe(settings: ExtractSettings, store: Path) -> Recipe:
         faces=settings.faces,
         crops_fps=settings.data.crops_fps,
         persons=settings.persons,
+        reader=settings.reader,
     )
 
 

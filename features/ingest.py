@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from features.cli import FAILED, OK, UserError, run
+from features.faces.persons import split_person
 from features.foreign import SUFFIXES, Table, read_table
 from features.hashing import settings_hash, sha256_of
 from features.progress import ProgressReport
-from features.sources import split_person
 from features.store import Status, TrackStore
 from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo
 

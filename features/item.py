@@ -16,6 +16,7 @@ from features.encoders.protocol import Encoder
 from features.encoders.registry import EncoderSettings, build_encoder
 from features.faces.detect import FaceSettings
 from features.failures import cause_of, is_out_of_memory, is_the_runs
+from features.media import Reader
 from features.outcome import Outcome
 from features.pipeline import Extractor
 from features.sources import Source, SourceHashes
@@ -34,6 +35,7 @@ class Recipe:
         faces: How faces are found and cut out.
         crops_fps: Frame rate of ready-made crops without a video.
         persons: Who is kept.
+        reader: Who decodes pictures.
     """
 
     store: Path
@@ -42,6 +44,7 @@ class Recipe:
     faces: FaceSettings
     crops_fps: float | None
     persons: str
+    reader: Reader
 
     def __call__(self, device: str) -> Extractor:
         """Builds one that computes on a device; UserError if an encoder cannot be built."""
@@ -60,6 +63,7 @@ class Recipe:
             crops_fps=self.crops_fps,
             persons=self.persons,
             device=resolve_device(device),
+            reader=self.reader,
         )
 
     def encoders_on(self, device: str) -> list[Encoder]:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from features.claims import INDEX, Claims
-from features.sources import split_person
+from features.faces.persons import split_person
 from features.store import SUFFIX
 from features.track import PARTIAL
 

@@ -24,7 +24,7 @@ from features.faces.follow import CROP, Follower
 from features.faces.person import Person
 from features.faces.sparse import Detector, FrameFaces, find_faces
 from features.gathered import Gathered
-from features.media import FrameBlock, frames_at, read_frames
+from features.media import FrameBlock, Reader, frames_at, read_frames
 from features.progress import beat
 from features.timing import StageTimes
 
@@ -58,9 +58,13 @@ class Looks:
         path: The video.
         settings: How faces are found, followed and cut out.
         times: Where the time of each stage is counted.
+        reader: Who decodes in the first look.
     """
 
-    def __init__(self, path: Path, settings: FaceSettings, times: StageTimes) -> None:
+    def __init__(
+        self, path: Path, settings: FaceSettings, times: StageTimes, reader: Reader = "pyav"
+    ) -> None:
+        self._reader = reader
         self._path, self._settings, self._times = path, settings, times
         self._close = (settings.size, settings.margin) == (CROP.size, CROP.margin)
         self._lost = set[int]()  # rows that show the frame before, since theirs is damaged
@@ -128,8 +132,8 @@ class Looks:
             yield row, image
 
     def _blocks(self) -> Iterator[FrameBlock]:
-        blocks = self._times.timed("decode", read_frames(self._path, self._settings.batch))
-        for block in blocks:
+        blocks = read_frames(self._path, self._settings.batch, reader=self._reader)
+        for block in self._times.timed("decode", blocks):
             self._times.add("decode", len(block.times))
             self._lost.update(block.lost)
             beat()

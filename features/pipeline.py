@@ -24,7 +24,7 @@ from features.faces.person import Person, pack, unpack
 from features.faces.persons import parse_persons
 from features.gathered import Gathered
 from features.looks import Looks
-from features.media import SpooledSound, frame_times, spool_sound
+from features.media import Reader, SpooledSound, frame_times, spool_sound
 from features.sources import Source, SourceHashes
 from features.store import TrackStore
 from features.timing import StageTimes
@@ -43,6 +43,7 @@ class Extractor:
         crops_fps: Frame rate of ready-made crops without a video.
         persons: Who is kept: `main`, `all` or how many.
         device: Where faces are looked for.
+        reader: Who decodes pictures; it does not change them.
     """
 
     def __init__(
@@ -54,7 +55,9 @@ class Extractor:
         crops_fps: float | None = None,
         persons: str = "2",
         device: torch.device | str = "cpu",
+        reader: Reader = "pyav",
     ) -> None:
+        self._reader = reader
         self._store, self._faces = store, faces
         self._crops_fps, self._persons = crops_fps, parse_persons(persons)
         self._detector = FaceDetector(faces, device)
@@ -188,7 +191,7 @@ class Extractor:
 
     def _looks(self, source: Source) -> Looks:
         assert source.media is not None
-        return Looks(source.media, self._faces, self.times)
+        return Looks(source.media, self._faces, self.times, self._reader)
 
     def _known_faces(self, source: Source) -> dict[str, FeatureTrack]:
         """Faces tracks by person."""

@@ -13,9 +13,9 @@ from stat import S_ISREG
 from features.cli import UserError
 from features.crops import find_crops
 from features.demo_data import default_store
-from features.faces.persons import is_person
+from features.faces.persons import split_person
 from features.hashing import sha256_of
-from features.track import MAIN, SOUND, write_atomically
+from features.track import SOUND, write_atomically
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac"})
@@ -71,17 +71,6 @@ def find_sources(root: Path) -> list[Source]:
             " dot, are left out); give another folder"
         )
     return [Source(name, media.get(name), crops.get(name, {})) for name in ids]
-
-
-def split_person(name: str, videos: Iterable[str] = ()) -> tuple[str, str]:
-    """Splits `12_left` into (`12`, `left`), `12_person3` into (`12`, `person3`).
-
-    A name without such a suffix, or of a video, is its `main`.
-    """
-    video, _, person = name.rpartition("_")
-    if video and name not in videos and person != MAIN and is_person(person):
-        return video, person
-    return name, MAIN
 
 
 def _media_files(root: Path) -> list[Path]:

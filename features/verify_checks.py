@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from features.cli import UserError
+from features.faces.persons import split_person
 from features.ingest import ENCODER as INGESTED
 from features.progress import ProgressReport
-from features.sources import Source, SourceHashes, split_person
+from features.sources import Source, SourceHashes
 from features.store import SUFFIX
 from features.track import SOUND
 from features.verify_files import Kind, Problem, Track

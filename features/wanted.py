@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from features.encoders.protocol import AudioEncoder, Encoder, VisualEncoder
 from features.faces.detect import FaceSettings
+from features.faces.persons import split_person
 from features.hashing import settings_hash
-from features.sources import Source, SourceHashes, split_person
+from features.sources import Source, SourceHashes
 from features.store import Status, TrackStore
 from features.track import MAIN, SOUND, TrackInfo
 from features.versions import library_versions

@@ -5,7 +5,7 @@ Letters: F frames of the video, N frames of a person.
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -41,6 +41,17 @@ def parse_persons(text: str) -> int:
 def is_person(name: str) -> bool:
     """Whether a name is one of those that `name_people` gives."""
     return name == MAIN or name in PAIR or NUMBERED.fullmatch(name) is not None
+
+
+def split_person(name: str, videos: Iterable[str] = ()) -> tuple[str, str]:
+    """Splits `12_left` into (`12`, `left`), `12_person3` into (`12`, `person3`).
+
+    A name without such a suffix, or of a video, is its `main`.
+    """
+    video, _, person = name.rpartition("_")
+    if video and name not in videos and person != MAIN and is_person(person):
+        return video, person
+    return name, MAIN
 
 
 def name_people(people: Sequence[Sight], frames: int, persons: int) -> list[tuple[str, int]]:

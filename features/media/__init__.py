@@ -4,7 +4,7 @@ One clock for both: second 0 is the container's time of the first video frame.
 """
 
 from features.media.container import MediaError, NoVideo
-from features.media.frames import FrameBlock, VideoInfo, frame_times, probe, read_frames
+from features.media.frames import FrameBlock, Reader, VideoInfo, frame_times, probe, read_frames
 from features.media.seek import frames_at
 from features.media.sound import Sound, read_sound
 from features.media.spool import SpooledSound, spool_sound
@@ -13,6 +13,7 @@ __all__ = [
     "FrameBlock",
     "MediaError",
     "NoVideo",
+    "Reader",
     "Sound",
     "SpooledSound",
     "VideoInfo",

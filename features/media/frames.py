@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -21,6 +22,10 @@ from features.media.container import (
     video_stream,
 )
 from features.media.decode import Painter, Picture, read_pictures
+from features.media.decord_reader import decord_blocks
+
+Reader = Literal["pyav", "decord"]
+"""Who decodes pictures."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,9 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def read_frames(path: Path, batch: int = 16, threads: int | None = None) -> Iterator[FrameBlock]:
+def read_frames(
+    path: Path, batch: int = 16, threads: int | None = None, reader: Reader = "pyav"
+) -> Iterator[FrameBlock]:
     """Reads all frames in the order they are shown, `batch` at a time.
 
     Times are the container's presentation times. Where they do not rise (duplicates, steps back)
@@ -106,12 +113,18 @@ def read_frames(path: Path, batch: int = 16, threads: int | None = None) -> Iter
         batch: Frames of a block.
         threads: Threads that decode; one by default. More are of use only where cores lie idle;
             what a damaged video shows beside the damage may depend on their number.
+        reader: `decord` decodes where it gives the same pictures; PyAV does all else.
 
     Raises:
         MediaError: If the file cannot be read, or decoding breaks off; names the last good frame.
     """
     first, painter = 0, None
-    pictures = read_pictures(path, threads or 1)
+    for images, times in decord_blocks(path, batch) if reader == "decord" else ():
+        yield FrameBlock(images, times, first)
+        first += len(times)
+    if first and first == len(read_timeline(path).times):
+        return
+    pictures = islice(read_pictures(path, threads or 1), first, None)
     while (opening := next(pictures, None)) is not None:
         painter = painter or Painter(opening.frame)
         block = _block(chain([opening], islice(pictures, batch - 1)), painter, batch, first)

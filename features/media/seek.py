@@ -1,7 +1,7 @@
 """Few frames of a video, without decoding all. Data flow: rows > keyframes before them > pictures.
 
-decord is not used. It gives other pixels than PyAV for interlaced and 10-bit video and, where it
-seeks, for open groups of pictures; and PyAV is no slower here and faster where all frames are read.
+decord is not used: where it seeks it gives other pixels than PyAV for open groups of pictures, and
+it is no faster.
 """
 
 from collections.abc import Iterable, Iterator

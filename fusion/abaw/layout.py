@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from features.cli import UserError
+from features.faces.persons import split_person
 
 SPLITS = ("train", "validation", "test")
 
@@ -68,8 +69,6 @@ NOT_SEARCHED = ("cropped", "batch", "__macosx", ".")
 """Folders whose names start so hold pictures, videos or litter, and are not searched."""
 PEOPLE_FILE = "people.csv"
 RATES_FILE = "videos_fps.csv"
-
-PERSON_SUFFIXES = ("_left", "_right")
 
 
 @dataclass(frozen=True)
@@ -146,14 +145,11 @@ def challenge_in(name: str) -> str | None:
 
 
 def video_of(track_id: str) -> str:
-    """Id of the raw video of an annotated person: `12_left` gives `12`, `video10_1` itself.
+    """Id of the raw video of a person: `12_left` and `12_person3` give `12`, `video10_1` itself.
 
     Only the exact endings count: `video10_1` is a segment of a video and has its own raw file.
     """
-    for suffix in PERSON_SUFFIXES:
-        if track_id.endswith(suffix):
-            return track_id.removesuffix(suffix)
-    return track_id
+    return split_person(track_id)[0]
 
 
 def read_people(root: Path) -> dict[str, str]:

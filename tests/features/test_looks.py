@@ -26,7 +26,7 @@ class Watched:
     def __init__(self, script: Sequence[Faces]) -> None:
         self.script, self.decodes = script, 0
 
-    def read_frames(self, path: Path, batch: int) -> Iterator[FrameBlock]:
+    def read_frames(self, path: Path, batch: int, reader: str) -> Iterator[FrameBlock]:
         self.decodes += 1
         times = clock(len(self.script))
         for first in range(0, len(times), batch):

@@ -4,14 +4,27 @@ import tracemalloc
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.media import MediaError, frame_times, frames_at, probe, read_frames, seek
+from features.cli import UserError
+from features.media import (
+    FrameBlock,
+    MediaError,
+    decord_reader,
+    frame_times,
+    frames_at,
+    probe,
+    read_frames,
+    seek,
+)
+from features.media import frames as frames_module
 from features.media.container import MIN_STEP, read_timeline, rising
+from features.media.decord_reader import decord_blocks
 from tests.media import (
     brightness_index,
     plain_frames,
@@ -84,6 +97,67 @@ def test_pictures_are_byte_for_byte_those_of_another_decoder(tmp_path: Path) -> 
     path = write_video(tmp_path / "v.mp4", noise(12), times=VARYING[:12])
     others = decord.VideoReader(str(path), num_threads=1)
     np.testing.assert_array_equal(read_all(path)[0], others.get_batch(range(12)).asnumpy())
+
+
+def test_decord_serves_the_same_frames_where_it_is_asked_for(tmp_path: Path) -> None:
+    pytest.importorskip("decord")
+    path = write_video(tmp_path / "v.mp4", noise(12), times=VARYING[:12])
+    assert sum(len(times) for _, times in decord_blocks(path, 5)) == 12
+    ours, theirs = read_frames(path, 5), read_frames(path, 5, reader="decord")
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine.images, other.images)
+        np.testing.assert_array_equal(mine.times, other.times)
+        assert mine.first == other.first
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_pyav_goes_on_where_decord_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    path = write_video(tmp_path / "v.mp4", noise(12))
+    whole = list(read_frames(path, 5))
+    served = [(block.images, block.times) for block in whole[:after]]
+    monkeypatch.setattr(frames_module, "decord_blocks", lambda *_: iter(served))
+    blocks = list(read_frames(path, 5, reader="decord"))
+    np.testing.assert_array_equal(np.concatenate([b.images for b in blocks]), noise_of(whole))
+    assert [block.first for block in blocks] == [0, 5, 10]
+    np.testing.assert_array_equal(
+        np.concatenate([b.times for b in blocks]), np.concatenate([b.times for b in whole])
+    )
+
+
+def noise_of(blocks: list[FrameBlock]) -> np.ndarray:
+    return np.concatenate([block.images for block in blocks])
+
+
+@pytest.mark.parametrize(
+    "options", [{"rotation": 90}, {"options": {"x264-params": "interlaced=1"}}]
+)
+def test_decord_is_left_out_where_its_pictures_may_differ(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    pytest.importorskip("decord")
+    path = write_video(tmp_path / "v.mp4", noise(6), **options)
+    assert not list(decord_blocks(path, 5))
+    ours, theirs = read_frames(path, 5), read_frames(path, 5, reader="decord")
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine.images, other.images)
+
+
+def test_decord_gets_no_video_larger_than_its_share_of_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("decord")
+    path = write_video(tmp_path / "v.mp4", noise(6))
+    monkeypatch.setattr(decord_reader, "DECORD_BYTES", 6 * 64 * 96 * 3 - 1)
+    assert not list(decord_blocks(path, 5))
+
+
+def test_absent_decord_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "v.mp4", noise(2))
+    monkeypatch.setattr(decord_reader, "decord", None)
+    with pytest.raises(UserError, match="pip install decord"):
+        list(read_frames(path, reader="decord"))
 
 
 def test_pictures_do_not_depend_on_the_number_of_threads(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from features.cli import FAILED, OK, UserError
 from features.faces.person import FACE_COLUMNS
+from features.faces.persons import split_person
 from features.people import PeopleSettings, command, stretches, summary
-from features.sources import find_sources, split_person
+from features.sources import find_sources
 from features.store import TrackStore
 from features.track import FeatureTrack, TrackInfo
 

@@ -14,7 +14,7 @@ import pytest
 from features import verify as verify_module
 from features.claims import FOLDER, INDEX, Claims
 from features.extract import ExtractSettings, SourceSettings, extract
-from features.sources import split_person
+from features.faces.persons import split_person
 from features.store import TrackStore
 from features.track import FeatureTrack, read_track
 from features.verify import verify

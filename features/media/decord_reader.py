@@ -1,0 +1,78 @@
+"""Pictures by decord, for those who ask for it. Data flow: file > decord > blocks of RGB pictures.
+
+PyAV is as fast or faster and reads everything. decord serves where it is known to give the very
+same pictures: 8-bit, progressive, upright, undamaged, and small, since behind a slow reader it
+decodes ahead without bound.
+
+Letters: N frames of a block.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from features.cli import UserError
+from features.media.container import Timeline, open_media, read_timeline, video_stream
+
+try:
+    import decord
+except ImportError:  # there are wheels for Linux on x86-64 only
+    decord = None
+else:
+    decord.logging.set_level(decord.logging.QUIET)
+
+DECORD_BYTES = 512 << 20
+"""Largest video that decord gets, as the bytes of all its pictures."""
+MIN_SIDE = 32
+"""Pixels. decord returns pictures of narrower videos in a wrong shape."""
+
+
+def decord_blocks(path: Path, batch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pictures (N, H, W, 3) uint8 RGB and times (N,) as far as decord serves.
+
+    Nothing for a video that does not suit it; less than all if it cannot go on.
+
+    Raises:
+        UserError: If decord is not installed; MediaError if the file cannot be read.
+    """
+    if decord is None:
+        raise UserError("--reader decord: decord is absent; pip install decord, or take pyav")
+    timeline = read_timeline(path)
+    reader = _open(path, timeline)
+    if reader is None:
+        return
+    for first in range(0, len(timeline.times), batch):
+        times = timeline.times[first : first + batch]
+        try:
+            images = reader.get_batch(range(first, first + len(times))).asnumpy()
+        except decord.DECORDError:
+            return
+        yield images, times
+
+
+def _open(path: Path, timeline: Timeline) -> Any | None:
+    """Decord's reader; None where it does not fit, or counts other frames."""
+    if not timeline.certain:
+        return None
+    with open_media(path) as container:
+        frame = next(container.decode(video_stream(container, path)), None)
+    if frame is None or not _suits(frame, len(timeline.times)):
+        return None
+    try:
+        reader = decord.VideoReader(str(path.absolute()), num_threads=1)
+    except (decord.DECORDError, RuntimeError):
+        return None
+    return reader if len(reader) == len(timeline.times) else None
+
+
+def _suits(frame: av.VideoFrame, frames: int) -> bool:
+    """Whether decord gives the same pictures as PyAV, judged by the first."""
+    plain = not (frame.rotation or frame.interlaced_frame)
+    eight_bits = all(part.bits == 8 for part in frame.format.components)
+    size = frames * frame.width * frame.height * 3
+    return (
+        plain and eight_bits and min(frame.width, frame.height) >= MIN_SIDE and size <= DECORD_BYTES
+    )
