@@ -40,7 +40,7 @@ def extracted(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[lis
     kinds = {name: all_kinds()[name] for name in KINDS}
     mutants = make_mutants([clip], root / "files", len(KINDS), kinds)
     data = SourceSettings(root=root / "files", store=root / "tracks")
-    extract(ExtractSettings(data=data, encoders=["expression", "prosody"]))
+    extract(ExtractSettings(data=data, encoders=["expression", "prosody"], workers="0"))
     return mutants, root / "tracks"
 
 

@@ -48,7 +48,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def run(root: Path, *encoders: str) -> ExtractSummary:
     names = list(encoders) or ["prosody"]
-    return extract(ExtractSettings(data=SourceSettings(root=root), encoders=names))
+    return extract(ExtractSettings(data=SourceSettings(root=root), encoders=names, workers="0"))
 
 
 def outside(folder: Path, store: Path) -> set[Path]:

@@ -109,7 +109,7 @@ def test_root_and_store_may_lie_in_one_another(tmp_path: Path, inside: str) -> N
     root, store = places[inside]
     root.mkdir(exist_ok=True)
     write_video(root / "a.mp4", plain_frames(2), sound=tone(0.3))
-    settings = ExtractSettings(data=SourceSettings(root, store), encoders=["prosody"])
+    settings = ExtractSettings(data=SourceSettings(root, store), encoders=["prosody"], workers="0")
     assert extract(settings).extracted == 1
     assert extract(settings).ready == 1
     assert verify(store, root).problems == []

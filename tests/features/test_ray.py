@@ -120,7 +120,8 @@ def test_a_run_whose_node_is_killed_ends_complete(
     assert len(lost) >= 1
     assert (summary.complete, summary.extracted) == (True, len(NAMES))
     again = lost[-1].split(".")[0]
-    assert len(list(notes.glob(f"{again}.*"))) == 2
+    # One attempt, if the dying node's worker still wrote the tracks: then there was nothing left.
+    assert len(list(notes.glob(f"{again}.*"))) in (1, 2)
     assert f"{again}: lost with its node; goes to another" in capsys.readouterr().err
     monkeypatch.undo()
     extract(settings(root, tmp_path / "whole", workers="0"))

@@ -365,7 +365,7 @@ def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder = root / "cropped_aligned" / f"c_{person}"
         folder.mkdir(parents=True)
         cv2.imwrite(str(folder / "00001.png"), np.zeros((112, 112, 3), np.uint8))
-    extract(ExtractSettings(data=SourceSettings(root=root), encoders=["prosody"]))
+    extract(ExtractSettings(data=SourceSettings(root=root), encoders=["prosody"], workers="0"))
     return root
 
 
@@ -427,7 +427,7 @@ def test_every_track_is_redone_after_repair_and_equal_to_before(corpus: Path) ->
         path.write_bytes(path.read_bytes()[:-1])
     assert status_of(store, "--repair") == 0
     assert not list(store.rglob("*.safetensors"))
-    extract(ExtractSettings(data=SourceSettings(root=corpus), encoders=["prosody"]))
+    extract(ExtractSettings(data=SourceSettings(root=corpus), encoders=["prosody"], workers="0"))
     assert {path: path.read_bytes() for path in store.rglob("*.safetensors")} == before
 
 

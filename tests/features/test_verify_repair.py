@@ -179,8 +179,11 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, last: int, root: Path, store: Pa
     write_to_store, written = TrackStore.write, itertools.count(1)
 
     def killed(self: TrackStore, track: FeatureTrack) -> Path:
+        number = next(written)
+        if number > last:  # another thread of the dead
+            raise Killed
         path = write_to_store(self, track)
-        if next(written) == last:
+        if number == last:
             raise Killed
         return path
 
@@ -188,7 +191,7 @@ def kill_after(monkeypatch: pytest.MonkeyPatch, last: int, root: Path, store: Pa
         patched.setattr(TrackStore, "write", killed)
         try:
             data = SourceSettings(root, store)
-            extract(ExtractSettings(data=data, encoders=["expression", "prosody"]))
+            extract(ExtractSettings(data=data, encoders=["expression", "prosody"], workers="0"))
         except Killed:
             return True
     return False
@@ -231,7 +234,7 @@ def test_a_source_that_cannot_be_read_now_does_not_cost_its_tracks(
 ) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.mp4").write_bytes((root / f"{name}.mp4").read_bytes())
-    extract(ExtractSettings(data=SourceSettings(tmp_path), encoders=["prosody"]))
+    extract(ExtractSettings(data=SourceSettings(tmp_path), encoders=["prosody"], workers="0"))
     (tmp_path / "a.mp4").unlink()
     (tmp_path / "a.mp4").symlink_to("on a disk that is not mounted/a.mp4")
     store = tmp_path / "tracks"
