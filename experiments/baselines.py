@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 import torchaudio
+from numpy.typing import DTypeLike
 from skimage.feature import local_binary_pattern
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -235,7 +236,7 @@ class Spectrum:
         self.revision, self.settings = "spectrum-1", {"name": name, **mel}
         self.streams = {name: 20 if self._mfcc else 64}
 
-    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
+    def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """See `AudioEncoder`; the whole sound is held in memory."""
         sound = np.concatenate([np.zeros(0, np.float32), *blocks])
         if len(sound) < WINDOW:

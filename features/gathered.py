@@ -75,6 +75,10 @@ class Gathered:
             values[rows[mine]] = chunk[mine]
         return values
 
+    def forget(self, stream: str) -> None:
+        """Lets go of the features of a stream."""
+        self._values[stream].clear()
+
     def _encode(self, count: int) -> None:
         """Encodes the first of those that wait."""
         waiting, crops = self._waiting, np.stack(self._waiting.crops[:count])

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from features.worker import READY, THREADS, Builder, serve
+from features.worker import ARENAS, READY, THREADS, Builder, serve
 
 if TYPE_CHECKING:
     from features.sources import Source
@@ -127,8 +127,8 @@ def warm_up() -> None:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """What is started meanwhile, such as the forkserver, loads libraries for one thread."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ |= dict.fromkeys(THREADS, "1")
+    before = {name: os.environ.get(name) for name in (*THREADS, *ARENAS)}
+    os.environ |= dict.fromkeys(THREADS, "1") | ARENAS
     try:
         yield
     finally:

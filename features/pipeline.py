@@ -116,7 +116,7 @@ class Extractor:
 
     def _encode_sound(self, source: Source, encoder: AudioEncoder, sound: SpooledSound) -> None:
         with self.times.stage(encoder.name):
-            tokens = encoder.encode_sound(sound.blocks(encoder.rate))
+            tokens = encoder.encode_sound(sound.blocks(encoder.rate), np.float16)
         for stream, values in tokens.values.items():
             self._write(source, SOUND, stream, encoder, values, tokens.times + sound.offset)
         self.times.add(encoder.name, float(tokens.times[-1]) if len(tokens.times) else 0.0)
@@ -158,8 +158,7 @@ class Extractor:
         if todo.visual and any(rows.any() for _, rows in known.values()):
             looks.second(known, gathered)
         self._write_faces(todo.source, [one.person for one in people], times)
-        for name, paths in owners.items():
-            self._write_seen(todo, name, times, gathered, paths)
+        self._write_seen(todo, times, gathered, owners)
 
     def _look_again(self, todo: Todo) -> None:
         """Runs encoders on people who are known."""
@@ -168,9 +167,12 @@ class Extractor:
         people = [unpack(track.values, track.valid, name) for name, track in tracks.items()]
         known = {owner: (who, who.valid) for owner, who in enumerate(people)}
         self._looks(todo.source).second(known, gathered)
-        for owner, (name, track) in enumerate(tracks.items()):
-            owners = np.where(track.valid, owner, -1)
-            self._write_seen(todo, name, track.times, gathered, owners)
+        times = next(iter(tracks.values())).times
+        owners = {
+            name: np.where(track.valid, owner, -1)
+            for owner, (name, track) in enumerate(tracks.items())
+        }
+        self._write_seen(todo, times, gathered, owners)
 
     def _see_crops(self, todo: Todo) -> None:
         """Runs encoders on ready-made crops."""
@@ -186,8 +188,8 @@ class Extractor:
         gathered.flush()
         if todo.faces:
             self._write_faces(source, people, times)
-        for owner, person in enumerate(people):
-            self._write_seen(todo, person.name, times, gathered, np.full(len(times), owner))
+        owners = {who.name: np.full(len(times), owner) for owner, who in enumerate(people)}
+        self._write_seen(todo, times, gathered, owners)
 
     def _looks(self, source: Source) -> Looks:
         assert source.media is not None
@@ -222,14 +224,16 @@ class Extractor:
             self._write(source, person.name, FACES, None, pack(person), times, person.valid)
 
     def _write_seen(
-        self, todo: Todo, person: str, times: np.ndarray, gathered: Gathered, owners: np.ndarray
+        self, todo: Todo, times: np.ndarray, gathered: Gathered, owners: dict[str, np.ndarray]
     ) -> None:
-        """Writes the visual streams of somebody; rows (F,) whose owner gave nothing are empty."""
-        seen = gathered.has(owners)
+        """Writes the visual streams of people; rows (F,) whose owner gave nothing are empty."""
+        seen = {name: gathered.has(rows) for name, rows in owners.items()}
         for encoder in todo.visual:
             for stream, dim in encoder.streams.items():
-                values = gathered.values(stream, dim, owners)
-                self._write(todo.source, person, stream, encoder, values, times, seen)
+                for name, rows in owners.items():
+                    values = gathered.values(stream, dim, rows)
+                    self._write(todo.source, name, stream, encoder, values, times, seen[name])
+                gathered.forget(stream)
 
     def _write(
         self,
@@ -246,6 +250,6 @@ class Extractor:
         info = self._wanted.info(source, person, stream, encoder)
         frames = 0 if person == SOUND else len(times)
         valid = np.ones(len(times), bool) if valid is None else valid
-        values = values if encoder is None else values.astype(np.float16)
+        values = values if encoder is None else values.astype(np.float16, copy=False)
         info = replace(info, frames=frames, notes=notes)
         self._store.write(FeatureTrack(values, times, valid, info))

@@ -22,6 +22,8 @@ READY = "ready"
 """What a worker says once it can work."""
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """Variables that libraries read when they are loaded."""
+ARENAS = {"MALLOC_ARENA_MAX": "2"}
+"""glibc's malloc keeps what threads have freed, an arena a thread, unless it is told not to."""
 
 
 class Builder(Protocol):

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
 from features.cli import UserError
 from features.encoders.chunks import Piece, Spool, TokenGrid, plan
@@ -91,11 +92,11 @@ class EgemapsEncoder:
         installed = importlib.util.find_spec("opensmile") is not None
         return READY if installed else Status("needs extra", _REMEDY)
 
-    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
+    def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         with Spool(blocks) as sound, TemporaryDirectory(prefix="affuse-egemaps-") as folder:
             total = self._grid.count(len(sound))
-            values = np.zeros((total, len(self.columns)), np.float32)
+            values = np.zeros((total, len(self.columns)), dtype)
             smile = self._smile(frameModeFunctionalsConf=str(self._write_window(Path(folder))))
             length = 1 + round(STRETCH * self.token_rate)
             overlap = min(length - 1, 1 + round(2 * CONTEXT * self.token_rate))

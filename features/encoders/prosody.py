@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from scipy.fft import next_fast_len
 from torchaudio.functional import melscale_fbanks
 
@@ -120,7 +121,7 @@ class ProsodyEncoder:
         """Always ready; see `Encoder`."""
         return READY
 
-    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
+    def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         width = CORRELATION + self._lags[1] + 1
         width += width % 2
@@ -132,12 +133,13 @@ class ProsodyEncoder:
             pitches.append(hertz)
             periodicities.append(periodicity)
         if not spectra:
-            empty = np.zeros((0, len(self.columns)), np.float32)
+            empty = np.zeros((0, len(self.columns)), dtype)
             return Tokens({self._stream: empty}, np.zeros(0))
         spectral = np.concatenate(spectra)
+        spectra.clear()  # an hour of sound is as large as the weights of an encoder
         melody = self._melody(np.concatenate(pitches), np.concatenate(periodicities))
         slopes = _slopes(spectral[:, -2], melody[:, 0], melody[:, 1] > 0)
-        values = np.hstack([spectral, melody, slopes])
+        values = np.hstack([spectral, melody, slopes], dtype=dtype, casting="same_kind")
         return Tokens({self._stream: values}, self._grid.centres(len(values)))
 
     def _spectral(self, windows: np.ndarray) -> np.ndarray:

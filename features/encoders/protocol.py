@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from features.hashing import settings_hash, weights_hash
 
@@ -47,7 +48,7 @@ class Tokens:
     """What an audio encoder heard.
 
     Attributes:
-        values: stream name to (T, D) float32.
+        values: stream name to (T, D) float32, or of the type asked for.
         times: (T,) float64, centres of the tokens in seconds after the first sample.
     """
 
@@ -106,8 +107,10 @@ class AudioEncoder(Encoder, Protocol):
     rate: int
     token_rate: float
 
-    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
-        """Encodes consecutive blocks of mono float32 samples; memory does not grow with length.
+    def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
+        """Encodes consecutive blocks of mono float32 samples; only the tokens grow with length.
+
+        They are of type `dtype`: float16 halves what an hour takes.
 
         Sound that is shorter than one token gives T = 0.
         """

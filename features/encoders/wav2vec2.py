@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from numpy.typing import DTypeLike
 from torch import Tensor, nn
 
 from features.cli import UserError
@@ -144,11 +145,11 @@ class Wav2Vec2Encoder:
         return READY if PACKAGED.is_dir() else Status("needs weights", _NOT_PACKAGED)
 
     @torch.inference_mode()
-    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
+    def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         with Spool(blocks) as sound:
             total = self._grid.count(len(sound))
-            values = np.zeros((total, self.streams[self._stream]), np.float32)
+            values = np.zeros((total, self.streams[self._stream]), dtype)
             if self._norm and total:
                 self._norm.fix(self._first_moments(sound))
             for piece in plan(total, self._chunk, self._overlap):

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from numpy.typing import DTypeLike
 
 from features.cli import UserError
 from features.encoders.checkpoint import Checkpoint, hidden_states
@@ -102,12 +103,12 @@ class WhisperEncoder:
         return Checkpoint.status(settings.model, _OPTION)
 
     @torch.inference_mode()
-    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
+    def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         with Spool(blocks) as sound:
             hop = self._grid.hop
             total = -(-len(sound) // hop) if len(sound) >= hop else 0
-            values = np.zeros((total, self.streams[self._stream]), np.float32)
+            values = np.zeros((total, self.streams[self._stream]), dtype)
             for piece in plan(total, self._length, self._overlap):
                 values[piece.kept] = self._encode(sound, piece)[piece.kept_here]
         return Tokens({self._stream: values}, self._grid.centres(total))

@@ -13,13 +13,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
 
 from features.hashing import weights_hash
+
+if TYPE_CHECKING:  # what only reads settings or boxes does without
+    import torch
 
 VERSION = 2
 """Goes up whenever faces are found or cut out in another way, so that they are made anew."""
@@ -119,7 +121,7 @@ class FaceDetector:
         device: `cpu`, `cuda` or another device of torch.
     """
 
-    def __init__(self, settings: FaceSettings, device: torch.device | str = "cpu") -> None:
+    def __init__(self, settings: FaceSettings, device: "torch.device | str" = "cpu") -> None:
         self._settings, self._device = settings, device
 
     @cached_property
@@ -133,6 +135,7 @@ class FaceDetector:
 
     @cached_property
     def _mtcnn(self) -> Any:
+        import torch
         from facenet_pytorch import MTCNN  # takes seconds, and most commands look for no face
 
         mtcnn = MTCNN(
@@ -179,6 +182,8 @@ class FaceDetector:
 
     def _run(self, net: str, crops: np.ndarray) -> list[np.ndarray]:
         """Outputs of one of MTCNN's nets on crops (B, side, side, 3) uint8."""
+        import torch
+
         inputs = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2)
         with torch.inference_mode():
             outputs = getattr(self._mtcnn, net)((inputs.float() - 127.5) * 0.0078125)

@@ -22,7 +22,7 @@ class Ear:
     def __init__(self):
         self.heard = 0
 
-    def encode_sound(self, blocks):
+    def encode_sound(self, blocks, dtype=np.float32):
         self.heard += 1
         sound = np.concatenate(list(blocks))
         tokens = sound[: len(sound) // 320 * 320].reshape(-1, 320)

@@ -101,7 +101,7 @@ def test_hidden_states_are_taken_from_an_encoder_that_has_them():
             super().__init__()
             self.network = Network()
 
-        def encode_sound(self, blocks):
+        def encode_sound(self, blocks, dtype=np.float32):
             self.network(torch.ones(4, 2))
             return Tokens({"deep": np.zeros((3, 2), np.float32)}, np.zeros(3))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import DTypeLike
 from PIL import Image
 
 from features.cli import UserError, run
@@ -49,7 +50,7 @@ class FakeEar:
     def status(cls, settings: Any) -> Status:
         return Status("needs extra", f"pip install 'affuse[{settings.stream}]'")
 
-    def encode_sound(self, blocks: Iterable[np.ndarray]) -> Tokens:
+    def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         samples = np.concatenate(list(blocks))
         rows = samples[: len(samples) // 100 * 100].reshape(-1, 100)
         loud = np.sqrt((rows**2).mean(1, keepdims=True))

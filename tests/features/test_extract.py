@@ -5,7 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import cv2
 import numpy as np
@@ -15,7 +18,7 @@ from features.cli import UserError, run
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.pipeline import Extractor
 from features.store import TrackStore
-from features.track import write_atomically
+from features.track import _replacing
 from tests.media import face_frame, face_picture, plain_frames, tone, write_video
 
 FRAMES = 8
@@ -228,12 +231,14 @@ def test_an_unknown_encoder_is_refused_with_the_known_ones(root: Path) -> None:
 def test_a_full_disk_stops_with_one_line_and_keeps_what_is_done(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def write(path: Path, data: bytes) -> None:
+    @contextmanager
+    def replacing(path: Path) -> Iterator[IO[bytes]]:
         if "expression" in str(path):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        write_atomically(path, data)
+        with _replacing(path) as file:
+            yield file
 
-    monkeypatch.setattr("features.track.write_atomically", write)
+    monkeypatch.setattr("features.track._replacing", replacing)
     assert status_of(["--data.root", str(root)]) == 1
     error = capsys.readouterr().err
     assert "no space left on the disk" in error

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from features.cli import UserError
@@ -127,6 +128,18 @@ def test_a_header_that_is_no_track_info_is_damage(tmp_path: Path, header: str) -
     path.write_bytes(save(tensors, metadata={"track": header}))
     with pytest.raises(DamagedTrack):
         read_track(path)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+@pytest.mark.parametrize("frames", [0, 1, 7])
+def test_a_file_is_what_the_library_writes(tmp_path: Path, frames: int, dtype: type) -> None:
+    track = replace(make_track(frames), values=np.ones((frames, 3), dtype))
+    path = tmp_path / "ü.safetensors"
+    write_track(replace(track, info=replace(INFO, video='ü "quoted" \\')), path)
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    arrays = {name: getattr(track, name) for name in ("values", "times", "valid")}
+    assert path.read_bytes() == save(arrays, metadata=metadata)
 
 
 def test_equal_tracks_make_equal_files(tmp_path: Path) -> None:
