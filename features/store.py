@@ -1,7 +1,7 @@
 """TrackStore: a folder of tracks that knows what is there, what is stale and what is damaged.
 
 Layout: `ROOT/STREAM/ID.safetensors`, where ID is the video id, with `_left` or `_right` where two
-people are told apart, as in ABAW's annotation files.
+people are told apart, as in ABAW's annotation files, and `_person3` and so on for further ones.
 """
 
 from dataclasses import dataclass

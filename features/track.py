@@ -50,7 +50,8 @@ class TrackInfo:
 
     Attributes:
         video: Video id: the file's stem.
-        person: `main`, `left`, `right`, or `sound` for a stream of the whole video.
+        person: `main`, `left`, `right`, `person3` and so on, or `sound` for a stream of the whole
+            video.
         stream: Name of the stream, e.g. `expression` or `prosody`.
         encoder: Name of the encoder that made it.
         revision: Hash of the encoder's weights (or of its code's version, if it has none).
