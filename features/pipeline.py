@@ -135,11 +135,13 @@ class Extractor:
         The faces track of `main` tells that people are known: what a run killed after it still
         lacks takes a second look, which gives the same.
         """
+        if not (todo.faces or todo.visual):
+            return
         if todo.source.crops:
             self._see_crops(todo)
         elif todo.faces:
             self._look_first(todo)
-        elif todo.visual:
+        else:
             self._look_again(todo)
 
     def _look_first(self, todo: Todo) -> None:
