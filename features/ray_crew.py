@@ -7,7 +7,6 @@ item's fault there and then. An actor that is lost, with its node or without, is
 the item goes to another. All nodes see the data and the store under the same paths.
 """
 
-import pickle
 import sys
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from features.ray_cluster import actor_needs, connected
 from features.worker import Builder
 
 if TYPE_CHECKING:
-    from features.pipeline import Extractor
     from features.sources import Source
 
 POLL = 1.0
@@ -61,7 +59,7 @@ class RayCrew:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         self._needs = actor_needs(nodes, workers, items, device)
         one = Share(1, (device,))
-        self._arguments = pickle.dumps(build), one, time_limit
+        self._arguments = build, one, time_limit
         self._seats = [self._new_seat() for _ in range(self._needs.actors)]
         self._queue, self._losses = deque["Source"](), Counter[str]()
         self._start_failures = 0
@@ -156,13 +154,13 @@ class Supervisor:
     """The actor: watches one worker process on its node.
 
     Args:
-        build: Pickled builder; only the worker process needs what it brings along.
+        build: Builds what the worker works with.
         share: That one worker's threads and device.
         time_limit: As of ProcessCrew.
     """
 
-    def __init__(self, build: bytes, share: Share, time_limit: float) -> None:
-        self._crew = ProcessCrew(_Pickled(build), share, time_limit)
+    def __init__(self, build: Builder, share: Share, time_limit: float) -> None:
+        self._crew = ProcessCrew(build, share, time_limit)
 
     def begin(self) -> None:
         """Tells, by returning, that the actor has started."""
@@ -171,14 +169,3 @@ class Supervisor:
         """Makes an item."""
         self._crew.submit(source)
         return self._crew.wait()[0]
-
-
-@dataclass(frozen=True)
-class _Pickled:
-    """A builder that is not loaded before it is called."""
-
-    data: bytes
-
-    def __call__(self, device: str) -> "Extractor":
-        build: Builder = pickle.loads(self.data)
-        return build(device)

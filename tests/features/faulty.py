@@ -27,7 +27,8 @@ class Faulty:
         recipe: Builds the extractors.
         notes: Folder in which each attempt leaves a file `ID.PID.TIME`.
         faults: Source id to `hang`, `segfault`, `kill` (in writing a track), `kill once`, `raise`,
-            `exit`, `full` (disk) or `slow`; `start` instead of an id: no extractor can be built.
+            `exit`, `full` (disk), `slow` or `meet` (slow, once two processes are at work);
+            `start` instead of an id: no extractor can be built.
     """
 
     recipe: Recipe
@@ -64,10 +65,19 @@ class Faulty:
             os._exit(3)
         if fault == "full":
             raise OSError(errno.ENOSPC, "No space left on device")
-        if fault == "slow":
+        if fault == "meet":
+            self.wait_for_two_processes()
+        if fault in ("slow", "meet"):
             time.sleep(1.0)
         if fault == "user":
             raise UserError("no weights in DIR; give others")
+
+    def wait_for_two_processes(self) -> None:
+        deadline = time.monotonic() + 60
+        while len({path.name.split(".")[1] for path in self.notes.iterdir()}) < 2:
+            if time.monotonic() > deadline:
+                raise TimeoutError("no other process works")
+            time.sleep(0.05)
 
     def encoders_on(self, device: str) -> list[Encoder]:
         return self.recipe.encoders_on(device)
