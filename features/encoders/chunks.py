@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 from types import TracebackType
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from features.progress import beat
 
@@ -70,11 +71,6 @@ class Piece:
     stop: int
     keep_start: int
     keep_stop: int
-
-    @property
-    def kept(self) -> slice:
-        """The kept tokens, counted from the start of the sound."""
-        return slice(self.keep_start, self.keep_stop)
 
     @property
     def kept_here(self) -> slice:
@@ -157,6 +153,28 @@ class Spool:
         total = grid.count(len(self))
         for start in range(0, total, tokens):
             yield self.read(*grid.samples_of(start, min(start + tokens, total)))
+
+
+def joined_on_disk(parts: Iterable[np.ndarray], dim: int, dtype: DTypeLike) -> np.ndarray:
+    """Joins parts (N, D) into one array that lies in a temporary file and vanishes with it.
+
+    Tokens of an hour come beside all else that is at work; so they take memory only when they are
+    used, which is when the encoder has done.
+
+    Args:
+        parts: Consecutive rows.
+        dim: D, for when there are none.
+        dtype: Type of the result.
+    """
+    rows = 0
+    with TemporaryFile(prefix="affuse-tokens-") as file:
+        for part in parts:
+            file.write(np.ascontiguousarray(part, dtype).data)
+            rows += len(part)
+        if not rows:
+            return np.zeros((0, dim), dtype)
+        file.flush()
+        return np.asarray(np.memmap(file, dtype, "r+", shape=(rows, dim)))
 
 
 class Moments:

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import DTypeLike
 
 from features.cli import UserError
-from features.encoders.chunks import Piece, Spool, TokenGrid, plan
+from features.encoders.chunks import Piece, Spool, TokenGrid, joined_on_disk, plan
 from features.encoders.protocol import READY, Status, Tokens
 
 RATE, STEP = 16000, 160
@@ -96,12 +96,12 @@ class EgemapsEncoder:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         with Spool(blocks) as sound, TemporaryDirectory(prefix="affuse-egemaps-") as folder:
             total = self._grid.count(len(sound))
-            values = np.zeros((total, len(self.columns)), dtype)
             smile = self._smile(frameModeFunctionalsConf=str(self._write_window(Path(folder))))
             length = 1 + round(STRETCH * self.token_rate)
             overlap = min(length - 1, 1 + round(2 * CONTEXT * self.token_rate))
-            for piece in plan(total, length, overlap):
-                values[piece.kept] = self._encode(smile, sound, piece)[piece.kept_here]
+            pieces = plan(total, length, overlap)
+            parts = (self._encode(smile, sound, piece)[piece.kept_here] for piece in pieces)
+            values = joined_on_disk(parts, len(self.columns), dtype)
         return Tokens({self._stream: values}, self._grid.centres(total))
 
     def _smile(self, **options: str) -> Any:

@@ -21,7 +21,7 @@ from scipy.fft import next_fast_len
 from torchaudio.functional import melscale_fbanks
 
 from features.cli import UserError
-from features.encoders.chunks import TokenGrid
+from features.encoders.chunks import TokenGrid, joined_on_disk
 from features.encoders.protocol import READY, Status, Tokens
 
 VERSION = "1"
@@ -125,18 +125,20 @@ class ProsodyEncoder:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         width = CORRELATION + self._lags[1] + 1
         width += width % 2
-        spectra, pitches, periodicities = [], [], []
-        for windows in _windows(blocks, width):
-            middle = (width - SPECTRUM) // 2
-            spectra.append(self._spectral(windows[:, middle : middle + SPECTRUM]))
-            hertz, periodicity = find_pitch(windows, *self._lags)
-            pitches.append(hertz)
-            periodicities.append(periodicity)
-        if not spectra:
+        middle = (width - SPECTRUM) // 2
+        pitches, periodicities = [np.zeros(0)], [np.zeros(0)]
+
+        def spectra() -> Iterator[np.ndarray]:
+            for windows in _windows(blocks, width):
+                hertz, periodicity = find_pitch(windows, *self._lags)
+                pitches.append(hertz)
+                periodicities.append(periodicity)
+                yield self._spectral(windows[:, middle : middle + SPECTRUM])
+
+        spectral = joined_on_disk(spectra(), self._mel.shape[1] + 2, np.float32)
+        if not len(spectral):
             empty = np.zeros((0, len(self.columns)), dtype)
             return Tokens({self._stream: empty}, np.zeros(0))
-        spectral = np.concatenate(spectra)
-        spectra.clear()  # an hour of sound is as large as the weights of an encoder
         melody = self._melody(np.concatenate(pitches), np.concatenate(periodicities))
         slopes = _slopes(spectral[:, -2], melody[:, 0], melody[:, 1] > 0)
         values = np.hstack([spectral, melody, slopes], dtype=dtype, casting="same_kind")

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from features.cli import UserError
 from features.encoders.checkpoint import Checkpoint, hidden_states
-from features.encoders.chunks import Moments, Piece, Spool, TokenGrid, plan
+from features.encoders.chunks import Moments, Piece, Spool, TokenGrid, joined_on_disk, plan
 from features.encoders.protocol import READY, Status, Tokens
 
 PACKAGED = Path(__file__).parent / "weights/wav2vec2"
@@ -149,11 +149,11 @@ class Wav2Vec2Encoder:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         with Spool(blocks) as sound:
             total = self._grid.count(len(sound))
-            values = np.zeros((total, self.streams[self._stream]), dtype)
             if self._norm and total:
                 self._norm.fix(self._first_moments(sound))
-            for piece in plan(total, self._chunk, self._overlap):
-                values[piece.kept] = self._encode(sound, piece)[piece.kept_here]
+            pieces = plan(total, self._chunk, self._overlap)
+            parts = (self._encode(sound, piece)[piece.kept_here] for piece in pieces)
+            values = joined_on_disk(parts, self.streams[self._stream], dtype)
         return Tokens({self._stream: values}, self._grid.centres(total))
 
     def _encode(self, sound: Spool, piece: Piece) -> np.ndarray:

@@ -21,7 +21,7 @@ from numpy.typing import DTypeLike
 
 from features.cli import UserError
 from features.encoders.checkpoint import Checkpoint, hidden_states
-from features.encoders.chunks import Piece, Spool, TokenGrid, plan
+from features.encoders.chunks import Piece, Spool, TokenGrid, joined_on_disk, plan
 from features.encoders.protocol import Status, Tokens
 
 _OPTION = "--whisper.model"
@@ -108,9 +108,9 @@ class WhisperEncoder:
         with Spool(blocks) as sound:
             hop = self._grid.hop
             total = -(-len(sound) // hop) if len(sound) >= hop else 0
-            values = np.zeros((total, self.streams[self._stream]), dtype)
-            for piece in plan(total, self._length, self._overlap):
-                values[piece.kept] = self._encode(sound, piece)[piece.kept_here]
+            pieces = plan(total, self._length, self._overlap)
+            parts = (self._encode(sound, piece)[piece.kept_here] for piece in pieces)
+            values = joined_on_disk(parts, self.streams[self._stream], dtype)
         return Tokens({self._stream: values}, self._grid.centres(total))
 
     def _encode(self, sound: Spool, piece: Piece) -> np.ndarray:

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import DTypeLike
 
-from features.encoders.chunks import Moments, Spool, TokenGrid, plan
+from features.encoders.chunks import Moments, Spool, TokenGrid, joined_on_disk, plan
 
 WAV2VEC2 = TokenGrid.of_convolutions([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2], 16000)
 
@@ -30,7 +31,7 @@ def test_plan_covers_every_token_once_and_far_from_borders(
 ) -> None:
     overlap = data.draw(st.integers(0, length - 1))
     pieces = plan(total, length, overlap)
-    kept = [token for piece in pieces for token in range(total)[piece.kept]]
+    kept = [token for piece in pieces for token in range(piece.keep_start, piece.keep_stop)]
     assert kept == list(range(total))
     for piece in pieces:
         assert piece.stop - piece.start == min(length, total)
@@ -81,3 +82,14 @@ def test_moments_equal_those_of_the_whole() -> None:
         moments.add(values[:, start : start + 333])
     np.testing.assert_allclose(moments.mean, values.mean(1, dtype=float))
     np.testing.assert_allclose(moments.variance, values.var(1, dtype=float))
+
+
+@given(st.lists(st.integers(0, 5), max_size=6), st.sampled_from([np.float16, np.float32]))
+def test_parts_joined_on_disk_are_what_they_are_in_memory(
+    lengths: list[int], dtype: DTypeLike
+) -> None:
+    numbers = np.random.default_rng(0)
+    parts = [numbers.normal(size=(2 * length, 3))[::2] for length in lengths]
+    joined = joined_on_disk(iter(parts), 3, dtype)
+    assert joined.dtype == dtype
+    np.testing.assert_array_equal(joined, np.concatenate([np.zeros((0, 3)), *parts]).astype(dtype))

@@ -1,0 +1,45 @@
+"""Long recordings take little more memory than short ones: what is large lies on disk, what is
+free goes back to the system."""
+
+import platform
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.encoders.chunks import joined_on_disk
+from features.worker import _trim
+
+MIB = 1 << 20
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="no /proc here")
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
+@LINUX
+def test_what_is_joined_on_disk_takes_no_memory_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = resident()
+    joined = joined_on_disk((np.ones((4096, 256), np.float32) for _ in range(64)), 256, np.float32)
+    assert joined.nbytes == 256 * MIB
+    assert resident() - before < 64 * MIB
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc is not glibc's")
+def test_free_memory_between_what_is_in_use_is_given_back() -> None:
+    blocks = [b"x" * 4000 + bytes([number % 256]) for number in range(1 << 15)]
+    kept = blocks[::1000]
+    full = resident()
+    blocks.clear()
+    _trim()
+    assert full - resident() > 100 * MIB
+    assert len(kept) == 33
