@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -97,25 +98,38 @@ def read_timeline(path: Path) -> Timeline:
     """
     with open_media(path) as container:
         stream = video_stream(container, path)
-        packets = [packet for packet in container.demux(stream) if packet.size]
-        cut = is_cut(container, stream, len(packets))
+        marks = [_Mark.of(packet) for packet in container.demux(stream) if packet.size]
+        cut = is_cut(container, stream, len(marks))
         alone = len(_video_streams(container)) == 1
         step = 1 / nominal_rate(stream)
         promised = stream.frames if cut else None
-    shown = [packet for packet in packets if not packet.is_discard]
+    shown = [mark for mark in marks if mark.shown]
     if not shown:
         raise NoVideo(f"{path}: the video holds no frame; replace it or leave it out")
-    certain = alone and not cut and shown[0].is_keyframe
-    timed = [packet for packet in shown if packet.pts is not None]
-    timed.sort(key=lambda packet: packet.pts or 0)
+    certain = alone and not cut and shown[0].key
+    timed = sorted((mark for mark in shown if mark.ticks is not None), key=lambda m: m.ticks or 0)
     unknown = [None] * (len(shown) - len(timed))
-    times = np.array(list(rising([*(seconds(p.pts, p) for p in timed), *unknown], step)))
+    times = np.array(list(rising([*(mark.seconds for mark in timed), *unknown], step)))
     start = float(times[0])
     if unknown:
         return Timeline(times - start, start, False, promised)
-    ticks = np.array([packet.pts for packet in timed], np.int64)
-    keys = np.flatnonzero([packet.is_keyframe for packet in timed])
+    ticks = np.array([mark.ticks for mark in timed], np.int64)
+    keys = np.flatnonzero([mark.key for mark in timed])
     return Timeline(times - start, start, certain, promised, ticks, keys)
+
+
+class _Mark(NamedTuple):
+    """What is kept of a packet: all packets of an hour are as large as the file."""
+
+    ticks: int | None
+    seconds: float | None
+    key: bool
+    shown: bool
+
+    @classmethod
+    def of(cls, packet: av.Packet) -> "_Mark":
+        time = seconds(packet.pts, packet)
+        return cls(packet.pts, time, packet.is_keyframe, not packet.is_discard)
 
 
 def seconds(ticks: int | None, of: av.Packet | av.VideoFrame | av.AudioFrame) -> float | None:

@@ -3,6 +3,7 @@ free goes back to the system."""
 
 import platform
 import resource
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from features.encoders.chunks import joined_on_disk
 from features.worker import _trim
+from tests.media import plain_frames, write_video
 
+ROOT = Path(__file__).parents[2]
 MIB = 1 << 20
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="no /proc here")
 
@@ -43,3 +46,22 @@ def test_free_memory_between_what_is_in_use_is_given_back() -> None:
     _trim()
     assert full - resident() > 100 * MIB
     assert len(kept) == 33
+
+
+@LINUX
+def test_the_clock_of_a_large_video_is_read_without_keeping_its_packets(tmp_path: Path) -> None:
+    images = plain_frames(1, 512, 768) * 240
+    path = write_video(tmp_path / "large.nut", images, codec="rawvideo")
+    assert path.stat().st_size > 128 * MIB
+    script = (
+        "import sys; from pathlib import Path; from features.media import frame_times\n"
+        "def peak():\n"
+        "    text = Path('/proc/self/status').read_text()\n"
+        "    return int(text.split('VmHWM:')[1].split()[0])\n"
+        "before = peak()\n"
+        "assert len(frame_times(Path(sys.argv[1]))) == 240\n"
+        "print(peak() - before)"
+    )
+    words = [sys.executable, "-c", script, str(path)]
+    done = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 64 << 10  # KiB
