@@ -28,7 +28,8 @@ ARENAS = {"MALLOC_ARENA_MAX": "2"}
 """glibc's malloc keeps what threads have freed, an arena a thread, unless it is told not to."""
 TRIM_EVERY = 2.0
 """Seconds between the times at which it is made to give back what it keeps nevertheless. Without,
-that is a third of a worker's memory after some minutes of video; each time takes 20 ms."""
+that is a third of a worker's memory after some minutes of video; the price is some per cent of
+speed, for what is needed again at once."""
 
 
 class Builder(Protocol):

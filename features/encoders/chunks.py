@@ -1,7 +1,7 @@
 """Long sound in pieces for encoders that hear only a limited time at once.
 
 Data flow: blocks of sound > Spool (a temporary file) > pieces that overlap > tokens, each taken
-from the piece in which it lies farthest from a border.
+from the piece in which it lies farthest from a border > one array (a temporary file).
 
 Letters: N samples, T tokens.
 """

@@ -6,12 +6,13 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from features import worker
 from features.encoders.chunks import joined_on_disk
-from features.worker import _trim
 from tests.media import plain_frames, write_video
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +44,22 @@ def test_free_memory_between_what_is_in_use_is_given_back() -> None:
     kept = blocks[::1000]
     full = resident()
     blocks.clear()
-    _trim()
+    worker._trim()
     assert full - resident() > 100 * MIB
     assert len(kept) == 33
+
+
+def test_a_worker_gives_memory_back_until_its_parent_is_dead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened: list[str] = []
+    answers = iter([[], [], ["dead"]])
+    monkeypatch.setattr(worker, "parent_process", lambda: SimpleNamespace(sentinel=0))
+    monkeypatch.setattr(worker, "wait", lambda _, seconds: next(answers))
+    monkeypatch.setattr(worker, "_trim", lambda: happened.append("trim"))
+    monkeypatch.setattr("os._exit", lambda status: happened.append(f"exit {status}"))
+    worker._trim_and_end_with_parent()
+    assert happened == ["trim", "trim", "exit 1"]
 
 
 @LINUX
