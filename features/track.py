@@ -163,10 +163,10 @@ def read_info(path: Path) -> TrackInfo:
         return _parse(_header(file))[0]
 
 
-def has_checksum(path: Path) -> bool:
-    """Whether a track was written with a checksum; raises as `read_track` does."""
+def read_checksum(path: Path) -> str | None:
+    """The checksum in a track's header, None if it was written without; raises as `read_track`."""
     with _opened(path) as file:
-        return _parse(_header(file))[1] is not None
+        return _parse(_header(file))[1]
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -19,7 +19,7 @@ from features.track import (
     TENSORS,
     DamagedTrack,
     TrackInfo,
-    has_checksum,
+    read_checksum,
     read_track,
 )
 
@@ -161,7 +161,7 @@ def examine(path: Path) -> Track | Problem | None:
     try:
         state = path.stat()
         _read_through(path)
-        track, checked = read_track(path), has_checksum(path)
+        track, checked = read_track(path), read_checksum(path) is not None
     except FileNotFoundError:
         return None
     except DamagedTrack as error:

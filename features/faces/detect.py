@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from features.fingerprint import FACES
 from features.hashing import weights_hash
 
 if TYPE_CHECKING:  # what only reads settings or boxes does without
     import torch
 
-VERSION = 2
-"""Goes up whenever faces are found or cut out in another way, so that they are made anew."""
 MIN_AFFINITY = 0.3
 """Least `affinity` of two views of one face: moved by about four fifths of its side."""
 
@@ -61,7 +60,7 @@ class FaceSettings:
 
     def key(self) -> dict[str, Any]:
         """The settings that touch the result."""
-        return {k: v for k, v in asdict(self).items() if k != "batch"} | {"version": VERSION}
+        return {k: v for k, v in asdict(self).items() if k != "batch"} | {"version": FACES}
 
 
 @dataclass(frozen=True)
