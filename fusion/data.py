@@ -4,7 +4,7 @@ Data flow: clips + store > splits (or folds), with the training clips of further
 streams > normalised windows > batches.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler
@@ -157,12 +157,14 @@ class AffectDataModule(pl.LightningDataModule):
         if split == TRAIN and self.settings.mix != "natural":
             sets = ", ".join(f"{one.name} {len(one.windows)}" for one in self._sets(dataset))
             text.append(f"batches mixed evenly from windows of {sets}")
+        origin = origins(dataset.clips)
+        text += [f"labels from {origin}"] if origin and split != TEST else []
         return text + (dataset.people.lines() if dataset.people else [])
 
     def _add_extra(self) -> None:
         """Adds the training clips of further corpora, without what is held out."""
         settings = self.settings
-        corpora = read_extra(settings.root, settings.extra, settings.cache)
+        corpora = read_extra(settings.root, settings.extra, settings.cache, settings.challenge)
         stores = {name: sources[0].store for name, sources in corpora.items()}
         require_agreement(self.specs, self.store, stores.values())
         held_out = self.sources[VALIDATION] + self.sources[TEST]
@@ -170,7 +172,8 @@ class AffectDataModule(pl.LightningDataModule):
             kept, left = without_held_out(sources, held_out, self._dims())
             self.sources[TRAIN] += kept
             self.extra.append(name)
-            self._remarks.append(f"train: {len(kept)} clips of {name} ({stores[name].root.parent})")
+            where = f"{stores[name].root.parent}: {origins(one.clip for one in sources)}"
+            self._remarks.append(f"train: {len(kept)} clips of {name} ({where})")
             if left:
                 self._remarks.append(f"train: held out in the main corpus, left out {listed(left)}")
 
@@ -240,6 +243,11 @@ def split_clips(clips: Sequence[Clip], settings: DataSettings) -> dict[str, list
     splits[TRAIN] = [clip for index, clip in enumerate(pool) if index not in held_out]
     splits[VALIDATION] = [clip for index, clip in enumerate(pool) if index in held_out]
     return splits
+
+
+def origins(clips: Iterable[Clip]) -> str:
+    """What the labels of clips are from."""
+    return ", ".join(dict.fromkeys(clip.origin for clip in clips if clip.origin))
 
 
 def _nothing(split: str, listed: int, store: TrackStore, settings: DataSettings) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from features.cli import UserError
 from features.store import TrackStore
+from fusion.abaw.annotations import CorpusKind
 from fusion.adaptation import Adaptation, Kind
 from fusion.sampling import Mix, Sampling
 
@@ -19,6 +20,8 @@ class DataSettings:
         cache: Folder of aligned tracks, safe to delete. None: `.aligned` in the store's folder.
         extra: Folders of further corpora, each with its own `tracks`, whose training clips are
             trained on too. Validation and test stay those of `root`.
+        challenge: Which of ABAW's annotations count in a folder that holds both: of single tasks,
+            or the multi-task ones (mtl). auto: there must be only one kind.
         streams: Streams that are fused.
         window: Frames of a window.
         stride: Frames from one window to the next.
@@ -44,6 +47,7 @@ class DataSettings:
     store: Path | None = None
     cache: Path | None = None
     extra: list[Path] = field(default_factory=list)
+    challenge: CorpusKind = "auto"
     streams: list[str] = field(default_factory=lambda: ["expression", "wav2vec2"])
     window: int = 300
     stride: int = 200

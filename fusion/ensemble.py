@@ -132,7 +132,7 @@ def _corpus(settings: EnsembleSettings) -> list[Clip]:
     """Clips of the corpus where labels or a split are asked for, else none."""
     if settings.choice == "equal" and settings.split is None:
         return []
-    return read_corpus(root_or_demo(settings.data.root))
+    return read_corpus(root_or_demo(settings.data.root), settings.data.challenge)
 
 
 def _store(settings: EnsembleSettings) -> TrackStore:

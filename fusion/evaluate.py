@@ -12,15 +12,15 @@ A second `--pred` is short for `--against`. The split, or the truth, says which 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from features.cli import FAILED, OK, UsageError, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
-from fusion.abaw.annotations import read_truth
+from fusion.abaw.annotations import CorpusKind, read_truth
 from fusion.abaw.challenges import EDITIONS, LATEST
 from fusion.abaw.labels import Clip
 from fusion.bootstrap import compare
@@ -48,10 +48,19 @@ class CorpusSettings:
     Args:
         root: Folder of the corpus. None: the demo corpus.
         store: Folder of the tracks. None: `ROOT/tracks`.
+        challenge: Which of ABAW's annotations count in a folder that holds both: of single tasks,
+            or the multi-task ones (mtl). auto: there must be only one kind, or a checkpoint says
+            which it was trained with.
     """
 
     root: Path | None = None
     store: Path | None = None
+    challenge: CorpusKind = "auto"
+
+    def annotations(self, config: Mapping[str, Any]) -> CorpusKind:
+        """`challenge`, or what a checkpoint of this config was trained with."""
+        trained: CorpusKind = config.get("data", {}).get("challenge", "auto")
+        return trained if self.challenge == "auto" else self.challenge
 
 
 @dataclass
@@ -99,17 +108,25 @@ class EvaluateSettings:
         return Rules(self.edition, self.exact, self.draws, self.seed)
 
 
-def labelled_clips(data: LabelledSettings, split: str) -> list[Clip]:
+def labelled_clips(
+    data: LabelledSettings, split: str, config: Mapping[str, Any] | None = None
+) -> list[Clip]:
     """Clips to score: of the hidden truth if there is one, else of a split.
+
+    Args:
+        data: Where they lie.
+        split: Which.
+        config: Settings of the checkpoint that is scored, if one is.
 
     Raises:
         UserError: If there is none with labels.
     """
+    challenge = data.annotations(config or {})
     if data.truth:
-        clips, where = read_truth(data.truth), data.truth
+        clips, where = read_truth(data.truth, challenge), data.truth
     else:
         where = root_or_demo(data.root)
-        clips = [clip for clip in read_corpus(where) if clip.split == split]
+        clips = [clip for clip in read_corpus(where, challenge) if clip.split == split]
     clips = [clip for clip in clips if len(clip.labels)]
     if not clips:
         raise UserError(f"{where}: no labelled '{split}' clips; see --split, --data.truth")
@@ -161,7 +178,7 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
     from fusion.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(settings.checkpoint)
-    clips = labelled_clips(settings.data, settings.split)
+    clips = labelled_clips(settings.data, settings.split, checkpoint.config)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
     return score_checkpoint(checkpoint, store, clips)

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from features.cli import UserError
 from features.store import TrackStore
-from fusion.abaw.annotations import read_corpus
+from fusion.abaw.annotations import CorpusKind
 from fusion.abaw.labels import Clip
 from fusion.abaw.layout import read_people
 from fusion.clips import FACES, explained, find_track
+from fusion.corpora import read_corpus
 from fusion.specs import EXTRACT, StreamSpec, stream_specs
 
 _HASH = 64
@@ -58,15 +59,19 @@ def corpus_names(root: Path | None, extra: Sequence[Path]) -> list[str]:
 
 
 def read_extra(
-    root: Path | None, extra: Sequence[Path], cache: Path | None
+    root: Path | None,
+    extra: Sequence[Path],
+    cache: Path | None,
+    challenge: CorpusKind = "auto",
 ) -> dict[str, list[Source]]:
-    """Training clips of further corpora, by the corpus's name.
+    """Training clips of further corpora, each of any data set, by the corpus's name.
 
     Args:
         root: Folder of the main corpus.
         extra: Folders of the others.
         cache: Folder of aligned tracks, in which each corpus gets one of its own; None: in the
             stores.
+        challenge: Which of ABAW's annotations count in a folder that holds both kinds.
 
     Raises:
         UserError: If a folder is given twice, or has no annotations or no training clips.
@@ -74,7 +79,7 @@ def read_extra(
     named = set(read_people(root).values()) if root and extra else set()
     corpora = {}
     for name, folder in zip(corpus_names(root, extra), extra, strict=True):
-        clips = [clip for clip in read_corpus(folder) if clip.split == "train"]
+        clips = [clip for clip in read_corpus(folder, challenge) if clip.split == "train"]
         if not clips:
             raise UserError(f"{folder}: no training clips; leave it out of data.extra")
         store = TrackStore(folder / "tracks")

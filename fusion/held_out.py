@@ -29,7 +29,8 @@ def score_held_out(
         keep: Folder for the predictions, where those made before are found; None: not kept.
     """
     assert settings.data.root is not None
-    clips = split_clips(read_corpus(settings.data.root), settings.data)[VALIDATION]
+    every = read_corpus(settings.data.root, settings.data.challenge)
+    clips = split_clips(every, settings.data)[VALIDATION]
     labels: dict[str, list[FrameLabels]] = {}
     for clip in clips:  # an id may lie in both splits, for different tasks
         labels.setdefault(clip.id, []).append(clip.labels)

@@ -16,7 +16,7 @@ from features.demo_data import default_store
 from features.progress import ProgressReport
 from features.sources import find_sources
 from features.store import TrackStore
-from fusion.abaw.annotations import read_truth
+from fusion.abaw.annotations import CorpusKind, read_truth
 from fusion.abaw.labels import FrameLabels
 from fusion.corpora import read_corpus
 from fusion.loudness import envelope_of_media, envelope_of_store
@@ -32,10 +32,13 @@ class TruthSettings:
         root: Folder of the corpus with its annotations. None: no truth is drawn.
         truth: Folder with the labels of test videos, if you have them. None: `ROOT_truth` beside
             the corpus, if there is such a folder.
+        challenge: Which of ABAW's annotations count in a folder that holds both: of single tasks,
+            or the multi-task ones (mtl). auto: there must be only one kind.
     """
 
     root: Path | None = None
     truth: Path | None = None
+    challenge: CorpusKind = "auto"
 
 
 @dataclass
@@ -134,10 +137,10 @@ def read_labels(data: TruthSettings) -> dict[str, FrameLabels]:
     Raises:
         UserError: If a folder has no annotations or a bad one.
     """
-    clips = read_corpus(data.root) if data.root else []
+    clips = read_corpus(data.root, data.challenge) if data.root else []
     beside = data.root.with_name(f"{data.root.name}_truth") if data.root else None
     truth = data.truth or (beside if beside and beside.is_dir() else None)
-    clips += read_truth(truth) if truth else []
+    clips += read_truth(truth, data.challenge) if truth else []
     by_id: dict[str, list[FrameLabels]] = {}
     for clip in clips:
         by_id.setdefault(clip.id, []).append(clip.labels)

@@ -112,8 +112,8 @@ def _make_outputs(
     """Outputs for the clips that the stage is trained and validated on."""
     root = settings.data.root
     assert root is not None
-    tracks = settings.data.tracks()
-    sources = AffectDataModule(read_corpus(root), tracks, settings.data, inputs=inputs).sources
+    clips, tracks = read_corpus(root, settings.data.challenge), settings.data.tracks()
+    sources = AffectDataModule(clips, tracks, settings.data, inputs=inputs).sources
     fed = {one.name for one in inputs.feeds}
     for one in {one.name: one for one in (*inputs.feeds, *inputs.teachers)}.values():
         taught = one.name in {teacher.name for teacher in inputs.teachers}

@@ -50,7 +50,7 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     tasks = tasks_learnt(settings.loss)
     config = plain(settings) | {"inputs": inputs.config()}
     data = AffectDataModule(
-        read_corpus(settings.data.root),
+        read_corpus(settings.data.root, settings.data.challenge),
         settings.data.tracks(),
         settings.data,
         seed=settings.seed,

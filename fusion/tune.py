@@ -18,6 +18,7 @@ from typing import Any
 from features.cli import FAILED, OK, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
+from fusion.abaw.annotations import CorpusKind
 from fusion.abaw.labels import TASKS, UNITS, Clip
 from fusion.checkpoint import Checkpoint, load_checkpoint, write_decision
 from fusion.corpora import read_corpus
@@ -46,15 +47,21 @@ class TuneSettings:
     out: Path | None = None
 
 
-def validation_clips(checkpoint: Checkpoint, root: Path) -> list[Clip]:
+def validation_clips(checkpoint: Checkpoint, root: Path, challenge: CorpusKind) -> list[Clip]:
     """Labelled clips that the checkpoint's run validated on.
+
+    Args:
+        checkpoint: Whose run.
+        root: Folder of the corpus.
+        challenge: Which annotations count in a folder that holds both kinds.
 
     Raises:
         UserError: If there are fewer than two people, or the model was trained on one of the clips.
     """
     trained = checkpoint.config.get("data", {})
     settings = DataSettings(fold=trained.get("fold"), folds=trained.get("folds", 5))
-    clips = [c for c in split_clips(read_corpus(root), settings)[VALIDATION] if len(c.labels)]
+    held_out = split_clips(read_corpus(root, challenge), settings)[VALIDATION]
+    clips = [clip for clip in held_out if len(clip.labels)]
     known = set(checkpoint.provenance.get("train_clips", ()))
     if both := sorted(known & {clip.id for clip in clips}):
         raise UserError(
@@ -89,7 +96,7 @@ def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
     checkpoint = load_checkpoint(settings.checkpoint)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
-    clips = validation_clips(checkpoint, root)
+    clips = validation_clips(checkpoint, root, settings.data.annotations(checkpoint.config))
     raws = require_people(raw_scores(checkpoint, store, clips), settings.checkpoint)
     tuned = tune_clips(raws, settings.folds)
     write_decision(

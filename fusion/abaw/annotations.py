@@ -34,7 +34,9 @@ MTL_HEADERS = (
     ",".join(("image", *DIMENSIONS, "expression", *UNITS)),
 )
 
-CorpusKind = Literal["single", "mtl", "auto"]
+CorpusKind = Literal["auto", "single", "mtl"]
+"""Which annotations count in a folder that holds both; `auto`: there must be one kind."""
+ORIGINS = {"single": "ABAW's single-task files", "mtl": "ABAW's multi-task files"}
 
 
 def read_va(path: Path) -> FrameLabels:
@@ -103,18 +105,17 @@ def read_corpus(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
 
     Args:
         root: Folder with the challenge folders; `people.csv` (`id,person`) in it gives the groups.
-        challenge: Which files to read: `single` tasks, `mtl`, or with `auto` the single tasks if
-            there are any and the multi-task files if not.
+        challenge: Which files to read, `single` tasks or `mtl`, in a folder that holds both.
 
     Returns:
         Clips by split, then id.
 
     Raises:
-        UserError: If there are no annotations, one is there twice, or one is ill-formed.
+        UserError: If there are no annotations, or of both kinds and nothing says which, one is
+            there twice, or one is ill-formed.
     """
     layout = find_layout(root)
-    wanted = ("train", "validation")
-    labels = _read_labels(layout, wanted, challenge)
+    labels, origin = _read_labels(root, layout, ("train", "validation"), challenge)
     if not labels:
         raise UserError(
             f"{root}: no annotations found; expected folders such as VA_Estimation_Challenge/"
@@ -122,7 +123,7 @@ def read_corpus(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
         )
     for track_id in _test_ids(layout):
         labels["test", track_id] = FrameLabels.empty(0)
-    return _clips(labels, read_people(root))
+    return _clips(labels, read_people(root), origin)
 
 
 def read_truth(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
@@ -131,10 +132,10 @@ def read_truth(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
     Raises:
         UserError: As `read_corpus`.
     """
-    labels = _read_labels(find_layout(root), ("test",), challenge)
+    labels, origin = _read_labels(root, find_layout(root), ("test",), challenge)
     if not labels:
         raise UserError(f"{root}: no folder such as VA_Estimation_Challenge/Test_Set; name another")
-    return _clips(labels, read_people(root))
+    return _clips(labels, read_people(root), origin)
 
 
 _READERS = {"VA": read_va, "EXPR": read_expr, "AU": read_au}
@@ -143,11 +144,20 @@ _Labels = dict[tuple[str, str], FrameLabels]
 """Labels by (split, id)."""
 
 
-def _read_labels(layout: Layout, splits: tuple[str, ...], challenge: CorpusKind) -> _Labels:
-    files = [f for f in layout.labels if f.split in splits and f.task in TASKS]
-    if challenge == "single" or (challenge == "auto" and files):
-        return _read_single_tasks(files)
-    return _read_multi_task([(path, split) for path, split in layout.mtl if split in splits])
+def _read_labels(
+    root: Path, layout: Layout, splits: tuple[str, ...], challenge: CorpusKind
+) -> tuple[_Labels, str]:
+    """Labels of some splits, and what they are from."""
+    single = [f for f in layout.labels if f.split in splits and f.task in TASKS]
+    multi = [(path, split) for path, split in layout.mtl if split in splits]
+    if single and multi and challenge == "auto":
+        raise UserError(
+            f"{root}: holds annotations of single tasks ({single[0].path.parent}) and multi-task"
+            f" ones ({multi[0][0]}), which differ; say which with --data.challenge single or mtl"
+        )
+    if single and not (multi and challenge == "mtl"):
+        return _read_single_tasks(single), ORIGINS["single"]
+    return _read_multi_task(multi), ORIGINS["mtl"]
 
 
 def _read_single_tasks(files: Iterable[LabelFile]) -> _Labels:
@@ -197,12 +207,12 @@ def _test_ids(layout: Layout) -> set[str]:
     return ids.union(*map(read_listed_ids, layout.test_lists or (() if ids else layout.samples)))
 
 
-def _clips(labels: _Labels, people: dict[str, str]) -> list[Clip]:
+def _clips(labels: _Labels, people: dict[str, str], origin: str) -> list[Clip]:
     clips = []
     for split, track_id in sorted(labels, key=lambda key: (SPLITS.index(key[0]), key[1])):
         video = video_of(track_id)
         group = people.get(track_id) or people.get(video) or video
-        clips.append(Clip(track_id, video, split, labels[split, track_id], group))
+        clips.append(Clip(track_id, video, split, labels[split, track_id], group, origin))
     return clips
 
 

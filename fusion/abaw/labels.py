@@ -140,6 +140,7 @@ class Clip:
         split: `train`, `validation` or `test`.
         labels: One row a frame, or one for all (`ClipLabels`); no rows if nothing is known.
         group: Who or what must not be split over folds: the person if known, else the video.
+        origin: What its labels are from, for messages, e.g. `RAVDESS`.
     """
 
     id: str
@@ -147,3 +148,4 @@ class Clip:
     split: str
     labels: FrameLabels
     group: str
+    origin: str = ""

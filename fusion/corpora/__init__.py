@@ -43,10 +43,14 @@ NOT_SEARCHED = ("cropped_aligned", "__macosx", ".")
 """Folders whose names start so hold millions of crops, or litter."""
 
 
-def read_corpus(root: Path) -> list[Clip]:
+def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[Clip]:
     """Reads the labels of whatever data set lies in a folder.
 
     `people.csv` (`id,person`) in the folder gives the persons, whatever the data set.
+
+    Args:
+        root: The folder.
+        challenge: Which of ABAW's annotations count in a folder that holds both kinds.
 
     Returns:
         Clips by split, then id.
@@ -70,10 +74,14 @@ def read_corpus(root: Path) -> list[Clip]:
             f"{root}: holds {' and '.join(names)}; keep the labels of one data set in a folder"
         )
     if not found:
-        return annotations.read_corpus(root)
+        return annotations.read_corpus(root, challenge)
     (known, paths), people = found[0], read_people(root)
     clips = [
-        replace(clip, group=people.get(clip.id) or people.get(clip.video) or clip.group)
+        replace(
+            clip,
+            group=people.get(clip.id) or people.get(clip.video) or clip.group,
+            origin=known.name,
+        )
         for clip in known.read(paths)
     ]
     return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.id))

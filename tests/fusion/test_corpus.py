@@ -143,11 +143,21 @@ def test_multi_task_files_are_read_where_there_are_no_single_tasks(tmp_path: Pat
     assert len(clips["train", "1"].labels) == 2
 
 
-def test_single_tasks_come_before_multi_task_unless_asked(corpus: Path) -> None:
-    write(corpus / "MTL_Challenge/train_set.txt", MTL + row("50/00001.jpg"))
-    trained = {c.id for c in read_corpus(corpus) if c.split == "train"}
-    assert "50" not in trained
-    assert {c.id for c in read_corpus(corpus, "mtl") if c.split == "train"} == {"50"}
+def test_single_tasks_beside_multi_task_files_are_read_only_when_said_which(corpus: Path) -> None:
+    single = [(clip.split, clip.id) for clip in read_corpus(corpus)]
+    path = write(corpus / "MTL_Challenge/train_set.txt", MTL + row("50/00001.jpg"))
+    with pytest.raises(UserError, match=r"single tasks \(.*Train_Set\) and multi-task") as error:
+        read_corpus(corpus)
+    assert str(path) in str(error.value)
+    assert "--data.challenge single or mtl" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert [(clip.split, clip.id) for clip in read_corpus(corpus, "single")] == single
+    (clip,) = (clip for clip in read_corpus(corpus, "mtl") if clip.split == "train")
+    assert (clip.id, clip.origin) == ("50", "ABAW's multi-task files")
+
+
+def test_the_only_kind_of_annotations_is_read_whatever_is_asked_for_and_named(corpus: Path) -> None:
+    assert {c.origin for c in read_corpus(corpus, "mtl")} == {"ABAW's single-task files"}
 
 
 def test_two_editions_below_one_root_are_refused(corpus: Path) -> None:

@@ -8,8 +8,8 @@ import torch
 
 from features.cli import UserError
 from features.store import TrackStore
-from fusion.abaw.annotations import read_corpus
 from fusion.checkpoint import load_checkpoint
+from fusion.corpora import read_corpus
 from fusion.data import AffectDataModule, DataSettings
 from fusion.model.settings import ModelSettings
 from fusion.stages import train
@@ -61,7 +61,8 @@ def test_training_clips_of_all_corpora_are_pooled_and_validation_is_the_main_one
     data.setup("fit")
     assert [clip.id for clip in data.datasets["train"].clips] == ["1", "other/1"]
     assert [clip.id for clip in data.datasets["validation"].clips] == ["2"]
-    assert f"train: 1 clips of other ({roots[1]})" in data.lines()
+    told = f"train: 1 clips of other ({roots[1]}: ABAW's single-task files)"
+    assert told in data.lines()
 
 
 def test_equal_ids_keep_their_own_tracks_and_labels(roots, tmp_path):
@@ -166,6 +167,46 @@ def test_a_clip_in_the_sets_of_two_tasks_carries_the_labels_of_both(roots):
         assert batch.targets.expr_mask.all()
         assert (batch.targets.expr == 4).all()
         assert (batch.targets.va[..., 0] == 0.5).all()
+
+
+def test_any_data_set_is_a_further_corpus_of_any_other(tmp_path):
+    abaw, own, acted = tmp_path / "abaw", tmp_path / "own", tmp_path / "acted"
+    for name, split in (("1", "Train_Set"), ("2", "Validation_Set")):
+        annotate(abaw, name, split=split)
+        put_face(abaw, name)
+    put_face(own, "talk")
+    put_face(own, "held")
+    rows = ["id,split,frame,AU12", *(f"talk,,{i},{i % 2}" for i in range(1, 21)), "held,test,1,1"]
+    (own / "labels.csv").write_text("\n".join(rows) + "\n")
+    name = "01-01-05-01-02-01-12"
+    put_face(acted, name)
+    (acted / f"{name}.mp4").touch()
+    settings = TrainSettings(
+        runs=tmp_path / "runs",
+        epochs=1,
+        model=ModelSettings(dim=16, stream_dim=8, tcn_levels=1, layers=1, heads=2),
+        data=DataSettings(
+            root=abaw, extra=[own, acted], streams=["face"], window=10, stride=10, mix="tasks"
+        ),
+    )
+    checkpoint = load_checkpoint(train(settings))
+    assert checkpoint.provenance["train_clips"] == ["1", "own/talk", f"acted/{name}"]
+    assert checkpoint.provenance["corpus"] == "abaw + own + acted"
+    data = module(*(abaw, own, acted))
+    data.setup("fit")
+    lines = data.lines()
+    assert f"train: 1 clips of own ({own}: a table labels.csv)" in lines
+    assert f"train: 1 clips of acted ({acted}: RAVDESS)" in lines
+    by_id = {clip.id: labels for clip, labels in zip(
+        data.datasets["train"].clips, data.datasets["train"].labels, strict=True
+    )}  # fmt: skip
+    assert by_id["1"].tasks() == ["va"]
+    assert by_id["own/talk"].tasks() == ["au"]
+    assert by_id["own/talk"].au[:, 6].tolist() == [1.0, 0.0] * 10
+    assert by_id[f"acted/{name}"].tasks() == ["expr"]
+    assert (by_id[f"acted/{name}"].expr == 1).all()  # anger, in every frame
+    swapped = module(own, abaw, acted)  # a table first, ABAW beside it
+    assert {"abaw/1", f"acted/{name}"} <= {clip.id for clip in swapped.splits["train"]}
 
 
 def test_a_run_on_two_corpora_is_trained_with_an_even_mix_and_told_in_its_checkpoint(
