@@ -109,6 +109,8 @@ class Dispatcher:
         if outcome.halved:
             print(f"{source.id}: out of memory; took 1/{2**outcome.halved} of the frames at once",
                   file=sys.stderr)  # fmt: skip
+        if outcome.notices:
+            self.summary.notices[source.id] = outcome.notices
         if outcome.cause:
             print(outcome.trace, end="", file=sys.stderr, flush=True)
             self._fail(source, outcome.cause)

@@ -17,11 +17,15 @@ from features.encoders.registry import EncoderSettings, build_encoder
 from features.faces.detect import FaceSettings
 from features.failures import cause_of, is_out_of_memory, is_the_runs
 from features.media import Reader
+from features.notices import gathered_notices
 from features.outcome import Outcome
 from features.pipeline import Extractor
 from features.sources import Source, SourceHashes
 from features.store import TrackStore
 from features.timing import StageTimes
+
+UNFORESEEN = "leave it out, and report it with the traceback on stderr"
+"""Ends the cause of a failure that nobody foresaw."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,13 @@ class Recipe:
 
 def make_item(extractor: Extractor, source: Source) -> Outcome:
     """Makes what a source lacks; whatever goes wrong is in the outcome, but Ctrl-C."""
+    with gathered_notices() as notices:
+        outcome = _made(extractor, source)
+    return replace(outcome, notices=tuple(notices))
+
+
+def _made(extractor: Extractor, source: Source) -> Outcome:
+    """The outcome without notices."""
     extractor.times = StageTimes()
     outcome = Outcome(source.id, times=extractor.times)
     try:
@@ -117,4 +128,4 @@ def _unforeseen(error: Exception, source: Source) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     where = f"in {last.name}, {Path(last.filename).name} line {last.lineno}"
     what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]} ({where})"
-    return f"{source.id}: {what}; leave it out, and report it with the traceback on stderr"
+    return f"{source.id}: {what}; {UNFORESEEN}"

@@ -17,6 +17,7 @@ class Outcome:
         fault: What no item is to blame for and stops the run: a full disk, rights lost.
         halved: How often the block of frames was halved for lack of memory.
         times: Seconds and frames by stage.
+        notices: What was said of its files: losses that were bridged, choices that were made.
     """
 
     id: str
@@ -26,3 +27,4 @@ class Outcome:
     fault: OSError | None = None
     halved: int = 0
     times: StageTimes = field(default_factory=StageTimes)
+    notices: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ class ExtractSummary:
         failed_before: How many of the failures are those of runs before.
         left: Ids of sources that another run was working on at the end.
         times: Seconds and frames by stage; of all workers together.
+        notices: Source id to what was said of its files, though they did not fail.
     """
 
     store: Path
@@ -29,6 +30,7 @@ class ExtractSummary:
     failed_before: int = 0
     left: list[str] = field(default_factory=list)
     times: StageTimes = field(default_factory=StageTimes)
+    notices: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -44,6 +46,8 @@ class ExtractSummary:
             print(f"  extracted by another run meanwhile: {elsewhere}")
         for line in self.times.lines():
             print(f"  {line}")
+        for line in (line for lines in self.notices.values() for line in lines):
+            print(f"  note: {line}")
         for name, cause in self.failures.items():
             print(f"  failed: {name}: {cause}")
         if self.failed_before:
