@@ -23,6 +23,7 @@ from features.pipeline import Extractor
 from features.sources import Source, SourceHashes
 from features.store import TrackStore
 from features.timing import StageTimes
+from features.wanted import Todo
 
 UNFORESEEN = "leave it out, and report it with the traceback on stderr"
 """Ends the cause of a failure that nobody foresaw."""
@@ -91,7 +92,7 @@ def _made(extractor: Extractor, source: Source) -> Outcome:
         todo = extractor.plan(source)
         if todo.empty:
             return outcome
-        return replace(outcome, made=True, halved=_work(extractor, source))
+        return replace(outcome, made=True, halved=_work(extractor, todo))
     except UserError as error:
         return replace(outcome, cause=str(error))
     except OSError as error:
@@ -104,23 +105,24 @@ def _made(extractor: Extractor, source: Source) -> Outcome:
         return replace(outcome, cause=_unforeseen(error, source), trace=traceback.format_exc())
 
 
-def _work(extractor: Extractor, source: Source) -> int:
+def _work(extractor: Extractor, todo: Todo) -> int:
     """Works on an item in ever smaller blocks until they fit; how often they were halved."""
     halved = 0
     while True:
         try:
-            extractor.work(extractor.plan(source))
+            extractor.work(todo)
             return halved
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             if not extractor.halve_block():
                 raise UserError(
-                    f"{source.id}: out of memory even frame by frame; end what else fills it,"
+                    f"{todo.source.id}: out of memory even frame by frame; end what else fills it,"
                     " take fewer --workers, or use a larger machine"
                 ) from error
         halved += 1
         torch.cuda.empty_cache()
+        todo = extractor.plan(todo.source)  # some of it may have been written
 
 
 def _unforeseen(error: Exception, source: Source) -> str:

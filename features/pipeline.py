@@ -164,7 +164,7 @@ class Extractor:
 
     def _look_again(self, todo: Todo) -> None:
         """Runs encoders on people who are known."""
-        tracks = self._known_faces(todo.source)
+        tracks = self._known_faces(todo)
         gathered = Gathered(todo.visual, self._faces.batch)
         people = [unpack(track.values, track.valid, name) for name, track in tracks.items()]
         known = {owner: (who, who.valid) for owner, who in enumerate(people)}
@@ -197,11 +197,11 @@ class Extractor:
         assert source.media is not None
         return Looks(source.media, self._faces, self.times, self._reader)
 
-    def _known_faces(self, source: Source) -> dict[str, FeatureTrack]:
+    def _known_faces(self, todo: Todo) -> dict[str, FeatureTrack]:
         """Faces tracks by person."""
         return {
-            person: self._store.read(FACES, self._wanted.info(source, person, FACES, None).id)
-            for person in self._wanted.people(source)
+            person: self._store.read(FACES, self._wanted.info(todo.source, person, FACES, None).id)
+            for person in todo.people
         }
 
     def _crop_people(self, source: Source) -> tuple[list[Person], np.ndarray]:
@@ -222,8 +222,10 @@ class Extractor:
 
     def _write_faces(self, source: Source, people: Sequence[Person], times: np.ndarray) -> None:
         """Writes where everybody's face is, `main` last."""
+        names = tuple(person.name for person in people)
         for person in sorted(people, key=lambda person: person.name == MAIN):
-            self._write(source, person.name, FACES, None, pack(person), times, person.valid)
+            values = pack(person)
+            self._write(source, person.name, FACES, None, values, times, person.valid, people=names)
 
     def _write_seen(
         self, todo: Todo, times: np.ndarray, gathered: Gathered, owners: dict[str, np.ndarray]
@@ -247,11 +249,12 @@ class Extractor:
         times: np.ndarray,
         valid: np.ndarray | None = None,
         notes: str = "",
+        people: tuple[str, ...] = (),
     ) -> None:
         """Writes one track; all rows are valid unless said otherwise."""
         info = self._wanted.info(source, person, stream, encoder)
         frames = 0 if person == SOUND else len(times)
         valid = np.ones(len(times), bool) if valid is None else valid
         values = values if encoder is None else values.astype(np.float16, copy=False)
-        info = replace(info, frames=frames, notes=notes)
+        info = replace(info, frames=frames, notes=notes, people=people)
         self._store.write(FeatureTrack(values, times, valid, info))

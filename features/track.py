@@ -58,6 +58,8 @@ class TrackInfo:
         settings: Hash of every setting that touches the values (see `settings_hash`).
         source: sha256 of the source file's bytes.
         frames: Decoded video frames of the source, 0 if unknown.
+        people: Of the stream `faces`: everybody who was told apart in the source, so that it is
+            known whose tracks belong to it; not part of the key.
         versions: Library versions, for the record; not part of the key.
         notes: Free text for people, e.g. `no sound`; not part of the key.
     """
@@ -70,6 +72,7 @@ class TrackInfo:
     settings: str
     source: str
     frames: int = 0
+    people: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     notes: str = ""
 
@@ -242,6 +245,7 @@ def _parse(text: str) -> tuple[TrackInfo, str | None]:
     try:
         fields = dict(json.loads(text))
         checksum = fields.pop(_CHECKSUM, None)
+        fields["people"] = tuple(fields.get("people", ()))  # tracks of old versions do not tell
         return TrackInfo(**fields), None if checksum is None else str(checksum)
     except TypeError as error:
         raise ValueError(f"track header: {error}") from error

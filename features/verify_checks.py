@@ -5,6 +5,7 @@ A check sees the tracks that the earlier ones left: what repair will remove vouc
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from features.cli import UserError
@@ -13,7 +14,7 @@ from features.ingest import ENCODER as INGESTED
 from features.progress import ProgressReport
 from features.sources import Source, SourceHashes
 from features.store import SUFFIX
-from features.track import SOUND
+from features.track import MAIN, SOUND
 from features.verify_files import Kind, Problem, Track
 
 FACES = "faces"
@@ -30,7 +31,7 @@ def judge(tracks: Sequence[Track], cached: Sequence[Track], sources: Check | Non
         cached: Those of its cache.
         sources: Compares tracks with their sources, if wanted.
     """
-    checks: list[Check] = [renamed_streams, misnamed, mixed_keys]
+    checks: list[Check] = [renamed_streams, misnamed, other_people, mixed_keys]
     checks += [sources] if sources else []
     checks += [mixed_clocks, without_faces]
     problems: list[Problem] = []
@@ -87,6 +88,26 @@ def mixed_clocks(tracks: Sequence[Track]) -> Iterable[Problem]:
             lengths = ", ".join(f"{track.stream} {track.tokens}" for track in members)
             for track in members:
                 yield Problem(Kind.STALE, track.path, f"not on one clock; frames: {lengths}")
+
+
+def other_people(tracks: Sequence[Track]) -> Iterable[Problem]:
+    """Where the faces of a video are not those of the people whom the faces track of `main` names.
+
+    Extraction finds everybody anew if one of them is missing; tracks of others are left over from
+    other settings or another file, and nothing renews them.
+    """
+    mains = {t.info.video: t for t in tracks if t.stream == FACES and t.info.person == MAIN}
+    named = {video: main for video, main in mains.items() if main.info.people}  # old ones do not
+    for main in named.values():
+        for person in main.info.people:
+            path = main.path.with_name(f"{replace(main.info, person=person).id}{SUFFIX}")
+            if not path.exists():
+                yield Problem(Kind.MISSING, path, f"one of the people of {main.path}")
+    for track in _extracted(tracks):
+        of = named.get(track.info.video)
+        if of and track.info.person not in (SOUND, *of.info.people):
+            cause = f"{of.path} does not name '{track.info.person}'"
+            yield Problem(Kind.ORPHAN, track.path, cause)
 
 
 def without_faces(tracks: Sequence[Track]) -> Iterable[Problem]:

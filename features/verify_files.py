@@ -36,6 +36,7 @@ class Kind(Enum):
     DAMAGED = ("damaged", _ANEW)
     MISNAMED = ("misnamed", _ANEW)
     STALE = ("stale", _ANEW)
+    MISSING = ("missing", "features.extract makes it anew")
     ORPHAN = ("orphan", "--repair removes it")
     CACHE = ("stale cache", "--repair removes it, fusion makes it anew")
     TEMPORARY = ("temporary", "left by a killed run; --repair removes it")
@@ -47,7 +48,7 @@ class Kind(Enum):
     @property
     def removable(self) -> bool:
         """Whether repair removes such files: only what is ours and can be made again."""
-        return self not in (Kind.FOREIGN, Kind.UNREADABLE, Kind.WORK, Kind.STRAY)
+        return self not in (Kind.MISSING, Kind.FOREIGN, Kind.UNREADABLE, Kind.WORK, Kind.STRAY)
 
 
 @dataclass(frozen=True)

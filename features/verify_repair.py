@@ -30,7 +30,8 @@ def set_apart(problems: Sequence[Problem], claimed: Collection[str]) -> list[Pro
     """The problems; those of claimed videos are in work, and their temporary files are none."""
     rest = []
     for problem in problems:
-        if not problem.kind.removable or claims_of(problem.path).isdisjoint(claimed):
+        renewed = problem.kind.removable or problem.kind is Kind.MISSING
+        if not renewed or claims_of(problem.path).isdisjoint(claimed):
             rest.append(problem)
         elif problem.kind is not Kind.TEMPORARY:
             cause = f"{problem.kind.value[0]}: {problem.cause}"

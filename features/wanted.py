@@ -5,14 +5,16 @@ Data flow: source + encoders > headers of the tracks it should have > held again
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from features.encoders.protocol import AudioEncoder, Encoder, VisualEncoder
 from features.faces.detect import FaceSettings
-from features.faces.persons import split_person
+from features.fingerprint import PICTURES, fingerprint
+from features.fingerprint import SOUND as SOUND_VERSION
 from features.hashing import settings_hash
 from features.sources import Source, SourceHashes
 from features.store import Status, TrackStore
-from features.track import MAIN, SOUND, TrackInfo
+from features.track import MAIN, SOUND, DamagedTrack, TrackInfo
 from features.versions import library_versions
 
 FACES = "faces"
@@ -28,12 +30,14 @@ class Todo:
         faces: Whether faces must be found.
         visual: Visual encoders that lack a stream of some person.
         audio: Audio encoders that lack a stream.
+        people: Everybody whose faces are known; empty if faces must be found.
     """
 
     source: Source
     faces: bool
     visual: tuple[VisualEncoder, ...]
     audio: tuple[AudioEncoder, ...]
+    people: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
@@ -65,7 +69,13 @@ class Wanted:
         persons: int = 2,
     ) -> None:
         self._store, self._hashes = store, hashes
-        self._cropping = {"faces": faces.key(), "detector": detector, "persons": persons}
+        self._detector = detector
+        self._cropping = {
+            "faces": faces.key(),
+            "detector": detector,
+            "persons": persons,
+            "pictures": PICTURES,
+        }
         self._visual = tuple(e for e in encoders if isinstance(e, VisualEncoder))
         self._audio = tuple(e for e in encoders if isinstance(e, AudioEncoder))
         self._crops_fps = crops_fps
@@ -75,47 +85,52 @@ class Wanted:
         audio = tuple(e for e in self._audio if source.media and self._lacks(source, SOUND, e))
         if not source.has_pictures:
             return Todo(source, False, (), audio)
-        people = self.people(source)
+        people = self._people(source)
         visual = tuple(
             e for e in self._visual if not people or any(self._lacks(source, p, e) for p in people)
         )
-        return Todo(source, not people, visual, audio)
+        return Todo(source, not people, visual, audio, people)
 
     def key(self, source: Source) -> str:
         """Hash of the source's content and of every setting: another may end otherwise."""
         encoders = [(e.name, e.revision, e.settings) for e in (*self._visual, *self._audio)]
         content = [self._hashes.of_source(source, person) for person in (MAIN, SOUND)]
-        return settings_hash([content, self._cropping, self._crops_fps, encoders])
+        settings = [self._cropping_of(source), encoders]
+        return fingerprint(content, settings, version=SOUND_VERSION)
 
-    def people(self, source: Source) -> list[str]:
-        """People whose faces are known; empty if faces must be found.
+    def _people(self, source: Source) -> tuple[str, ...]:
+        """Everybody, if the faces of all of them are ready; else nobody."""
+        people = tuple(source.crops) or self._named_by_main(source)
+        ready = all(self._ready(self.info(source, person, FACES, None)) for person in people)
+        return people if ready else ()
 
-        `main` is written last, so it stands for all people of a video.
+    def _named_by_main(self, source: Source) -> tuple[str, ...]:
+        """Everybody in a video, as the faces track of `main` tells, which is written last.
+
+        Nobody if it is not ready, or of a version that did not tell.
         """
-        ready = [
-            person
-            for person in (source.crops or self._people_in_store(source))
-            if self._ready(self.info(source, person, FACES, None))
-        ]
-        complete = len(ready) == len(source.crops) if source.crops else MAIN in ready
-        return ready if complete else []
+        info = self.info(source, MAIN, FACES, None)
+        try:
+            found = self._store.info(FACES, info.id)
+        except (FileNotFoundError, DamagedTrack):
+            return ()
+        return tuple(found.people) if found.key == info.key else ()
 
-    def _people_in_store(self, source: Source) -> list[str]:
-        """Those of a video for whom there is a faces track of whatever make."""
-        tracks = map(split_person, self._store.ids(FACES))
-        return [
-            MAIN,
-            *(person for video, person in tracks if video == source.id and person != MAIN),
-        ]
+    def _cropping_of(self, source: Source) -> dict[str, Any]:
+        """Every setting that faces depend on; crops without a video have a clock that is given."""
+        clock = {"crops_fps": self._crops_fps} if source.crops and source.video is None else {}
+        return self._cropping | clock
 
     def info(self, source: Source, person: str, stream: str, encoder: Encoder | None) -> TrackInfo:
         """Header of a track that is about to be made, or is looked for; no encoder means faces."""
         if encoder is None:
-            name, revision, settings = "mtcnn", str(self._cropping["detector"]), self._cropping
+            name, revision, settings = "mtcnn", self._detector, self._cropping_of(source)
         else:
             name, revision, settings = encoder.name, encoder.revision, dict(encoder.settings)
-            if person != SOUND:
-                settings["crops"] = self._cropping
+            if person == SOUND:
+                settings["sound"] = SOUND_VERSION
+            else:
+                settings["crops"] = self._cropping_of(source)
         made_from = self._hashes.of_source(source, person)
         assert made_from is not None
         return TrackInfo(
