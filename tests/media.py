@@ -33,6 +33,7 @@ def write_video(
     fast_start: bool = False,
     codec: str = "libx264",
     options: dict[str, str] | None = None,
+    sound_codec: str = "aac",
 ) -> Path:
     """Writes a video and returns its path.
 
@@ -49,13 +50,18 @@ def write_video(
         fast_start: Whether an mp4's index comes first, so that a cut file can still be opened.
         codec: ffmpeg's name of the video encoder.
         options: Options of the video encoder.
+        sound_codec: ffmpeg's name of the encoder of the sound.
     """
     images = list(images)
     moments = [i / fps for i in range(len(images))] if times is None else list(times)
     layout = {"movflags": "faststart"} if fast_start else {}
     with av.open(str(path), "w", options=layout) as container:
         video = _add_video(container, images, fps, codec, options or {})
-        audio = None if sound is None else _add_audio(container, np.atleast_2d(sound), sound_rate)
+        audio = (
+            None
+            if sound is None
+            else _add_audio(container, np.atleast_2d(sound), sound_rate, sound_codec)
+        )
         container.start_encoding()  # so that a video without frames has its header too
         for image, moment in zip(images, moments, strict=True):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
@@ -132,6 +138,22 @@ def set_rotation(path: Path, degrees: int) -> None:
     matrix = (cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30)
     data[start : start + 36] = struct.pack(">9i", *matrix)
     path.write_bytes(data)
+
+
+def trim(path: Path, first: float, seconds: float) -> Path:
+    """Has the edit lists of an mp4 show `seconds` from `first` on, as lossless trims do.
+
+    Nothing is cut out: players leave out what comes before and after. Returns the path.
+    """
+    data = bytearray(path.read_bytes())
+    at, movie = 0, int.from_bytes(data[(header := data.index(b"mvhd")) + 16 : header + 20], "big")
+    while (at := data.find(b"elst", at + 1)) > 0:  # version 0, one edit: duration, media time
+        clock = data.index(b"mdhd", at) + 16
+        ticks = int.from_bytes(data[clock : clock + 4], "big")
+        delay = struct.unpack_from(">i", data, at + 16)[0]
+        struct.pack_into(">ii", data, at + 12, round(seconds * movie), delay + round(first * ticks))
+    path.write_bytes(data)
+    return path
 
 
 def _add_video(container, images, fps, codec, options):

@@ -102,7 +102,7 @@ def read_timeline(path: Path) -> Timeline:
         cut = is_cut(container, stream, len(marks))
         alone = len(_video_streams(container)) == 1
         step = 1 / nominal_rate(stream)
-        promised = stream.frames if cut else None
+        promised = len(shown_entries(stream)) if cut else None
     shown = [mark for mark in marks if mark.shown]
     if not shown:
         raise NoVideo(f"{path}: the video holds no frame; replace it or leave it out")
@@ -140,9 +140,31 @@ def seconds(ticks: int | None, of: av.Packet | av.VideoFrame | av.AudioFrame) ->
 def is_cut(container: av.container.InputContainer, stream: av.stream.Stream, packets: int) -> bool:
     """Whether the end of the file is missing: its index names more packets than there are.
 
-    Only the MP4 family has an exact index; in others the number is a guess.
+    The index counts, not the number of samples in the header, which for PCM is not that of packets
+    and leaves edit lists out of account.
     """
-    return "mp4" in container.format.name and stream.frames - packets > INDEX_SLACK
+    return has_index(container, stream) and len(stream.index_entries) - packets > INDEX_SLACK
+
+
+def cut_off(path: Path, frames: int, promised: int) -> MediaError:
+    """What is said of a video with fewer frames than its index or its packets promise."""
+    return MediaError(
+        f"{path}: breaks off after frame {frames} of {promised}, truncated or damaged; copy or"
+        " encode it again, or leave it out"
+    )
+
+
+def has_index(container: av.container.InputContainer, stream: av.stream.Stream) -> bool:
+    """Whether all packets are in an index: only the MP4 family has one that is exact.
+
+    One in fragments has not: each fragment tells of its own packets only.
+    """
+    return "mp4" in container.format.name and stream.frames > 0
+
+
+def shown_entries(stream: av.stream.Stream) -> list[av.index.IndexEntry]:
+    """Packets that the index names, without those that an edit list hides."""
+    return [entry for entry in stream.index_entries if not entry.is_discard]
 
 
 def nominal_rate(stream: av.VideoStream) -> float:

@@ -18,6 +18,7 @@ from features.media.container import (
     MIN_STEP,
     MediaError,
     Timeline,
+    cut_off,
     is_cut,
     nominal_rate,
     open_media,
@@ -140,11 +141,7 @@ class _Decoding:
 
     def _broken(self) -> MediaError:
         plan = self._plan or read_timeline(self._path)
-        return MediaError(
-            f"{self._path}: breaks off after frame {self._rows} of"
-            f" {plan.promised or len(plan.times)}, truncated or damaged; copy or encode it again,"
-            " or leave it out"
-        )
+        return cut_off(self._path, self._rows, plan.promised or len(plan.times))
 
 
 class Painter:

@@ -12,7 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from features.crops import SUFFIXES, find_crops
-from features.media.container import nominal_rate, open_media, read_timeline, video_stream
+from features.media.container import (
+    INDEX_SLACK,
+    cut_off,
+    has_index,
+    nominal_rate,
+    open_media,
+    read_timeline,
+    shown_entries,
+    video_stream,
+)
 from features.sources import VIDEO_SUFFIXES
 from fusion.abaw.layout import video_of
 
@@ -70,13 +79,17 @@ def video_facts(path: Path) -> VideoFacts:
     """Reads an MP4's index, which is exact; of other containers the times of all packets.
 
     Raises:
-        MediaError: If the file cannot be read, or has no video.
+        MediaError: If the file cannot be read, is cut off, or has no video.
     """
     with open_media(path) as container:
         stream = video_stream(container, path)
-        if "mp4" in container.format.name and stream.frames:
-            return VideoFacts(stream.frames, nominal_rate(stream))
         rate = nominal_rate(stream)
+        if has_index(container, stream):
+            entries, size = shown_entries(stream), path.stat().st_size
+            there = sum(entry.pos + entry.size <= size for entry in entries)
+            if len(entries) - there > INDEX_SLACK:
+                raise cut_off(path, there, len(entries))
+            return VideoFacts(len(entries), rate)
     times = read_timeline(path).times
     return VideoFacts(len(times), (len(times) - 1) / times[-1] if len(times) > 1 else rate)
 

@@ -96,6 +96,19 @@ def damage(path: Path, first: int, count: int = 1, stream: str = "video") -> Non
     path.write_bytes(data)
 
 
+def test_sound_of_samples_that_ends_early_is_refused(tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "v.mov",
+        plain_frames(50),
+        sound=tone(2.0),
+        sound_codec="pcm_s16le",
+        fast_start=True,
+    )
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(MediaError, match="breaks off"):
+        read_samples(path)
+
+
 def test_damage_that_lasts_names_the_last_good_frame(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mp4", plain_frames(60), options={"g": "1"})
     damage(path, 20, 30)

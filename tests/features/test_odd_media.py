@@ -9,7 +9,7 @@ from av.stream import Disposition
 
 from experiments.fuzz_odd import RATE, Odd, write_odd
 from features.media import frame_times, probe, read_frames, read_sound
-from tests.media import set_rotation, tone
+from tests.media import brightness_index, plain_frames, set_rotation, tone, trim, write_video
 
 HEIGHT, WIDTH, COUNT = 64, 96, 12
 TONE = tone(COUNT / 25, RATE)
@@ -168,3 +168,38 @@ def hear(path: Path) -> tuple[float, np.ndarray]:
     sound = read_sound(path, 16_000)
     assert sound is not None
     return sound.offset, np.concatenate(list(sound.blocks))
+
+
+@pytest.mark.parametrize(("first", "last"), [(0.0, 1.0), (1.0, 2.0), (0.48, 1.48)])
+def test_what_an_edit_list_trims_off_is_neither_shown_nor_missed(
+    tmp_path: Path, first: float, last: float
+) -> None:
+    sound = np.concatenate([tone(1.0), tone(1.0, hertz=880)])
+    path = write_video(tmp_path / "v.mp4", plain_frames(50), options={"g": "10"}, sound=sound)
+    trim(path, first, last - first)
+    blocks = list(read_frames(path))
+    seen = [brightness_index(image) for block in blocks for image in block.images]
+    assert seen == list(range(round(25 * first), round(25 * last)))
+    times = np.concatenate([block.times for block in blocks])
+    np.testing.assert_allclose(times, np.arange(25) / 25, atol=1e-4)
+    np.testing.assert_array_equal(frame_times(path), times)
+    offset, samples = hear(path)
+    assert offset == pytest.approx(0.0, abs=0.03)
+    assert len(samples) / 16_000 == pytest.approx(1.0, abs=0.05)
+    spectrum = np.abs(np.fft.rfft(samples[1000:5000]))
+    assert spectrum.argmax() * 4 == pytest.approx(440 if first < 1 else 880, abs=8)
+
+
+@pytest.mark.parametrize(
+    ("codec", "rate"), [("pcm_s16le", 44_100), ("pcm_mulaw", 8_000), ("pcm_alaw", 8_000)]
+)
+def test_sound_of_which_the_header_counts_samples_is_whole(
+    tmp_path: Path, codec: str, rate: int
+) -> None:
+    sound = tone(2.0, rate)
+    path = write_video(
+        tmp_path / "v.mov", plain_frames(50), sound=sound, sound_rate=rate, sound_codec=codec
+    )
+    offset, samples = hear(path)
+    assert offset == 0
+    assert len(samples) / 16_000 == pytest.approx(2.0, abs=0.001)

@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from features.cli import FAILED, OK, UserError
 from fusion.abaw.check import CheckReport, CheckSettings, arguments, check, command
 from tests.fusion.abaw_files import AU, CE, EXPR, MTL, VA, row, write
-from tests.media import plain_frames, write_video
+from tests.media import plain_frames, trim, write_video
 
 VA_TRAIN = "VA_Estimation_Challenge/Train_Set"
 
@@ -220,3 +221,19 @@ def test_the_report_is_printed_for_people(root: Path, capsys: pytest.CaptureFixt
     assert "Label files\n" in text
     assert "PROBLEM: leak" in text
     assert text.rstrip().endswith("problems: 1, remarks: 0")
+
+
+def test_frames_of_a_video_are_those_that_its_edit_list_shows(root: Path) -> None:
+    path = write_video(root / "batch1/1.mp4", plain_frames(50, 32, 32), options={"g": "10"})
+    trim(path, 1.0, 0.6)
+    write(root / VA_TRAIN / "1_left.txt", VA + "0.5,0.5\n" * 15)
+    write(root / VA_TRAIN / "1_right.txt", VA + "0,0\n" * 15)
+    assert check(root).findings.problems == []
+
+
+def test_a_video_that_is_cut_off_is_named(root: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (30, 64, 96, 3), dtype=np.uint8)
+    path = write_video(root / "batch1/1.mp4", noise, fast_start=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    problems = "\n".join(check(root).findings.problems)
+    assert f"{path}: breaks off after frame 1" in problems
