@@ -27,6 +27,7 @@ from fusion.held_out import score_held_out
 from fusion.runs import DONE, clear, git_revision, plain
 from fusion.stage_export import export_outputs
 from fusion.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
+from fusion.stage_tasks import fit_recipe
 from fusion.train_settings import (
     TASKS,
     Stage,
@@ -62,6 +63,8 @@ def train(settings: TrainSettings) -> Path:
         raise UserError("devices must be 1 for a recipe with stages; leave it out")
     settings = replace(with_data(settings), devices=1)
     folder = settings.runs / settings.name
+    settings, remarks = fit_recipe(settings, lambda name: outside(name, folder).tasks)
+    print("\n".join(remarks), end="\n" if remarks else "", flush=True)
     if settings.fresh:
         clear(folder)
         settings = replace(settings, fresh=False)
@@ -139,8 +142,15 @@ def put_together(settings: TrainSettings, done: Mapping[str, StageOutputs]) -> P
         paths = {task: done[name].checkpoint for task, name in answers.items()}
         write_assembly(best, paths, config=config, provenance=provenance)
         (folder / DONE).touch()
-    print(", ".join(f"{task.upper()} by {name}" for task, name in answers.items()), flush=True)
+    print(", ".join(_told(settings, task, name) for task, name in answers.items()), flush=True)
     return best
+
+
+def _told(settings: TrainSettings, task: str, name: str) -> str:
+    """Which stage answers a task, for the user to read."""
+    stage = next(one for one in settings.stages if one.name == name)
+    learnt = getattr(stage_settings(settings, stage).loss, task)
+    return f"{task.upper()} by {name}" if learnt else f"{task.upper()} not learnt"
 
 
 def _answers(task: str, stage: StageOutputs) -> bool:
