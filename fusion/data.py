@@ -25,6 +25,7 @@ from fusion.extra_corpora import (
 )
 from fusion.folds import folds_of
 from fusion.normalise import Normaliser, fit_normalisers
+from fusion.run_identity import content_of
 from fusion.sampling import TASKS, SetSampler, WindowSet, epoch_length, labelled_frames, make_sets
 from fusion.specs import StreamSpec, require_same_specs, stream_specs
 from fusion.stage_outputs import NO_INPUTS, StageInputs
@@ -149,6 +150,11 @@ class AffectDataModule(pl.LightningDataModule):
         if both := sorted(videos[TRAIN] & videos[VALIDATION]):
             text.append(f"train and validation share {listed(both, 'videos')}")
         return text
+
+    def content(self) -> dict[str, str]:
+        """Training and validation clip to the fingerprint of its labels and tracks."""
+        sources = self.sources[TRAIN] + self.sources[VALIDATION]
+        return content_of(sources, list(self._dims()))
 
     def _label_lines(self, split: str, dataset: WindowDataset) -> list[str]:
         """Tasks without labels, the sets that batches are mixed from, and mute streams."""

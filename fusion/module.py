@@ -29,11 +29,12 @@ from fusion.metrics import MetricAccumulator
 from fusion.model.affect import AffectModel
 from fusion.model.heads import ParallelHeads, ScaleHeads
 from fusion.optimizer import OptimizerSettings, scheduled_adamw
+from fusion.run_identity import same_model
 from fusion.windows import stitch
 
 LOGGED = {"P": "P", "CCC_V": "CCC_V", "CCC_A": "CCC_A", "EXPR": "EXPR_F1", "AU": "AU_F1"}
 """Official score to its name in the log, after `val/`."""
-FIXED = ("specs", "model", "expressions", "units", "feeds")
+FIXED = ("specs", "expressions", "units", "feeds")
 """Parts of the payload that a run cannot change when it goes on from a checkpoint."""
 _SPLIT_AT = (len(DIMENSIONS), len(DIMENSIONS) + len(EXPRESSIONS))
 
@@ -172,12 +173,15 @@ class AffectModule(pl.LightningModule):
         """
         if KEY not in checkpoint:
             raise UserError("the checkpoint is none of this project's; start a new run")
-        for part in FIXED:
-            if checkpoint[KEY].get(part) != self.payload.get(part):
-                raise UserError(
-                    f"the checkpoint to go on from was made with other {part};"
-                    " use the settings it was made with or start a new run"
-                )
+        held, own = checkpoint[KEY], self.payload
+        others = [part for part in FIXED if held.get(part) != own.get(part)]
+        if not same_model(own["model"], held["model"]):
+            others.append("model")
+        if others:
+            raise UserError(
+                f"the checkpoint to go on from was made with other {', '.join(others)};"
+                " use the settings it was made with or start a new run"
+            )
 
 
 def _labelled(batch: Batch, task: str) -> bool:

@@ -24,7 +24,7 @@ from fusion.checkpoint import KEY, read_payload, write_assembly
 from fusion.corpora import read_corpus
 from fusion.data import TRAIN, VALIDATION, AffectDataModule
 from fusion.held_out import score_held_out
-from fusion.runs import DONE, clear, git_revision, plain
+from fusion.runs import DONE, clear, git_revision, plain, require_stages
 from fusion.stage_export import export_outputs
 from fusion.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
 from fusion.stage_tasks import fit_recipe
@@ -68,6 +68,7 @@ def train(settings: TrainSettings) -> Path:
     if settings.fresh:
         clear(folder)
         settings = replace(settings, fresh=False)
+    require_stages(folder)
     done: dict[str, StageOutputs] = {}
     for number, stage in enumerate(settings.stages, 1):
         print(f"stage {number} of {len(settings.stages)}: {stage.name}", flush=True)

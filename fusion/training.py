@@ -24,7 +24,7 @@ from fusion.losses import MultiTaskLoss, au_pos_weights, expr_weights, label_cou
 from fusion.model.affect import AffectModel
 from fusion.module import AffectModule
 from fusion.network import PREFIX, WEIGHTS
-from fusion.runs import DONE, clear, find_run, git_revision, plain
+from fusion.runs import DONE, clear, find_run, git_revision, mark_finished, plain
 from fusion.sampling import labelled_frames
 from fusion.stage_outputs import NO_INPUTS, StageInputs, StageOutputs
 from fusion.train_settings import TrainSettings
@@ -61,10 +61,13 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     if settings.fresh and is_first_process():
         clear(folder)
     defaults = plain(TrainSettings()) | {"inputs": NO_INPUTS.config()}
-    resume = find_run(folder, config, data, defaults)
-    if (folder / DONE).exists():
+    found = find_run(folder, config, data, defaults)
+    if is_first_process():
+        print("".join(f"{line}\n" for line in found.remarks), end="")
+    if found.finished:
         print(f"{folder}: finished before; --fresh true trains it anew")
         return folder / BEST
+    (folder / DONE).unlink(missing_ok=True)
 
     pl.seed_everything(settings.seed, verbose=False)
     data.setup("fit")
@@ -81,10 +84,10 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
             keep=settings.keep,
         )
         try:
-            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+            trainer.fit(module, datamodule=data, ckpt_path=found.resume, weights_only=True)
         except SystemExit as stop:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from stop
-    (folder / DONE).touch()
+    mark_finished(folder, config, early=trainer.current_epoch < settings.epochs)
     return folder / BEST
 
 
@@ -181,6 +184,7 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
         "corpus": " + ".join(corpora),
         "train_clips": [clip.id for clip in data.datasets["train"].clips],
         "validation_clips": [clip.id for clip in data.datasets["validation"].clips],
+        "content": data.content(),
         "tasks": sorted({*tasks_learnt(settings.loss), *data.inputs.tasks()}),
         "git": git_revision(),
         "versions": library_versions(),
