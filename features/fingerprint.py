@@ -21,10 +21,10 @@ from features.hashing import sha256_of
 from features.store import SUFFIX
 from features.track import read_checksum
 
-PICTURES = 1
+PICTURES = 2
 """How files become pictures and clocks (features/media but for sound, ready-made crops). Raise it
 when the same file gives other pixels or times: all visual tracks are made anew."""
-SOUND = 1
+SOUND = 2
 """How files become sound (features/media/sound.py). Raise it when the same file gives other samples
 or another offset: all tracks of sound are made anew."""
 FACES = 2

@@ -22,15 +22,17 @@ from fusion.abaw.labels import EXPRESSIONS, UNITS
 from fusion.adaptation import NO_ADAPTATION, Adaptation
 from fusion.decision import AuDecision, Decision
 from fusion.model.settings import ModelSettings
-from fusion.network import WEIGHTS, Network, NetworkReader, slim
+from fusion.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
 from fusion.normalise import Normaliser
-from fusion.seen import tasks_of
 from fusion.specs import StreamSpec
 
 KEY = "affuse"
 """Where the payload lies in a Lightning checkpoint."""
-FORMAT = 1
-"""Raised when the payload changes so that older files cannot be read."""
+FORMAT = 2
+"""Raised with every change of what is stored, settings of the model among it, so that an older
+version knows at once that it cannot read a file. A test holds the two together."""
+OLDEST = 1
+"""Format of the oldest files that can be read: what they lack has a default."""
 ANSWERS = "answers"
 """Part of the payload of a checkpoint put together of several runs: task to revision."""
 NETWORKS = "networks"
@@ -66,11 +68,6 @@ class Checkpoint:
     def network(self) -> Network:
         """The network that answers VA: the only one, unless stages were put together."""
         return self.answers["va"]
-
-    @property
-    def learnt(self) -> list[str]:
-        """Tasks that it has learnt: va, expr, au. What it says of others means nothing."""
-        return tasks_of({"config": self.config, "provenance": self.provenance})
 
     @property
     def networks(self) -> list[Network]:
@@ -146,6 +143,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     content = read_payload(path)
     payload = content[KEY]
+    if unknown := unknown_settings(payload):
+        raise UserError(
+            f"{path}: made by another version of affuse, with settings that this one does not know"
+            f" ({', '.join(unknown)}); install that version, or train anew with this one"
+        )
     if payload["expressions"] != list(EXPRESSIONS) or payload["units"] != list(UNITS):
         raise UserError(f"{path}: made for another set of labels; train anew")
     return Checkpoint(
@@ -256,8 +258,16 @@ def read_payload(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: damaged or not a checkpoint; train anew") from error
     if not isinstance(content, dict) or KEY not in content:
         raise UserError(f"{path}: not a checkpoint of this project; train anew")
-    if content[KEY].get("format") != FORMAT:
-        raise UserError(
-            f"{path}: format {content[KEY].get('format')}, this version reads {FORMAT}; train anew"
-        )
+    _require_format(path, content[KEY].get("format"))
     return content
+
+
+def _require_format(path: Path, number: object) -> None:
+    """UserError for a file that this version cannot read."""
+    if not isinstance(number, int) or number < OLDEST:
+        raise UserError(f"{path}: format {number}, this version reads {OLDEST} on; train anew")
+    if number > FORMAT:
+        raise UserError(
+            f"{path}: made by a newer version of affuse (format {number}, this one reads up to"
+            f" {FORMAT}); install the newer version, or train anew with this one"
+        )

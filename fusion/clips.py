@@ -22,7 +22,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from features.cli import UserError
-from features.encoders.protocol import settings_hash
+from features.fingerprint import fingerprint, tracks_content
 from features.store import TrackStore
 from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo, write_track
 from fusion.abaw.labels import Clip
@@ -33,7 +33,7 @@ FACES = "faces"
 """Stream whose times are the frame clock and whose `valid` says where the face was seen."""
 CACHE = ".aligned"
 """Folder of aligned tracks, in the store's own folder unless a setting says otherwise."""
-RULES = 1
+RULES = 2
 """To be raised when `align` changes what it returns, so that no cached track is used wrongly."""
 
 
@@ -144,6 +144,13 @@ def find_track(store: TrackStore, stream: str, clip: Clip) -> str | None:
     return None
 
 
+def clip_tracks(store: TrackStore, clip: Clip, streams: Iterable[str]) -> list[Path]:
+    """Files that `load_clip` reads of a clip, and those that it looks for in vain."""
+    ids = {stream: find_track(store, stream, clip) for stream in streams}
+    clocks = [store.path(FACES, name) for name in dict.fromkeys((clip.id, clip.video))]
+    return clocks + [store.path(stream, ids[stream] or clip.id) for stream in ids]
+
+
 def read_dim(path: Path) -> int:
     """D of a track, from its header."""
     with _opened(path) as file:
@@ -197,7 +204,7 @@ def _on_clock(
     tokens, valid = _read_clock(path)
     if same_clock(tokens, times):
         return path, valid
-    key = _cache_key(path, store.info(stream, track_id), times, window)
+    key = _cache_key(path, times, window)
     aligned = cache.path(stream, f"{track_id}-{key}")
     mark_used(aligned)
     try:
@@ -207,11 +214,10 @@ def _on_clock(
         return aligned, _write_aligned(store.read(stream, track_id), times, window, aligned)
 
 
-def _cache_key(path: Path, info: TrackInfo, times: np.ndarray, window: float) -> str:
-    """Hash of all that an aligned track depends on."""
-    file = path.stat()
+def _cache_key(path: Path, times: np.ndarray, window: float) -> str:
+    """Fingerprint of all that an aligned track depends on."""
     clock = hashlib.sha256(times.tobytes()).hexdigest()
-    return settings_hash([RULES, info.key, file.st_size, file.st_mtime_ns, clock, window])
+    return fingerprint([tracks_content([path]), clock], window, version=RULES)
 
 
 def _write_aligned(track: FeatureTrack, times: np.ndarray, window: float, path: Path) -> np.ndarray:

@@ -13,19 +13,19 @@ from features.cli import UserError
 from features.store import TrackStore
 from fusion.abaw.labels import Clip
 from fusion.batch import Batch
-from fusion.clips import FACES, ClipStreams, load_clip
+from fusion.clips import ClipStreams, load_clip
 from fusion.data_settings import DataSettings
 from fusion.dataset import DataSummary, EpochShuffle, WindowDataset, collate, listed
 from fusion.extra_corpora import (
     Source,
     read_extra,
     require_agreement,
-    source_file,
     unshared,
     without_held_out,
 )
 from fusion.folds import folds_of
 from fusion.normalise import Normaliser, fit_normalisers
+from fusion.run_identity import content_of
 from fusion.sampling import TASKS, SetSampler, WindowSet, epoch_length, labelled_frames, make_sets
 from fusion.specs import StreamSpec, require_same_specs, stream_specs
 from fusion.stage_outputs import NO_INPUTS, StageInputs
@@ -151,6 +151,11 @@ class AffectDataModule(pl.LightningDataModule):
             text.append(f"train and validation share {listed(both, 'videos')}")
         return text
 
+    def content(self) -> dict[str, str]:
+        """Training and validation clip to the fingerprint of its labels and tracks."""
+        sources = self.sources[TRAIN] + self.sources[VALIDATION]
+        return content_of(sources, list(self._dims()))
+
     def _label_lines(self, split: str, dataset: WindowDataset) -> list[str]:
         """Tasks without labels, the sets that batches are mixed from, and mute streams."""
         without = [task.upper() for task in TASKS if not labelled_frames(dataset, task).any()]
@@ -161,16 +166,6 @@ class AffectDataModule(pl.LightningDataModule):
         origin = origins(dataset.clips)
         text += [f"labels from {origin}"] if origin and split != TEST else []
         return text + (dataset.people.lines() if dataset.people else [])
-
-    def shown(self, split: str) -> list[tuple[Clip, str]]:
-        """Clips of a split that have tracks, each with the sha256 of its file, "" if unknown."""
-        used = {clip.id for clip in self.datasets[split].clips}
-        names = (FACES, *self.specs)
-        return [
-            (one.clip, source_file(one, names) or "")
-            for one in self.sources[split]
-            if one.clip.id in used
-        ]
 
     def _add_extra(self) -> None:
         """Adds the training clips of further corpora, without what is held out."""

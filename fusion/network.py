@@ -5,7 +5,7 @@ checkpoints of later stages > NetworkReader > Network > fusion/predictor.py.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from fusion.adaptation import Adaptation
@@ -73,6 +73,19 @@ def slim(payload: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]
     """
     description = {part: payload[part] for part in DESCRIPTION if part in payload}
     return {**description, WEIGHTS: {k: v for k, v in state.items() if k.startswith(PREFIX)}}
+
+
+def unknown_settings(payload: Mapping[str, Any]) -> list[str]:
+    """Settings of a checkpoint's networks, by dotted name, that this version does not know."""
+    found = set()
+    for one in (payload, *payload.get("networks", {}).values()):
+        parts: list[tuple[str, type, Any]] = [("model", ModelSettings, one.get("model", {}))]
+        parts += [("adaptation", Adaptation, one.get("adaptation", {}))]
+        parts += [("specs", StreamSpec, spec) for spec in one.get("specs", {}).values()]
+        for part, kind, said in parts:
+            unknown = set(said) - {field.name for field in fields(kind)}
+            found |= {f"{part}.{name}" for name in unknown}
+    return sorted(found)
 
 
 class NetworkReader:

@@ -54,13 +54,12 @@ class Evaluation:
             predictions: Of a labelled clip that was not scored before.
             frames: Score so many frames at most; None: all.
         """
-        clip = self.clips[predictions.id]
-        labels = clip.labels
+        labels = self.clips[predictions.id].labels
         rows = labels.rows_for(len(predictions))
         self._compare_lengths(predictions.id, rows, len(predictions))
         shown = predictions if frames is None else first_frames(predictions, frames)
         labels = labels.resized(len(shown))
-        metrics = MetricAccumulator(expressions=clip.expressions)
+        metrics = MetricAccumulator()
         metrics.add(labels, shown.va, shown.expr_class, shown.au_on)
         self.scored[predictions.id] = metrics
         self.frames[predictions.id] = len(shown)
@@ -103,12 +102,11 @@ def pooled(parts: Iterable[MetricAccumulator]) -> MetricAccumulator:
 
 def first_frames(predictions: FramePredictions, frames: int) -> FramePredictions:
     """At most the first so many frames of a clip's predictions."""
-    arrays = {name: getattr(predictions, name) for name in _BY_FRAME}
-    rows = {name: rows[:frames] for name, rows in arrays.items() if rows is not None}
+    rows = {name: getattr(predictions, name)[:frames] for name in _BY_FRAME}
     return replace(predictions, **rows)
 
 
-_BY_FRAME = ("times", "face", "va", "expr", "au", "compound")
+_BY_FRAME = ("times", "face", "va", "expr", "au")
 
 
 def score_store(folder: Path, clips: Sequence[Clip]) -> Evaluation:

@@ -9,8 +9,7 @@ scores as teachers. A killed run goes on in the stage, and at the clip, where it
 refused if its settings have changed, or what it has taken.
 """
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,10 +24,10 @@ from fusion.checkpoint import KEY, read_payload, write_assembly
 from fusion.corpora import read_corpus
 from fusion.data import TRAIN, VALIDATION, AffectDataModule
 from fusion.held_out import score_held_out
-from fusion.runs import DONE, clear, git_revision, plain
-from fusion.seen import JUDGED, TRAINED, joined_clips
+from fusion.runs import DONE, clear, git_revision, plain, require_stages
 from fusion.stage_export import export_outputs
 from fusion.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
+from fusion.stage_tasks import fit_recipe
 from fusion.train_settings import (
     TASKS,
     Stage,
@@ -64,9 +63,12 @@ def train(settings: TrainSettings) -> Path:
         raise UserError("devices must be 1 for a recipe with stages; leave it out")
     settings = replace(with_data(settings), devices=1)
     folder = settings.runs / settings.name
+    settings, remarks = fit_recipe(settings, lambda name: outside(name, folder).tasks)
+    print("\n".join(remarks), end="\n" if remarks else "", flush=True)
     if settings.fresh:
         clear(folder)
         settings = replace(settings, fresh=False)
+    require_stages(folder)
     done: dict[str, StageOutputs] = {}
     for number, stage in enumerate(settings.stages, 1):
         print(f"stage {number} of {len(settings.stages)}: {stage.name}", flush=True)
@@ -137,13 +139,19 @@ def put_together(settings: TrainSettings, done: Mapping[str, StageOutputs]) -> P
     answers = {task: _choice(task, names, scores) for task, names in named.items()}
     config = plain(settings)
     if not (folder / DONE).exists() or not _is_of(best, answers, done):
-        rivals = [task for task, names in named.items() if len(names) > 1 and task != "compound"]
-        provenance = _provenance(done, answers, rivals)
+        provenance = _provenance(done)
         paths = {task: done[name].checkpoint for task, name in answers.items()}
         write_assembly(best, paths, config=config, provenance=provenance)
         (folder / DONE).touch()
-    print(", ".join(f"{task.upper()} by {name}" for task, name in answers.items()), flush=True)
+    print(", ".join(_told(settings, task, name) for task, name in answers.items()), flush=True)
     return best
+
+
+def _told(settings: TrainSettings, task: str, name: str) -> str:
+    """Which stage answers a task, for the user to read."""
+    stage = next(one for one in settings.stages if one.name == name)
+    learnt = getattr(stage_settings(settings, stage).loss, task)
+    return f"{task.upper()} by {name}" if learnt else f"{task.upper()} not learnt"
 
 
 def _answers(task: str, stage: StageOutputs) -> bool:
@@ -176,13 +184,7 @@ def _choice(task: str, names: list[str], scores: Mapping[str, dict[str, float]])
     judges = JUDGED_BY[task]
     if len(names) == 1 or not judges:
         return names[0]
-    return max(names, key=lambda name: _judged(scores[name], judges))
-
-
-def _judged(scores: Mapping[str, float], judges: Sequence[str]) -> float:
-    """Sum of the scores that tell; least for one that has not learnt the task."""
-    total = sum(scores[judge] for judge in judges)
-    return -math.inf if math.isnan(total) else total
+    return max(names, key=lambda name: sum(scores[name][judge] for judge in judges))
 
 
 def _is_of(best: Path, answers: Mapping[str, str], done: Mapping[str, StageOutputs]) -> bool:
@@ -193,31 +195,17 @@ def _is_of(best: Path, answers: Mapping[str, str], done: Mapping[str, StageOutpu
     return bool(held == {task: done[name].revision for task, name in answers.items()})
 
 
-def _provenance(
-    done: Mapping[str, StageOutputs], answers: Mapping[str, str], chosen: Collection[str]
-) -> dict[str, Any]:
-    """What the stages come from, together.
-
-    Args:
-        done: All of them.
-        answers: Task to the stage that answers it.
-        chosen: Tasks whose stage was chosen by labels held out.
-    """
+def _provenance(done: Mapping[str, StageOutputs]) -> dict[str, Any]:
+    """What the stages come from, together."""
     origins = [read_payload(one.checkpoint)[KEY]["provenance"] for one in done.values()]
     lists = {
         part: sorted({item for origin in origins for item in origin[part]})
-        for part in ("train_clips", "validation_clips", "tasks", "selected")
+        for part in ("train_clips", "validation_clips", "tasks")
     }
-    lists["selected"] = sorted({*lists["selected"], *chosen})
     corpora = sorted({origin["corpus"] for origin in origins}, key=len)
     return {
         "corpus": corpora[-1],
         **lists,
-        "learnt": [task for task, name in answers.items() if task in done[name].tasks],
-        **{
-            part: joined_clips(origin.get(part, {}) for origin in origins)
-            for part in (TRAINED, JUDGED)
-        },
         "git": git_revision(),
         "versions": library_versions(),
     }

@@ -7,7 +7,8 @@ Data flow: settings > one run (of one or several stages), or K folds, or several
     python -m fusion.train --cfg configs/mtl.yaml --data.root /data/Aff-Wild2
     python -m fusion.train --cfg configs/mtl.yaml --folds 6 --seeds [1,2]
 
-A killed run goes on from its last epoch; a finished one is not trained again unless told so.
+A killed run goes on from its last epoch; a finished one is not trained again unless told so, and
+goes on with more `--epochs` than before (the learning rate then falls over all of them).
 """
 
 from features.cli import OK, run

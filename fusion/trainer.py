@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -47,20 +47,19 @@ def make_trainer(
     on_gpu = torch.cuda.is_available()
     auto = "bf16-mixed" if on_gpu else "32-true"
     chosen: Any = auto if precision == "auto" else precision
-    kept = ModelCheckpoint(
+    kept = KeptEpochs(
         folder,
         "best",
         monitor="val/P" if keep == "best" else None,
         mode="max",
-        save_last=True,
         enable_version_counter=False,
     )
-    kept.CHECKPOINT_NAME_LAST = LAST.removesuffix(".ckpt")
+    patience = patience if keep == "best" else epochs
+    stop = Patience("val/P", mode="max", patience=patience)
     csv = CSVLogger(folder, name="logs")
     board = TensorBoardLogger(folder, name="logs", version=csv.version)
-    callbacks: list[Callback] = [kept] if sys.stderr.isatty() else [kept, EpochLines()]
-    if keep == "best":
-        callbacks.append(EarlyStopping("val/P", mode="max", patience=patience))
+    callbacks: list[Callback] = [stop, kept, LastEpoch(folder / LAST)]
+    callbacks += [] if sys.stderr.isatty() else [EpochLines()]
     return pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=devices or ("auto" if on_gpu else 1),
@@ -74,6 +73,59 @@ def make_trainer(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+
+
+class KeptEpochs(ModelCheckpoint):
+    """Goes on knowing its best epoch when the folder of the run has been moved meanwhile."""
+
+    @property
+    def state_key(self) -> str:
+        """Of Lightning's own callback, so that checkpoints know only one."""
+        return str(super().state_key).replace(type(self).__qualname__, ModelCheckpoint.__name__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the state of another leg, with paths in the folder as it is called now."""
+        assert self.dirpath is not None
+        here = Path(self.dirpath)
+
+        def moved(path: str) -> str:
+            return str(here / Path(path).name) if path else path
+
+        best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        paths = {k: moved(state_dict[k]) for k in state_dict if k.endswith("_path")}
+        super().load_state_dict(
+            state_dict | paths | {"best_k_models": best, "dirpath": self.dirpath}
+        )
+
+
+class LastEpoch(Checkpoint):
+    """Keeps each epoch in place of the one before.
+
+    Lightning's `save_last` keeps but the last of the epochs that were better than all before.
+
+    Args:
+        path: Where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the checkpoint, when the best epoch and the patience are known."""
+        trainer.save_checkpoint(self.path)
+
+
+class Patience(EarlyStopping):
+    """Goes on with the patience that is asked for now."""
+
+    @property
+    def state_key(self) -> str:
+        """Of Lightning's own callback, so that checkpoints know only one."""
+        return str(super().state_key).replace(type(self).__qualname__, EarlyStopping.__name__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the state of another leg but for its patience."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
 
 
 class EpochLines(Callback):

@@ -34,6 +34,7 @@ def write_video(
     codec: str = "libx264",
     options: dict[str, str] | None = None,
     sound_codec: str = "aac",
+    pixel: Fraction | None = None,
 ) -> Path:
     """Writes a video and returns its path.
 
@@ -51,12 +52,15 @@ def write_video(
         codec: ffmpeg's name of the video encoder.
         options: Options of the video encoder.
         sound_codec: ffmpeg's name of the encoder of the sound.
+        pixel: Width of a pixel by its height.
     """
     images = list(images)
     moments = [i / fps for i in range(len(images))] if times is None else list(times)
     layout = {"movflags": "faststart"} if fast_start else {}
     with av.open(str(path), "w", options=layout) as container:
         video = _add_video(container, images, fps, codec, options or {})
+        if pixel is not None:
+            video.codec_context.sample_aspect_ratio = pixel
         audio = (
             None
             if sound is None
@@ -130,13 +134,17 @@ def click(seconds: float, at: float, rate: int = 44_100) -> np.ndarray:
 
 
 def set_rotation(path: Path, degrees: int) -> None:
-    """Writes the rotation matrix of the first track (`tkhd`) of an mp4, as phones do."""
+    """Writes the rotation matrix of the first track of an mp4, as phones do."""
+    cos, sin = round(np.cos(np.radians(degrees))), round(np.sin(np.radians(degrees)))
+    set_matrix(path, (cos, sin, -sin, cos))
+
+
+def set_matrix(path: Path, matrix: tuple[float, float, float, float]) -> None:
+    """Writes the display matrix (a, b, c, d) of the first track (`tkhd`) of an mp4."""
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 4 + 40  # version 0: 40 bytes lie between the name and the matrix
-    cos, sin = round(np.cos(np.radians(degrees))), round(np.sin(np.radians(degrees)))
-    one = 1 << 16
-    matrix = (cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30)
-    data[start : start + 36] = struct.pack(">9i", *matrix)
+    a, b, c, d = (round(value * (1 << 16)) for value in matrix)
+    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
 
 

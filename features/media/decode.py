@@ -1,4 +1,4 @@
-"""Decodes pictures packet by packet. Data flow: packets > PyAV > pictures with their times > RGB.
+"""Decodes pictures packet by packet. Data flow: packets > PyAV > pictures with their times.
 
 A packet that cannot be decoded does not end a video: if its place is known from the other packets
 and decoding soon takes up again, the picture before it stands in, marked as lost.
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from features.media.container import (
     LONGEST_LOSS,
@@ -27,6 +26,7 @@ from features.media.container import (
     seconds,
     video_stream,
 )
+from features.media.display import Display
 
 MOST_PACKETS = 2
 """Packets that may make up a frame: those of its fields."""
@@ -39,11 +39,13 @@ class Picture:
     Attributes:
         time: Seconds from the first picture.
         frame: As decoded: neither RGB nor turned upright.
+        display: How the frames of this video are shown.
         lost: Whether it could not be decoded; `frame` is the one before it.
     """
 
     time: float
     frame: av.VideoFrame
+    display: Display
     lost: bool = False
 
 
@@ -57,10 +59,11 @@ def read_pictures(path: Path, threads: int = 1) -> Iterator[Picture]:
         stream = decoded_stream(container, path, threads)
         clock, shown = tee(_Decoding(path, container, stream).pictures())
         times = rising((picture[0] for picture in clock), 1 / nominal_rate(stream))
-        origin: float | None = None
+        origin, display = 0.0, None
         for time, (_, frame, lost) in zip(times, shown, strict=True):
-            origin = time if origin is None else origin
-            yield Picture(time - origin, frame, lost)
+            if display is None:
+                origin, display = time, Display.of(stream, frame)
+            yield Picture(time - origin, frame, display, lost)
 
 
 def decoded_stream(
@@ -142,30 +145,3 @@ class _Decoding:
     def _broken(self) -> MediaError:
         plan = self._plan or read_timeline(self._path)
         return cut_off(self._path, self._rows, plan.promised or len(plan.times))
-
-
-class Painter:
-    """Puts decoded frames into arrays as RGB, upright and all of the size of the first.
-
-    ffmpeg's command line scales likewise where the resolution changes in mid-stream.
-    """
-
-    def __init__(self, first: av.VideoFrame) -> None:
-        self._size = first.width, first.height
-        self._turns = round(first.rotation / 90)  # PyAV counts counter-clockwise, as numpy
-        self._reformatter = VideoReformatter()  # one for all: making it costs more than its work
-        turned = self._turns % 2 != 0
-        self.shape = (*(self._size if turned else self._size[::-1]), 3)
-
-    def painted(self, frame: av.VideoFrame) -> np.ndarray:
-        """A frame as an array of its own."""
-        image = np.empty(self.shape, np.uint8)
-        self.paint(frame, image)
-        return image
-
-    def paint(self, frame: av.VideoFrame, image: np.ndarray) -> None:
-        """Writes a frame into `image`, `shape` uint8."""
-        width, height = self._size
-        # Without a number of threads swscale takes one a core, for every small picture.
-        rgb = self._reformatter.reformat(frame, width, height, "rgb24", threads=1)
-        image[:] = np.rot90(rgb.to_ndarray(), self._turns)

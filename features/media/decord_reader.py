@@ -1,8 +1,8 @@
 """Pictures by decord, for those who ask for it. Data flow: file > decord > blocks of RGB pictures.
 
 PyAV is as fast or faster and reads everything. decord serves where it is known to give the very
-same pictures: 8-bit, progressive, upright, undamaged, and small, since behind a slow reader it
-decodes ahead without bound.
+same pictures: 8-bit, progressive, shown as stored, undamaged, and small, since behind a slow reader
+it decodes ahead without bound.
 
 Letters: N frames of a block.
 """
@@ -16,6 +16,7 @@ import numpy as np
 
 from features.cli import UserError
 from features.media.container import Timeline, open_media, read_timeline, video_stream
+from features.media.display import Display
 
 try:
     import decord
@@ -58,9 +59,10 @@ def _open(path: Path, timeline: Timeline) -> Any | None:
     if not timeline.certain:
         return None
     with open_media(path) as container:
-        frame = next(container.decode(video_stream(container, path)), None)
-    if frame is None or not _suits(frame, len(timeline.times)):
-        return None
+        stream = video_stream(container, path)
+        frame = next(container.decode(stream), None)
+        if frame is None or not _suits(frame, Display.of(stream, frame), len(timeline.times)):
+            return None
     try:
         reader = decord.VideoReader(str(path.absolute()), num_threads=1)
     except (decord.DECORDError, RuntimeError):
@@ -68,9 +70,9 @@ def _open(path: Path, timeline: Timeline) -> Any | None:
     return reader if len(reader) == len(timeline.times) else None
 
 
-def _suits(frame: av.VideoFrame, frames: int) -> bool:
+def _suits(frame: av.VideoFrame, display: Display, frames: int) -> bool:
     """Whether decord gives the same pictures as PyAV, judged by the first."""
-    plain = not (frame.rotation or frame.interlaced_frame)
+    plain = display.fits(frame) and not frame.interlaced_frame
     eight_bits = all(part.bits == 8 for part in frame.format.components)
     size = frames * frame.width * frame.height * 3
     return (

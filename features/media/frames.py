@@ -1,6 +1,7 @@
 """Frames of a video with their times, in constant memory.
 
-Data flow: file > pictures (decode.py) > RGB, upright > blocks with the container's times.
+Data flow: file > pictures (decode.py) > RGB as shown (display.py) > blocks with the container's
+times.
 
 Letters: F frames of the video, N frames of a block.
 """
@@ -21,8 +22,9 @@ from features.media.container import (
     read_timeline,
     video_stream,
 )
-from features.media.decode import Painter, Picture, read_pictures
+from features.media.decode import Picture, read_pictures
 from features.media.decord_reader import decord_blocks
+from features.media.display import Display, Painter
 
 Reader = Literal["pyav", "decord"]
 """Who decodes pictures."""
@@ -34,12 +36,13 @@ class VideoInfo:
 
     Attributes:
         path: The file.
-        width: Pixels, as shown (after rotation).
+        width: Pixels, as shown: upright, and square.
         height: Pixels, as shown.
         frames: Packets with a picture. Decoding may yield one or two fewer.
         seconds: From the first frame to the end of the last.
         rate: Frames per second on average.
         rotation: Degrees clockwise by which the stored pictures are turned: 0, 90, 180 or 270.
+        mirrored: Whether left and right of the stored pictures are swapped, before they are turned.
         has_sound: Whether there is a sound stream.
         start: Seconds of the first frame on the container's clock.
     """
@@ -51,6 +54,7 @@ class VideoInfo:
     seconds: float
     rate: float
     rotation: int
+    mirrored: bool
     has_sound: bool
     start: float
 
@@ -60,7 +64,7 @@ class FrameBlock:
     """Consecutive frames.
 
     Attributes:
-        images: (N, H, W, 3) uint8, RGB, upright.
+        images: (N, H, W, 3) uint8, RGB, as shown: upright, with square pixels.
         times: (N,) float64, seconds from the first frame of the video.
         first: Index of `images[0]` in the video.
         lost: Indices in the video of frames that could not be decoded: their pictures repeat the
@@ -83,17 +87,19 @@ def probe(path: Path) -> VideoInfo:
     timeline = read_timeline(path)
     with open_media(path) as container:
         frame = _first_frame(container, path)
-        turned = frame.rotation % 180 != 0
+        display = Display.of(video_stream(container, path), frame)
+        width, height = display.size
         steps, last = len(timeline.times) - 1, float(timeline.times[-1])
         rate = steps / last if steps else nominal_rate(video_stream(container, path))
         return VideoInfo(
             path=path,
-            width=frame.height if turned else frame.width,
-            height=frame.width if turned else frame.height,
+            width=width,
+            height=height,
             frames=len(timeline.times),
             seconds=last + 1 / rate,
             rate=rate,
-            rotation=-frame.rotation % 360,
+            rotation=display.rotation,
+            mirrored=display.mirrored,
             has_sound=bool(container.streams.audio),
             start=timeline.start,
         )
@@ -126,7 +132,7 @@ def read_frames(
         return
     pictures = islice(read_pictures(path, threads or 1), first, None)
     while (opening := next(pictures, None)) is not None:
-        painter = painter or Painter(opening.frame)
+        painter = painter or Painter(opening.display)
         block = _block(chain([opening], islice(pictures, batch - 1)), painter, batch, first)
         first += len(block.times)
         yield block

@@ -11,7 +11,8 @@ import av
 import numpy as np
 
 from features.media.container import MediaError, Timeline, open_media, read_timeline
-from features.media.decode import Painter, decoded_stream, read_pictures
+from features.media.decode import decoded_stream, read_pictures
+from features.media.display import Display, Painter
 
 
 def frames_at(path: Path, rows: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -24,7 +25,7 @@ def frames_at(path: Path, rows: Iterable[int]) -> Iterator[tuple[int, np.ndarray
         rows: Indices of frames in the video, in any order.
 
     Yields:
-        Row and picture (H, W, 3) uint8, RGB, upright; rows rise, none comes twice.
+        Row and picture (H, W, 3) uint8, RGB, as shown; rows rise, none comes twice.
 
     Raises:
         MediaError: If the file cannot be read, or ends before a row.
@@ -47,7 +48,7 @@ def _seek(path: Path, timeline: Timeline, wanted: list[int]) -> Iterator[tuple[i
         frame = _next(frames)
         if frame is None:
             return
-        painter, at = Painter(frame), 0
+        painter, at = Painter(Display.of(stream, frame)), 0
         for row in (row for row in wanted if row < len(timeline.ticks)):
             key = int(timeline.keys[timeline.keys <= row][-1])
             if key > at:
@@ -77,7 +78,7 @@ def _read(path: Path, wanted: list[int]) -> Iterator[tuple[int, np.ndarray]]:
     painter: Painter | None = None
     last, rows = wanted[-1], set(wanted)
     for row, picture in enumerate(read_pictures(path)):
-        painter = painter or Painter(picture.frame)
+        painter = painter or Painter(picture.display)
         if row in rows:
             yield row, painter.painted(picture.frame)
         if row == last:

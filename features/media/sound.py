@@ -1,10 +1,12 @@
 """Sound of a media file on the clock of its video, in constant memory.
 
-Data flow: file > PyAV at the native rate > mean of the channels > gaps filled with silence
+Data flow: file > PyAV at the native rate > one channel (mixing.py) > gaps filled with silence
 > soxr (very long linear-phase filter, no lag) > blocks of about a second. As with pictures, less
-than a second that cannot be decoded is bridged, here with silence.
+than a second that cannot be decoded is bridged, here with silence; at the beginning, sound starts
+with what can be. What was bridged is said when the sound has been read.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +23,12 @@ from features.media.container import (
     open_media,
     read_timeline,
     require_decoder,
+    seconds,
     video_stream,
 )
+from features.media.mixing import Mixer
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 0.05
 """Seconds by which the sound's timestamps may stray before silence is put in or sound cut."""
@@ -73,7 +79,7 @@ def native_sound(path: Path) -> Sound | None:
             video_stream(container, path)  # a file without sound and video is damaged
             return None
         require_decoder(stream, path)
-        frame = next(container.decode(stream), None)
+        frame = next((frame for frame, _ in _Decoding(path, container, stream).frames()), None)
     if frame is None:
         return None
     try:
@@ -137,20 +143,25 @@ def _gather(parts: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 
 def _unbroken(path: Path, native: int) -> Iterator[np.ndarray]:
-    """Mono samples at the native rate, each at its place: gaps are silent, overlaps cut."""
+    """Mono samples at the native rate, each at its place: gaps are silent, overlaps cut.
+
+    Says at the end what was bridged.
+    """
     due: float | None = None  # seconds at which the next sample is expected
+    mixer = Mixer()
     with open_media(path) as container:
         stream = sound_stream(container)
         assert stream is not None
-        for frame, after_loss in _decode(container, stream, path):
+        decoding = _Decoding(path, container, stream)
+        for frame, after_loss in decoding.frames():
             if frame.sample_rate != native:
                 raise MediaError(f"{path}: its sampling rate changes; encode the sound again")
-            samples = _mono(frame)
+            samples = mixer.mono(frame)
+            if mixer.damaged.longest > LONGEST_LOSS * native:
+                raise _no_numbers(path, mixer.damaged.first / native)
             at = frame.time
             slip = 0.0 if due is None or at is None else at - due
             due = at if due is None else due
-            if after_loss and slip > LONGEST_LOSS:
-                raise _broken(path, due or 0.0)
             tolerance = 0.0 if after_loss else TOLERANCE
             if tolerance < abs(slip) <= LONGEST_GAP:
                 yield from _silence(round(slip * native), native)
@@ -160,58 +171,107 @@ def _unbroken(path: Path, native: int) -> Iterator[np.ndarray]:
                 due = at
             due = None if due is None else due + len(samples) / native
             yield samples
+        if due is not None:
+            yield from _silence(round(max(0.0, decoding.end - due) * native), native)
+    _say(path, decoding, mixer, native)
 
 
-def _decode(
-    container: av.container.InputContainer, stream: av.AudioStream, path: Path
-) -> Iterator[tuple[av.AudioFrame, bool]]:
-    """Decoded sound, and whether packets before it could not be decoded.
+class _Decoding:
+    """Decodes one stream of sound; packets that cannot be decoded are passed over if they are few.
 
-    A fault that lasts becomes a MediaError that names the place.
+    Attributes:
+        lost: Packets that could not be decoded.
+        seconds: Their length.
+        first: Where the first of them is, in seconds.
+        end: Seconds at which the last lost packet ends, if none follows that can be decoded.
     """
-    packets, last, lost = 0, 0.0, False
-    try:
-        for packet in container.demux(stream):
-            packets += bool(packet.size)
-            try:
-                frames = stream.decode(packet)
-            except av.error.MemoryError:
-                raise
-            except av.error.FFmpegError:  # of damaged AAC, any of a dozen kinds
-                lost = True
-                continue
-            for frame in frames:
-                if lost and frame.time is None:
-                    raise _broken(path, last)
-                yield frame, lost
-                last, lost = frame.time or last, False
-    except av.error.FFmpegError as error:
-        raise _broken(path, last) from error
-    if lost or is_cut(container, stream, packets):
-        raise _broken(path, last)
+
+    def __init__(
+        self, path: Path, container: av.container.InputContainer, stream: av.AudioStream
+    ) -> None:
+        self._path, self._container, self._stream = path, container, stream
+        self.lost, self.seconds, self.first, self.end = 0, 0.0, 0.0, -np.inf
+        self._since: float | None = None  # where the loss began that is not over yet
+        self._last = 0.0
+
+    def frames(self) -> Iterator[tuple[av.AudioFrame, bool]]:
+        """Decoded sound, and whether packets before it could not be decoded.
+
+        Raises:
+            MediaError: If the file is cut off, or more than `LONGEST_LOSS` is lost in one go.
+        """
+        packets = given = 0
+        try:
+            for packet in self._container.demux(self._stream):
+                packets += bool(packet.size)
+                try:
+                    frames = self._stream.decode(packet)
+                except av.error.MemoryError:
+                    raise
+                except av.error.FFmpegError:  # of damaged AAC, any of a dozen kinds
+                    self._lose(packet)
+                    continue
+                for frame in frames:
+                    after_loss = self._since is not None
+                    if after_loss and frame.time is None:
+                        raise _broken(self._path, self._last)
+                    yield frame, after_loss
+                    given += 1
+                    self._last, self._since, self.end = frame.time or self._last, None, -np.inf
+        except av.error.FFmpegError as error:
+            raise _broken(self._path, self._last) from error
+        if (self.lost and not given) or is_cut(self._container, self._stream, packets):
+            raise _broken(self._path, self._last)
+
+    def _lose(self, packet: av.Packet) -> None:
+        """Counts a packet that cannot be decoded."""
+        at = seconds(packet.pts, packet)
+        if at is None:
+            raise _broken(self._path, self._last)
+        length = seconds(packet.duration, packet) or 0.0
+        self.first = self.first if self.lost else at
+        self._since = at if self._since is None else self._since
+        self.lost, self.seconds, self.end = self.lost + 1, self.seconds + length, at + length
+        if self.end - self._since > LONGEST_LOSS:
+            raise _broken(self._path, self._since)
+
+
+def _say(path: Path, decoding: _Decoding, mixer: Mixer, rate: int) -> None:
+    """Says what stands in for what the file holds."""
+    damaged, cancelled = mixer.damaged, mixer.cancelled
+    if decoding.lost:
+        log.warning(
+            "%s: %.2f s of its sound, first at %.2f s, cannot be decoded; silence stands in",
+            *(path, decoding.seconds, max(0.0, decoding.first)),
+        )
+    if damaged.samples:
+        log.warning(
+            "%s: %d samples of its sound, first at %.2f s, are no numbers; silence stands in",
+            *(path, damaged.samples, damaged.first / rate),
+        )
+    if cancelled.samples:
+        log.warning(
+            "%s: channels of its sound are in opposite phase and cancel each other for %.2f s,"
+            " first at %.2f s; the louder one is taken there",
+            *(path, cancelled.samples / rate, cancelled.first / rate),
+        )
 
 
 def _broken(path: Path, last: float) -> MediaError:
     return MediaError(
-        f"{path}: the sound breaks off at {last:.2f} s, truncated or damaged; copy or encode it"
-        " again, or leave it out"
+        f"{path}: the sound breaks off at {max(0.0, last):.2f} s, truncated or damaged; copy or"
+        " encode it again, or leave it out"
+    )
+
+
+def _no_numbers(path: Path, at: float) -> MediaError:
+    return MediaError(
+        f"{path}: the samples of its sound are no numbers from {at:.2f} s on; encode it again, or"
+        " leave it out"
     )
 
 
 def _silence(samples: int, most: int) -> Iterator[np.ndarray]:
-    """Zeros in parts of at most `most`."""
+    """Zeros in parts of at most `most`; nothing for less than one sample."""
     for first in range(0, samples, most):
         yield np.zeros(min(most, samples - first), np.float32)
-
-
-def _mono(frame: av.AudioFrame) -> np.ndarray:
-    """Mean of the channels (samples,) float32; integers are scaled to [-1, 1)."""
-    data: np.ndarray = frame.to_ndarray()
-    if not frame.format.is_planar:
-        data = data.reshape(-1, len(frame.layout.channels)).T
-    mean = data.mean(axis=0, dtype=np.float64)
-    if data.dtype.kind == "u":
-        mean = mean / 128.0 - 1.0
-    elif data.dtype.kind == "i":
-        mean = mean / 2.0 ** (8 * data.dtype.itemsize - 1)
-    return mean.astype(np.float32)

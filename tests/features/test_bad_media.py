@@ -163,7 +163,7 @@ def test_sound_that_cannot_be_decoded_is_silent_and_what_follows_keeps_its_place
     assert abs(int(np.abs(after).argmax()) - int(np.abs(before).argmax())) <= 1
 
 
-@pytest.mark.parametrize(("first", "count"), [(10, 60), (80, 100)])
+@pytest.mark.parametrize(("first", "count"), [(0, 60), (10, 60), (30, 100), (0, 100)])
 def test_sound_that_cannot_be_decoded_for_long_is_a_fault(
     tmp_path: Path, first: int, count: int
 ) -> None:

@@ -150,8 +150,8 @@ def test_spooled_sound_is_decoded_once_for_all_rates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_sound(tmp_path / "s.wav", tone(1.0), 44_100, "pcm_s16le")
-    calls, real = [], sound_module._decode
-    monkeypatch.setattr(sound_module, "_decode", lambda *args: calls.append(1) or real(*args))
+    calls, real = list[int](), sound_module._unbroken
+    monkeypatch.setattr(sound_module, "_unbroken", lambda *args: calls.append(1) or real(*args))
     with spool_sound(path, [8_000, 16_000, 24_000]) as spooled:
         assert spooled is not None
         for rate in (8_000, 16_000, 24_000):
