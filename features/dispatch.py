@@ -7,12 +7,14 @@ Claims stay with this process, one for each item that a worker is at.
 """
 
 import sys
+import time
 from collections.abc import Sequence
 
 from features.claims import Claims
 from features.cli import UserError
 from features.crew import Crew
 from features.failures import Failure, Failures, cause_of, is_the_runs
+from features.leases import POLL, STALE
 from features.outcome import Outcome
 from features.pipeline import Extractor
 from features.progress import ProgressReport
@@ -39,6 +41,7 @@ class Dispatcher:
         self._failures = Failures(summary.store, claims)
         self._before: dict[str, Failure] = {}
         self._taken: dict[str, Source] = {}
+        self._watching = False
         self.summary = summary
 
     def todos(self, sources: Sequence[Source]) -> list[Todo]:
@@ -77,7 +80,9 @@ class Dispatcher:
             while waiting or self._taken:
                 waiting = [one for one in waiting if not self._handed_out(one, crew, progress)]
                 if not self._taken:
-                    break
+                    if not any(self._claims.in_doubt(one.id) for one in waiting):
+                        break
+                    self._watch(len(waiting))
                 for outcome in crew.wait():
                     self._take_in(outcome)
                     progress.step(outcome.id, costs[outcome.id])
@@ -99,6 +104,14 @@ class Dispatcher:
         self._taken[source.id] = source
         crew.submit(source)
         return True
+
+    def _watch(self, items: int) -> None:
+        """Waits a moment for a sign of life of those who claim what is left, and says so once."""
+        if not self._watching:
+            print(f"left to do: {items}, claimed by a run that may be dead; watching whether it is,"
+                  f" {STALE:g} s at most", file=sys.stderr, flush=True)  # fmt: skip
+            self._watching = True
+        time.sleep(POLL)
 
     def _take_in(self, outcome: Outcome) -> None:
         """Writes down what came of an item and gives its claim back."""

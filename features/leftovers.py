@@ -3,14 +3,14 @@
 Files are written under a temporary name (`features.track.write_atomically`), which stays if the
 writer is killed. Tracks are written by whoever claims their video, so a temporary track of a video
 that nobody claims is dead, and so is one in the store's own folder if nobody holds its lock; of
-other files only the age tells.
+other files only the age tells, by the clock of the disk that they are on.
 """
 
 import time
 from collections.abc import Collection
 from pathlib import Path
 
-from features.claims import INDEX, Claims
+from features.claims import FOLDER, INDEX, Claims
 from features.faces.persons import split_person
 from features.store import SUFFIX
 from features.track import PARTIAL
@@ -28,12 +28,16 @@ def sweep(store: Path, streams: Collection[str], claims: Claims) -> None:
         claims: Claims of this run.
     """
     with claims.lock(INDEX):
+        now = (store / FOLDER / INDEX).stat().st_mtime  # just written
         for path in _temporary(store, ".*"):
             path.unlink(missing_ok=True)
-    for path in _temporary(store, "*/.*"):  # listed first: a claim's end is the file's end
-        unclaimed = path.parent.name in streams and not any(map(claims.claimed, claims_of(path)))
-        if unclaimed or age_of(path) > OLD:
+    for path in _temporary(store, "*/.*"):
+        if age_of(path, now) > OLD:
             path.unlink(missing_ok=True)
+        elif path.parent.name in streams:
+            with claims.free(claims_of(path)) as free:
+                if free:
+                    path.unlink(missing_ok=True)
 
 
 def claims_of(path: Path) -> set[str]:
@@ -50,10 +54,15 @@ def claims_of(path: Path) -> set[str]:
     return {track, split_person(track)[0]}
 
 
-def age_of(path: Path) -> float:
-    """Seconds since the last change; 0 if the file is gone."""
+def age_of(path: Path, now: float | None = None) -> float:
+    """Seconds since the last change; 0 if the file is gone.
+
+    Args:
+        path: The file.
+        now: Present time of the disk that it is on; None: this machine's, which may differ.
+    """
     try:
-        return time.time() - path.stat().st_mtime
+        return (time.time() if now is None else now) - path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
 

@@ -6,32 +6,31 @@ A claim is asked for when a check begins and again when it ends: a run that came
 has changed the files' times, and such files stay.
 """
 
-import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
-from features.claims import FOLDER, Claims
+from features.claims import Claims, file_of
 from features.cli import UserError
 from features.leftovers import claims_of
 from features.verify_files import Kind, Problem
 
 
 def claimed_names(store: Path) -> set[str]:
-    """Names in a store that living runs hold: ids of videos, or the lock of the store's own files.
+    """Files of the claims in a store that living runs hold (`file_of` the ids of videos, or of the
+    lock of the store's own files).
 
     Nothing is written.
     """
     claims = Claims(store)
-    _, _, names = next(os.walk(store / FOLDER), ("", [], []))
-    return {name for name in names if claims.claimed(name)}
+    return {name for name in claims.names() if claims.claimed(name)}
 
 
-def set_apart(problems: Sequence[Problem], claimed: Collection[str]) -> list[Problem]:
+def set_apart(problems: Sequence[Problem], claimed: Set[str]) -> list[Problem]:
     """The problems; those of claimed videos are in work, and their temporary files are none."""
     rest = []
     for problem in problems:
         renewed = problem.kind.removable or problem.kind is Kind.MISSING
-        if not renewed or claims_of(problem.path).isdisjoint(claimed):
+        if not renewed or claimed.isdisjoint(map(file_of, claims_of(problem.path))):
             rest.append(problem)
         elif problem.kind is not Kind.TEMPORARY:
             cause = f"{problem.kind.value[0]}: {problem.cause}"
@@ -60,21 +59,16 @@ def repair(store: Path, problems: Sequence[Problem], began: int) -> list[Problem
 
 def _removed(path: Path, began: int, claims: Claims) -> bool:
     """Removes a file while no other run can work on it; False if one does, or did meanwhile."""
-    taken = []
-    try:
-        for name in sorted(claims_of(path)):
-            if not claims.take(name):
-                print(f"left, since a run works on it: {path}")
-                return False
-            taken.append(name)
-        if path.stat().st_mtime_ns > began:
-            print(f"left, since it was written meanwhile: {path}")
+    with claims.free(claims_of(path)) as free:
+        if not free:
+            print(f"left, since a run works on it: {path}")
             return False
-        path.unlink()
+        try:
+            if path.stat().st_mtime_ns > began:
+                print(f"left, since it was written meanwhile: {path}")
+                return False
+            path.unlink()
+        except FileNotFoundError:
+            return True  # gone by itself
         print(f"removed: {path}")
-    except FileNotFoundError:
-        pass  # gone by itself
-    finally:
-        for name in taken:
-            claims.release(name)
     return True
