@@ -19,7 +19,7 @@ from features.cli import UserError
 from features.track import write_atomically
 from fusion.held_out import score_held_out
 from fusion.metrics import MetricAccumulator
-from fusion.runs import clear
+from fusion.runs import alone_in, clear
 from fusion.stages import train
 from fusion.train_settings import TrainSettings
 
@@ -44,10 +44,11 @@ def train_several(settings: TrainSettings, keep: bool = True) -> dict[str, float
     if not (settings.folds or settings.seeds):
         return score_held_out(settings, train(settings)).scores()
     _check(settings)
-    if settings.fresh:
-        clear(settings.runs / settings.name)
     one_device = replace(settings, devices=1, fresh=False)
-    return _train_seeds(one_device, keep) if settings.seeds else _train_folds(one_device, keep)
+    with alone_in(settings.runs, settings.name):
+        if settings.fresh:
+            clear(settings.runs / settings.name)
+        return _train_seeds(one_device, keep) if settings.seeds else _train_folds(one_device, keep)
 
 
 def _check(settings: TrainSettings) -> None:

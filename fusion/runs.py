@@ -11,17 +11,19 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from features.cli import UserError
+from features.leases import hold
 from features.track import write_atomically
 from fusion.checkpoint import ANSWERS, KEY, read_payload
 from fusion.data import AffectDataModule
 from fusion.dataset import listed
 from fusion.run_identity import LASTS, changed_content, changed_settings
-from fusion.trainer import BEST, LAST
+from fusion.trainer import BEST, LAST, is_first_process
 
 DONE = "finished"
 """File in a run's folder that says that training came to its end, and after how many epochs."""
@@ -29,6 +31,28 @@ SEARCH = "search"
 """Folder of a search within RUNS/NAME; a run that is trained anew leaves it alone."""
 _NOT_CONFIG = ("fresh", "runs", "devices", "seeds", "folds")
 """Settings that make no other run: where it lies, how long it lasts, what others are trained."""
+
+
+@contextmanager
+def alone_in(runs: Path, name: str) -> Iterator[None]:
+    """Keeps other trainings out of the folder RUNS/NAME within.
+
+    Raises:
+        UserError: If another training, on whatever machine, is at work on the run.
+    """
+    if not is_first_process():  # the first one holds it for all that train together
+        yield
+        return
+
+    def busy(holder: str) -> str:
+        return (
+            f"{runs / name}: another training ({holder}) is at work on it;"
+            " wait for its end, or choose another --name"
+        )
+
+    # Beside the folder: a run that is refused leaves none.
+    with hold(runs / f".{name.replace('/', '%2F')}.lease", busy):
+        yield
 
 
 def clear(folder: Path) -> None:

@@ -24,7 +24,7 @@ from fusion.checkpoint import KEY, read_payload, write_assembly
 from fusion.corpora import read_corpus
 from fusion.data import TRAIN, VALIDATION, AffectDataModule
 from fusion.held_out import score_held_out
-from fusion.runs import DONE, clear, git_revision, plain, require_stages
+from fusion.runs import DONE, alone_in, clear, git_revision, plain, require_stages
 from fusion.stage_export import export_outputs
 from fusion.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
 from fusion.stage_tasks import fit_recipe
@@ -54,8 +54,14 @@ def train(settings: TrainSettings) -> Path:
         of the stages.
 
     Raises:
-        UserError: If data is missing, settings make no sense, or the folder holds another run.
+        UserError: If data is missing, settings make no sense, the folder holds another run, or
+            somebody else is training it.
     """
+    with alone_in(settings.runs, settings.name):
+        return _train(settings)
+
+
+def _train(settings: TrainSettings) -> Path:
     if not settings.stages:
         return train_run(settings)
     check_stages(settings)
