@@ -25,6 +25,7 @@ from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 from fusion.counts import PairMoments, f1_of, share
 from fusion.metrics import (
     MetricAccumulator,
+    counted_classes,
     expression_counts,
     expression_score,
     unit_score,
@@ -94,6 +95,7 @@ def scores_of_draws(
         (B,) official scores, then F1 of each expression and unit. A task that a draw has no label
         of is NaN there, as is its P; tasks that no video has labels of are left out of P.
     """
+    expressions = frozenset[str]().union(*(video.expressions for video in videos))
     confusion = _pooled(weights, [video.confusion for video in videos])
     units = _pooled(weights, [video.units for video in videos])
     whole = _pooled(weights, [video.exact for video in videos])
@@ -102,16 +104,18 @@ def scores_of_draws(
     )
     tasks = {
         "VA": (valence + arousal) / 2,
-        "EXPR": expression_score(confusion, edition),
+        "EXPR": expression_score(confusion, edition, expressions),
         "AU": unit_score(units, whole, edition, exact),
     }
     labelled = [score for score in tasks.values() if not np.isnan(score).all()]
     total = np.sum(labelled, axis=0) if labelled else np.full(len(weights), np.nan)
-    classes = f1_of(expression_counts(confusion, edition)).T
-    named = zip(EXPRESSIONS, classes, strict=False)  # edition 2 has the first seven
-    units_f1 = zip(UNITS, f1_of(units[..., :3]).T, strict=True)
+    counted = counted_classes(edition, expressions)
+    frames = confusion[:, counted].sum((1, 2))[:, None]
+    classes = np.where(frames > 0, f1_of(expression_counts(confusion, counted)), np.nan)
+    named = zip((EXPRESSIONS[i] for i in counted), classes.T, strict=True)
+    units_f1 = np.where(units[..., 3] > 0, f1_of(units[..., :3]), np.nan)
     official = {"CCC_V": valence, "CCC_A": arousal, **tasks, "P": total}
-    return official | dict(named) | dict(units_f1)
+    return official | dict(named) | dict(zip(UNITS, units_f1.T, strict=True))
 
 
 def pooled_ccc(weights: np.ndarray, moments: Sequence[PairMoments]) -> np.ndarray:

@@ -24,6 +24,7 @@ from fusion.decision import AuDecision, Decision
 from fusion.model.settings import ModelSettings
 from fusion.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
 from fusion.normalise import Normaliser
+from fusion.seen import tasks_of
 from fusion.specs import StreamSpec
 
 KEY = "affuse"
@@ -68,6 +69,11 @@ class Checkpoint:
     def network(self) -> Network:
         """The network that answers VA: the only one, unless stages were put together."""
         return self.answers["va"]
+
+    @property
+    def learnt(self) -> list[str]:
+        """Tasks that it has learnt: va, expr, au. What it says of others means nothing."""
+        return tasks_of({"config": self.config, "provenance": self.provenance})
 
     @property
     def networks(self) -> list[Network]:

@@ -55,7 +55,7 @@ class VaCriterion:
         y, clip = labels.va[labels.va_mask].astype(np.float64), clip[labels.va_mask]
         x = values[labels.va_mask].clip(-1, 1)
         terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=2)
-        flat = terms.reshape(len(x), -1)
+        flat = terms.reshape(len(x), terms.shape[1] * terms.shape[2])
         sums = [np.bincount(clip, weights=column, minlength=clips) for column in flat.T]
         return np.stack(sums, axis=1).reshape(clips, len(DIMENSIONS), 6)
 

@@ -13,13 +13,14 @@ from features.cli import UserError
 from features.store import TrackStore
 from fusion.abaw.labels import Clip
 from fusion.batch import Batch
-from fusion.clips import ClipStreams, load_clip
+from fusion.clips import FACES, ClipStreams, load_clip
 from fusion.data_settings import DataSettings
 from fusion.dataset import DataSummary, EpochShuffle, WindowDataset, collate, listed
 from fusion.extra_corpora import (
     Source,
     read_extra,
     require_agreement,
+    source_file,
     unshared,
     without_held_out,
 )
@@ -166,6 +167,16 @@ class AffectDataModule(pl.LightningDataModule):
         origin = origins(dataset.clips)
         text += [f"labels from {origin}"] if origin and split != TEST else []
         return text + (dataset.people.lines() if dataset.people else [])
+
+    def shown(self, split: str) -> list[tuple[Clip, str]]:
+        """Clips of a split that have tracks, each with the sha256 of its file, "" if unknown."""
+        used = {clip.id for clip in self.datasets[split].clips}
+        names = (FACES, *self.specs)
+        return [
+            (one.clip, source_file(one, names) or "")
+            for one in self.sources[split]
+            if one.clip.id in used
+        ]
 
     def _add_extra(self) -> None:
         """Adds the training clips of further corpora, without what is held out."""

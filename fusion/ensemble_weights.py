@@ -16,8 +16,9 @@ import numpy as np
 from features.cli import UserError
 from fusion.abaw.labels import EXPRESSIONS, TASKS, Clip
 from fusion.blend import VaMoments, VaStatistics, log_probabilities, logits
+from fusion.counts import confusion_of
 from fusion.folds import folds_of, linked
-from fusion.metrics import UndefinedScore, ccc, macro_f1, mean_binary_f1
+from fusion.metrics import UndefinedScore, ccc, expression_score, mean_binary_f1
 from fusion.predictions import FramePredictions
 
 FOLDS = 5
@@ -40,6 +41,7 @@ class TaskFrames:
         mask: (N, 12) bool for AU; (N,) otherwise, all True.
         fold: (N,) fold of the person.
         statistics: Of valence and arousal over the folder.
+        expressions: Names of the expressions that the data set has; empty: all.
     """
 
     task: str
@@ -48,6 +50,7 @@ class TaskFrames:
     mask: np.ndarray
     fold: np.ndarray
     statistics: VaStatistics
+    expressions: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -80,7 +83,8 @@ class TaskFrames:
                     ccc(self.truth[:, 0], decided[:, 0]) + ccc(self.truth[:, 1], decided[:, 1])
                 ) / 2
             if self.task == "EXPR":
-                return macro_f1(self.truth, decided, len(EXPRESSIONS))
+                counts = confusion_of(self.truth, decided, len(EXPRESSIONS))
+                return float(expression_score(counts, expressions=self.expressions))
             return mean_binary_f1(self.truth, decided, self.mask)
 
 
@@ -172,7 +176,12 @@ def collect(
         for task, piece in _pieces(clip, members).items():
             pieces[task].append((*piece, np.full(len(piece[1]), fold)))
     assert moments is not None
-    return {task: _joined(task, pieces[task], moments.statistics()) for task in TASKS}
+    statistics = moments.statistics()
+    expressions = frozenset[str]().union(*(clip.expressions for clip in clips))
+    return {
+        task: replace(_joined(task, pieces[task], statistics), expressions=expressions)
+        for task in TASKS
+    }
 
 
 def _pieces(clip: Clip, members: list[FramePredictions]) -> dict[str, tuple[np.ndarray, ...]]:

@@ -112,10 +112,10 @@ def without_held_out(
     """
     names = (FACES, *streams)
     people = {one.clip.group for one in held_out}
-    files = {file for one in held_out if (file := _file(one, names))}
+    files = {file for one in held_out if (file := source_file(one, names))}
     kept, left = [], []
     for one in sources:
-        if one.clip.group in people or _file(one, names) in files:
+        if one.clip.group in people or source_file(one, names) in files:
             left.append(one.clip.id)
         else:
             kept.append(one)
@@ -134,15 +134,20 @@ def unshared(sources: Iterable[Source]) -> list[Source]:
     ]
 
 
-def _file(source: Source, streams: Iterable[str]) -> str | None:
+def source_file(source: Source, streams: Iterable[str]) -> str | None:
     """sha256 of the file that a clip's tracks were made from; None if no track tells."""
+    return file_of(source.store, source.own, streams) or None
+
+
+def file_of(store: TrackStore, clip: Clip, streams: Iterable[str]) -> str:
+    """sha256 of the file that a clip's tracks in a store were made from; "" if none tells."""
     with explained():
-        for stream in streams:
-            track = find_track(source.store, stream, source.own)
+        for stream in dict.fromkeys((FACES, *streams)):
+            track = find_track(store, stream, clip)
             if track is not None:
-                file = source.store.info(stream, track).source
-                return file if len(file) == _HASH else None
-    return None
+                file = store.info(stream, track).source
+                return file if len(file) == _HASH else ""
+    return ""
 
 
 def require_agreement(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from features.store import TrackStore
-from fusion.abaw.labels import Clip, FrameLabels
+from fusion.abaw.labels import Clip, once_each
 from fusion.checkpoint import Checkpoint, load_checkpoint
 from fusion.corpora import read_corpus
 from fusion.data import VALIDATION, split_clips
@@ -30,18 +30,17 @@ def score_held_out(
     """
     assert settings.data.root is not None
     every = read_corpus(settings.data.root, settings.data.challenge)
-    clips = split_clips(every, settings.data)[VALIDATION]
-    labels: dict[str, list[FrameLabels]] = {}
-    for clip in clips:  # an id may lie in both splits, for different tasks
-        labels.setdefault(clip.id, []).append(clip.labels)
+    clips = once_each(split_clips(every, settings.data)[VALIDATION])
+    model, store = load_checkpoint(checkpoint), settings.data.tracks()
+    absent = {clip.id: clip for clip in clips}
     metrics = MetricAccumulator()
-    store = settings.data.tracks()
-    once = list({clip.id: clip for clip in clips}.values())
-    for one in _predictions(load_checkpoint(checkpoint), store, once, keep):
-        for part in labels.pop(one.id):
-            metrics.add(part.resized(len(one)), one.va, one.expr_class, one.au_on)
-    if labels:
-        print(f"not scored, no tracks: {listed(sorted(labels), 'clips')}")
+    for one in _predictions(model, store, clips, keep):
+        clip = absent.pop(one.id)
+        metrics.expressions |= clip.expressions
+        labels = clip.labels.resized(len(one)).of_tasks(model.learnt)
+        metrics.add(labels, one.va, one.expr_class, one.au_on)
+    if absent:
+        print(f"not scored, no tracks: {listed(sorted(absent), 'clips')}")
     return metrics
 
 

@@ -13,12 +13,15 @@ depend on how the frames are cut into pieces.
 | MTL | | P = VA + EXPR + AU |
 | CE | | macro-F1, 7 classes (editions 6 to 8) |
 
+On a data set that is not ABAW's, EXPR is over the classes that it has, and AU on any data over the
+units that have a label: what cannot be right or wrong is no 0. `counted` says which these are.
+
 Letters: F frames, N pooled valid frames, C classes, U action units, `...` leading dimensions.
 """
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,15 +87,18 @@ def mean_binary_f1(
 ) -> float:
     """Mean over the units of the F1 of "on"; a unit that is never on counts as 0, with a warning.
 
+    Units without a single valid element are left out of the mean.
+
     Args:
         truth: (N, U) 0 or 1.
         prediction: (N, U) 0 or 1, integer or bool: decided, not logits.
         mask: (N, U) bool, elements that count; all of them if None.
     """
     valid = np.ones(truth.shape, bool) if mask is None else mask
-    counts = unit_counts_of(truth, prediction, valid)[:, :3]
-    _warn_of_absent(counts, [f"unit {i}" for i in range(truth.shape[1])])
-    return float(f1_of(counts).mean())
+    counts = unit_counts_of(truth, prediction, valid)
+    seen = np.flatnonzero(counts[:, 3])
+    _warn_of_absent(counts[seen, :3], [f"unit {i}" for i in seen])
+    return float(f1_of(counts[seen, :3]).mean()) if len(seen) else math.nan
 
 
 def official_scores(
@@ -102,43 +108,54 @@ def official_scores(
     au: np.ndarray,
     edition: int = LATEST,
     exact: bool = False,
+    expressions: Iterable[str] = (),
 ) -> dict[str, float]:
     """Scores of pooled arrays; the same as `MetricAccumulator.scores` after one `add`."""
-    accumulator = MetricAccumulator()
+    accumulator = MetricAccumulator(expressions=frozenset(expressions))
     accumulator.add(labels, va, expr, au)
     return accumulator.scores(edition, exact)
 
 
-def of_edition(confusion: np.ndarray, edition: int) -> np.ndarray:
-    """The (..., 8, 8) counts that an edition looks at: (..., 7, 8) in edition 2, whose truth has
-    no Other; predicting it there is a miss of the true class.
+def counted_classes(edition: int = LATEST, expressions: Collection[str] = ()) -> np.ndarray:
+    """(C,) int64, rising: indices of the expressions that EXPR is the mean over.
+
+    Args:
+        edition: Number of the challenge; edition 2 knows the first seven.
+        expressions: Those that the data set has; none: all of the edition.
     """
-    return confusion[..., :EXPRESSIONS_OF_EDITION_2, :] if edition == 2 else confusion
+    known = EXPRESSIONS[:EXPRESSIONS_OF_EDITION_2] if edition == 2 else EXPRESSIONS
+    kept = [i for i, name in enumerate(known) if not expressions or name in expressions]
+    return np.array(kept, np.int64)
 
 
-def expression_counts(confusion: np.ndarray, edition: int) -> np.ndarray:
-    """(..., C, 3): both, only predicted, only true of the C classes of an edition."""
-    counted = of_edition(confusion, edition)
-    lacking = np.zeros_like(confusion[..., counted.shape[-2] :, :])
-    square = np.concatenate([counted, lacking], axis=-2)
-    return one_against_rest(square)[..., : counted.shape[-2], :]
+def expression_counts(confusion: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """(..., C, 3): both, only predicted, only true of (C,) classes, from (..., 8, 8) counts.
+
+    Frames of another class do not count; to predict another one is a miss of the true class.
+    """
+    rows = confusion[..., classes, :]
+    both = np.diagonal(rows[..., classes], axis1=-2, axis2=-1)
+    predicted, true = rows.sum(-2)[..., classes], rows.sum(-1)
+    return np.stack([both, predicted - both, true - both], axis=-1)
 
 
-def expression_score(confusion: np.ndarray, edition: int = LATEST) -> np.ndarray:
+def expression_score(
+    confusion: np.ndarray, edition: int = LATEST, expressions: Collection[str] = ()
+) -> np.ndarray:
     """(...) EXPR score from (..., 8, 8) counts, truth by prediction; NaN without any frame."""
-    counted = of_edition(confusion, edition)
-    frames = counted.sum((-2, -1))
-    score = f1_of(expression_counts(confusion, edition)).mean(-1)
+    classes = counted_classes(edition, expressions)
+    counts = expression_counts(confusion, classes)
+    frames = confusion[..., classes, :].sum((-2, -1))
+    score = f1_of(counts).mean(-1)
     if edition == 2:
-        right = np.trace(counted, axis1=-2, axis2=-1)
-        score = 0.67 * score + 0.33 * share(right, frames)
+        score = 0.67 * score + 0.33 * share(counts[..., 0].sum(-1), frames)
     return np.where(frames > 0, score, np.nan)
 
 
 def unit_score(
     units: np.ndarray, exact: np.ndarray, edition: int = LATEST, whole: bool = False
 ) -> np.ndarray:
-    """(...) AU score; NaN where there is no valid element.
+    """(...) AU score over the units that have a valid element; NaN where none has.
 
     Args:
         units: (..., U, 4) counts: both on, only predicted, only true, valid elements.
@@ -147,8 +164,8 @@ def unit_score(
         whole: In edition 2, take the share of frames that are all right for accuracy, instead of
             the share of right elements.
     """
-    elements = units[..., 3].sum(-1)
-    score = f1_of(units[..., :3]).mean(-1)
+    elements, seen = units[..., 3].sum(-1), units[..., 3] > 0
+    score = share((f1_of(units[..., :3]) * seen).sum(-1), seen.sum(-1))
     if edition == 2:
         right = elements - units[..., 1:3].sum((-2, -1))
         accuracy = share(exact[..., 0], exact[..., 1]) if whole else share(right, elements)
@@ -165,6 +182,7 @@ class MetricAccumulator:
         confusion: (C, C) int64, expressions: truth by prediction.
         units: (U, 4) int64: both on, only predicted, only true, valid elements.
         exact: (2,) int64: frames whose valid units are all right, frames with a valid unit.
+        expressions: Names of the expressions that the data has; empty: all of the edition.
     """
 
     va: tuple[PairMoments, ...] = field(default_factory=lambda: _no_moments())
@@ -173,6 +191,7 @@ class MetricAccumulator:
     )
     units: np.ndarray = field(default_factory=lambda: np.zeros((len(UNITS), 4), np.int64))
     exact: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
+    expressions: frozenset[str] = frozenset()
 
     def add(self, labels: FrameLabels, va: np.ndarray, expr: np.ndarray, au: np.ndarray) -> None:
         """Adds frames; those without a label do not count.
@@ -205,6 +224,7 @@ class MetricAccumulator:
         self.confusion += other.confusion
         self.units += other.units
         self.exact += other.exact
+        self.expressions |= other.expressions
 
     def scores(self, edition: int = LATEST, exact: bool = False) -> dict[str, float]:
         """Official scores; NaN for a task that had no label at all.
@@ -224,7 +244,7 @@ class MetricAccumulator:
         valence, arousal = (moments.ccc() for moments in self.va)
         tasks = {
             "VA": (valence + arousal) / 2,
-            "EXPR": float(expression_score(self.confusion, edition)),
+            "EXPR": float(expression_score(self.confusion, edition, self.expressions)),
             "AU": float(unit_score(self.units, self.exact, edition, exact)),
         }
         scored = [score for score in tasks.values() if not math.isnan(score)]
@@ -232,18 +252,40 @@ class MetricAccumulator:
         return {"CCC_V": valence, "CCC_A": arousal, **tasks, "P": total}
 
     def class_scores(self, edition: int = LATEST) -> dict[str, float]:
-        """F1 of each expression and each action unit by its name."""
-        expressions = f1_of(expression_counts(self.confusion, edition)).tolist()
-        units = f1_of(self.units[:, :3]).tolist()
-        names = (*EXPRESSIONS[: len(expressions)], *UNITS)
-        return dict(zip(names, expressions + units, strict=True))
+        """F1 of each expression that counts and of each unit by its name.
+
+        NaN for the expressions if no frame is labelled, and for a unit without a label.
+        """
+        classes = counted_classes(edition, self.expressions)
+        scores = f1_of(expression_counts(self.confusion, classes))
+        known = bool(self.confusion[classes].any())
+        named = {EXPRESSIONS[i]: f1 for i, f1 in zip(classes, scores.tolist(), strict=True)}
+        units = np.where(self.units[:, 3] > 0, f1_of(self.units[:, :3]), np.nan).tolist()
+        return {name: f1 if known else math.nan for name, f1 in named.items()} | dict(
+            zip(UNITS, units, strict=True)
+        )
+
+    def counted(self, edition: int = LATEST) -> list[str]:
+        """What EXPR and AU are means over, a line each, where it is not all that there is."""
+        classes = counted_classes(edition, self.expressions)
+        every = EXPRESSIONS_OF_EDITION_2 if edition == 2 else len(EXPRESSIONS)
+        lines = []
+        if self.confusion[classes].any() and len(classes) < every:
+            names = ", ".join(EXPRESSIONS[i] for i in classes)
+            lines.append(f"EXPR is over the {len(classes)} classes of this data set: {names}")
+        seen = np.flatnonzero(self.units[:, 3])
+        if 0 < len(seen) < len(UNITS):
+            names = ", ".join(UNITS[i] for i in seen)
+            lines.append(f"AU is over the {len(seen)} units that are labelled: {names}")
+        return lines
 
     def _warn(self, edition: int) -> None:
-        classes = expression_counts(self.confusion, edition)
-        if of_edition(self.confusion, edition).any():
-            _warn_of_absent(classes, EXPRESSIONS[: len(classes)])
-        if self.units[:, 3].any():
-            _warn_of_absent(self.units[:, :3], UNITS)
+        classes = counted_classes(edition, self.expressions)
+        if self.confusion[classes].any():
+            names = [EXPRESSIONS[i] for i in classes]
+            _warn_of_absent(expression_counts(self.confusion, classes), names)
+        seen = np.flatnonzero(self.units[:, 3])
+        _warn_of_absent(self.units[seen, :3], [UNITS[i] for i in seen])
 
 
 def _no_moments() -> tuple[PairMoments, ...]:

@@ -7,8 +7,8 @@ Letters: B windows, T frames of a window, N real frames of a window, F frames of
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,12 +66,14 @@ class ScoredWindow:
         start: First frame.
         scores: (N, 22) float32: valence, arousal, expression logits, unit logits.
         labels: N frames.
+        expressions: Names of the expressions that the data set has; empty: all of ABAW's.
     """
 
     clip: int
     start: int
     scores: np.ndarray
     labels: FrameLabels
+    expressions: frozenset[str] = frozenset()
 
 
 class AffectModule(pl.LightningModule):
@@ -80,7 +82,7 @@ class AffectModule(pl.LightningModule):
     Logs `train/va`, `train/expr`, `train/au` (only where a batch has such labels, or a teacher),
     `train/compound` where it is learnt, `train/total`,
     and after each validation `val/P`, `val/CCC_V`, `val/CCC_A`, `val/EXPR_F1` and `val/AU_F1`,
-    without those that have no label.
+    of the tasks that are learnt, without those that have no label.
 
     Args:
         model: The model; in the state it is found under `model.`.
@@ -88,6 +90,8 @@ class AffectModule(pl.LightningModule):
         optimizer: How to step.
         payload: What the checkpoint holds besides weights, under `fusion.checkpoint.KEY`: tensors
             and plain Python values, so that `torch.load(..., weights_only=True)` reads it.
+        judged_by: Tasks that are scored, and whose sum is `val/P`: those that are learnt.
+        expressions: Names of the expressions that the data set has; empty: all of ABAW's.
 
     Raises:
         TypeError: If the payload holds anything else.
@@ -99,6 +103,8 @@ class AffectModule(pl.LightningModule):
         loss: MultiTaskLoss,
         optimizer: OptimizerSettings,
         payload: dict[str, Any],
+        judged_by: Collection[str] = TASKS,
+        expressions: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
         require_plain(payload, KEY)
@@ -106,6 +112,7 @@ class AffectModule(pl.LightningModule):
         self.loss = loss
         self.optimizer_settings = optimizer
         self.payload = payload
+        self.judged_by, self.expressions = tuple(judged_by), expressions
         self._windows: list[ScoredWindow] = []
         self._means: dict[str, RunningMean] = {}
 
@@ -147,11 +154,16 @@ class AffectModule(pl.LightningModule):
         windows, self._windows = _of_all_processes(self._windows), []
         if self.trainer.sanity_checking:
             return
-        scores = official_window_scores(windows)
+        scores = official_window_scores([self._judged(window) for window in windows])
         logged = {f"val/{name}": scores[key] for key, name in LOGGED.items()}
         for name, value in logged.items():
             if not math.isnan(value):
                 self.log(name, value, prog_bar=name == "val/P", sync_dist=True)
+
+    def _judged(self, window: ScoredWindow) -> ScoredWindow:
+        """The window with the labels that judge the model alone."""
+        labels = window.labels.of_tasks(self.judged_by)
+        return replace(window, labels=labels, expressions=self.expressions)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW and its schedule over all steps of the run; a loss may learn weights of its own."""
@@ -211,6 +223,7 @@ def official_window_scores(windows: Iterable[ScoredWindow]) -> dict[str, float]:
         clips.setdefault(window.clip, {})[window.start] = window
     metrics = MetricAccumulator()
     for _, parts in sorted(clips.items()):
+        metrics.expressions |= next(iter(parts.values())).expressions
         labels, scores = _whole_clip([parts[start] for start in sorted(parts)])
         va, expr, au = np.split(scores, _SPLIT_AT, axis=1)
         metrics.add(labels, va, expr.argmax(axis=1), expit(au) >= 0.5)

@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fusion.abaw.labels import EXPRESSIONS
 from fusion.calibration import Calibration, Reliability
 from fusion.timeline import DIMENSION_COLOURS, HEAT, STYLE
 
@@ -24,12 +23,14 @@ POINT, QUIET, INK = "#0072B2", "#CCCCCC", "#222222"
 CLIP_MEASURES = ("CCC_V", "CCC_A", "EXPR F1", "AU F1")
 
 
-def draw_confusion(confusion: np.ndarray) -> bytes:
+def draw_confusion(table: pd.DataFrame) -> bytes:
     """Frames by true class (rows) and predicted class, coloured by the share of the row.
 
     Args:
-        confusion: (C, 8) counts, C 7 or 8.
+        table: What `confusion_table` (or its like) makes: names of the true classes, then counts.
     """
+    true, predicted = list(table.iloc[:, 0]), list(table.columns[1:])
+    confusion = table[predicted].to_numpy()
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -40,8 +41,8 @@ def draw_confusion(confusion: np.ndarray) -> bytes:
             ink = "white" if shares[i, j] > 0.55 else INK
             text = f"{shares[i, j]:.0%}\n{value:,}" if value else "0"
             axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=9)
-        axes.set_xticks(range(len(EXPRESSIONS)), list(EXPRESSIONS), rotation=30, ha="right")
-        axes.set_yticks(range(len(confusion)), list(EXPRESSIONS[: len(confusion)]))
+        axes.set_xticks(range(len(predicted)), predicted, rotation=30, ha="right")
+        axes.set_yticks(range(len(true)), true)
         axes.set(xlabel="predicted", ylabel="true")
         axes.set_title("Expressions: share of the true class's frames, and frames", loc="left")
         axes.spines[:].set_visible(False)

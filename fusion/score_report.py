@@ -19,7 +19,6 @@ from features.track import write_atomically
 from fusion import score_pictures as pictures
 from fusion import score_tables as tables
 from fusion.bootstrap import Comparison, Interval, bootstrap
-from fusion.metrics import of_edition
 from fusion.scoring import Evaluation
 
 OFFICIAL = ("CCC_V", "CCC_A", "VA", "EXPR", "AU", "P")
@@ -120,7 +119,7 @@ def write_report(
         "clips": tables.clip_table(evaluation, rules.edition),
     }
     drawn = {
-        "confusion": pictures.draw_confusion(of_edition(metrics.confusion, rules.edition)),
+        "confusion": pictures.draw_confusion(parts["confusion"]),
         "f1": pictures.draw_f1(parts["classes"], parts["units"]),
         "calibration": pictures.draw_calibration(calibration),
         "clips": pictures.draw_clips(parts["clips"]),

@@ -14,8 +14,8 @@ import pandas as pd
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 from fusion.bootstrap import Comparison, Interval
 from fusion.calibration import Calibration, Reliability
-from fusion.counts import f1_of, one_against_rest, share
-from fusion.metrics import MetricAccumulator, expression_counts, of_edition
+from fusion.counts import f1_of, share
+from fusion.metrics import MetricAccumulator, counted_classes, expression_counts
 from fusion.scoring import Evaluation
 
 NO_INTERVAL = Interval(math.nan, math.nan)
@@ -32,9 +32,12 @@ def class_table(
     metrics: MetricAccumulator, intervals: Mapping[str, Interval], edition: int
 ) -> pd.DataFrame:
     """One row an expression: frames in truth and prediction, precision, recall, F1."""
-    counts = expression_counts(metrics.confusion, edition)
-    names = list(EXPRESSIONS[: len(counts)])
-    return pd.DataFrame({"expression": names, **_detection(counts), **_ends(names, intervals)})
+    classes = counted_classes(edition, metrics.expressions)
+    counts = expression_counts(metrics.confusion, classes)
+    names = [EXPRESSIONS[i] for i in classes]
+    known = np.full(len(names), metrics.confusion[classes].any())
+    table = {"expression": names, **_detection(counts, known), **_ends(names, intervals)}
+    return pd.DataFrame(table)
 
 
 def unit_table(
@@ -42,7 +45,7 @@ def unit_table(
 ) -> pd.DataFrame:
     """One row a unit: valid frames, on in truth and prediction, precision ... calibration error."""
     counts, valid = metrics.units[:, :3], metrics.units[:, 3]
-    table = pd.DataFrame({"unit": UNITS, "valid": valid, **_detection(counts)})
+    table = pd.DataFrame({"unit": UNITS, "valid": valid, **_detection(counts, valid > 0)})
     ends = _ends(UNITS, intervals)
     accuracy = _ratio(valid - counts[:, 1:].sum(1), valid)
     return table.assign(**ends, accuracy=accuracy, ECE=calibration.au.errors())
@@ -76,9 +79,9 @@ def affect_table(metrics: MetricAccumulator) -> pd.DataFrame:
 
 def confusion_table(metrics: MetricAccumulator, edition: int) -> pd.DataFrame:
     """Frames by expression: a row a true class, a column a predicted one."""
-    counts = of_edition(metrics.confusion, edition)
-    table = pd.DataFrame(counts, columns=list(EXPRESSIONS))
-    table.insert(0, "true \\ predicted", list(EXPRESSIONS[: len(counts)]))
+    classes = counted_classes(edition, metrics.expressions)
+    table = pd.DataFrame(metrics.confusion[classes], columns=list(EXPRESSIONS))
+    table.insert(0, "true \\ predicted", [EXPRESSIONS[i] for i in classes])
     return table
 
 
@@ -100,7 +103,7 @@ def clip_table(evaluation: Evaluation, edition: int) -> pd.DataFrame:
                 "VA frames": metrics.va[0].count,
                 "CCC_V": valence,
                 "CCC_A": arousal,
-                **_clip_expressions(of_edition(metrics.confusion, edition)),
+                **_clip_expressions(metrics, edition),
                 **_clip_units(metrics),
             }
         )
@@ -156,15 +159,15 @@ def _ends(names: list[str] | tuple[str, ...], intervals: Mapping[str, Interval])
     return {"low": [each.low for each in found], "high": [each.high for each in found]}
 
 
-def _detection(counts: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns from (K, 3) both, only predicted, only true."""
+def _detection(counts: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns from (K, 3) both, only predicted, only true; F1 is NaN where not (K,) `known`."""
     both, predicted, true = counts.T
     return {
         "true": both + true,
         "predicted": both + predicted,
         "precision": _ratio(both, both + predicted),
         "recall": _ratio(both, both + true),
-        "F1": f1_of(counts),
+        "F1": np.where(known, f1_of(counts), np.nan),
     }
 
 
@@ -173,14 +176,14 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.where(whole > 0, share(part, whole), np.nan)
 
 
-def _clip_expressions(confusion: np.ndarray) -> dict[str, float]:
-    frames = int(confusion.sum())
-    square = np.zeros((len(EXPRESSIONS), len(EXPRESSIONS)), np.int64)
-    square[: len(confusion)] = confusion
+def _clip_expressions(metrics: MetricAccumulator, edition: int) -> dict[str, float]:
+    classes = counted_classes(edition, metrics.expressions)
+    counts = expression_counts(metrics.confusion, classes)
+    frames = int(metrics.confusion[classes].sum())
     return {
         "EXPR frames": frames,
-        "EXPR accuracy": float(np.trace(confusion)) / frames if frames else math.nan,
-        "EXPR F1": _mean_f1_of_present(one_against_rest(square)[: len(confusion)]),
+        "EXPR accuracy": float(counts[:, 0].sum()) / frames if frames else math.nan,
+        "EXPR F1": _mean_f1_of_present(counts),
     }
 
 

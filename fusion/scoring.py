@@ -54,12 +54,13 @@ class Evaluation:
             predictions: Of a labelled clip that was not scored before.
             frames: Score so many frames at most; None: all.
         """
-        labels = self.clips[predictions.id].labels
+        clip = self.clips[predictions.id]
+        labels = clip.labels
         rows = labels.rows_for(len(predictions))
         self._compare_lengths(predictions.id, rows, len(predictions))
         shown = predictions if frames is None else first_frames(predictions, frames)
         labels = labels.resized(len(shown))
-        metrics = MetricAccumulator()
+        metrics = MetricAccumulator(expressions=clip.expressions)
         metrics.add(labels, shown.va, shown.expr_class, shown.au_on)
         self.scored[predictions.id] = metrics
         self.frames[predictions.id] = len(shown)
@@ -102,11 +103,12 @@ def pooled(parts: Iterable[MetricAccumulator]) -> MetricAccumulator:
 
 def first_frames(predictions: FramePredictions, frames: int) -> FramePredictions:
     """At most the first so many frames of a clip's predictions."""
-    rows = {name: getattr(predictions, name)[:frames] for name in _BY_FRAME}
+    arrays = {name: getattr(predictions, name) for name in _BY_FRAME}
+    rows = {name: rows[:frames] for name, rows in arrays.items() if rows is not None}
     return replace(predictions, **rows)
 
 
-_BY_FRAME = ("times", "face", "va", "expr", "au")
+_BY_FRAME = ("times", "face", "va", "expr", "au", "compound")
 
 
 def score_store(folder: Path, clips: Sequence[Clip]) -> Evaluation:

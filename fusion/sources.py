@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from features.hashing import weights_hash
 from fusion.abaw.labels import TASKS
 from fusion.abaw.rules import Source
+from fusion.seen import chosen_by
 
 if TYPE_CHECKING:
     from fusion.checkpoint import Checkpoint
@@ -18,8 +19,8 @@ STREAM = "stream "
 """Before a stream's name in the provenance of predictions; the value is `ENCODER REVISION`."""
 CHECKPOINT = "checkpoint"
 """Key of a checkpoint's revision; those of an ensemble have a number after it."""
-CORPUS, LABELS = "corpus", "tasks"
-"""Keys of the data and the labels that it was trained on, numbered likewise."""
+CORPUS, LABELS, CHOSEN = "corpus", "tasks", "chosen"
+"""Keys of the data and the labels that it was trained on, and chosen by, numbered likewise."""
 JOINED = " + "
 """Between the names of several corpora."""
 
@@ -32,6 +33,7 @@ def sources_of_checkpoint(checkpoint: "Checkpoint") -> list[Source]:
         f"model {checkpoint.path}",
         str(origin.get("corpus", "")).split(JOINED),
         None if tasks is None else tuple(task for task in TASKS if task in tasks),
+        tuple(task.upper() for task in chosen_by(origin)),
     )
     specs = checkpoint.specs.items()
     return [*models, *(_stream(name, spec.encoder, spec.revision) for name, spec in specs)]
@@ -61,15 +63,22 @@ def sources_of_predictions(
     named = {word for key, value in entries if key.startswith(LABELS) for word in value.split()}
     tasks = tuple(task for task in TASKS if task in named)
     what = f"model {', '.join(sorted(revisions))}" if revisions else "the model"
-    return [*_models(what, corpora, tasks or None), *streams]
+    chosen = {word for key, value in entries if key.startswith(CHOSEN) for word in value.split()}
+    by = tuple(task for task in TASKS if task in chosen)
+    return [*_models(what, corpora, tasks or None, by), *streams]
 
 
-def _models(what: str, corpora: Iterable[str], tasks: tuple[str, ...] | None) -> list[Source]:
+def _models(
+    what: str,
+    corpora: Iterable[str],
+    tasks: tuple[str, ...] | None,
+    chosen: tuple[str, ...],
+) -> list[Source]:
     """All models together, once for each corpus, with all labels that any of them has seen."""
     known = sorted(set(filter(None, corpora)))
     if not known:
-        return [Source(what, None, tasks)]
-    return [Source(what, corpus, tasks, corpus=True) for corpus in known]
+        return [Source(what, None, tasks, chosen=chosen)]
+    return [Source(what, corpus, tasks, corpus=True, chosen=chosen) for corpus in known]
 
 
 def _stream(name: str, encoder: str, revision: str) -> Source:

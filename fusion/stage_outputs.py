@@ -23,6 +23,7 @@ from fusion.batch import Scores
 from fusion.checkpoint import ANSWERS, KEY, TASKS, read_payload
 from fusion.clips import Rows
 from fusion.columns import COLUMNS, OFFICIAL, parted, width
+from fusion.seen import ClipsByTask, chosen_by, tasks_of, tasks_seen, trained_clips
 
 OUTPUTS = "outputs"
 """Folder of a stage's outputs, in the folder of its run."""
@@ -38,14 +39,14 @@ class StageOutputs:
         checkpoint: Its best.
         folder: Of its outputs.
         revision: Hash of the checkpoint.
-        tasks: Tasks that it has learnt.
-        labels: Tasks whose labels it, or a stage before it, has seen.
+        tasks: Tasks that it has learnt: that have weight in its loss, and labels or a teacher.
+        labels: Tasks whose labels it, or a stage before it, was trained on or chosen by.
         dim: D.
         bins: Bins of valence and of arousal in its scores.
         compound: Whether its scores have sigmoids for compound expressions.
         streams: Stream name to dimensions, of all streams that it needs, its own feeds' too.
         feeds: Stage that feeds it to the revision of its checkpoint.
-        seen: Clips that it, or a stage before it, has trained on.
+        seen: What it, or a stage before it, has been trained on: task to clips (fusion/seen.py).
     """
 
     name: str
@@ -59,7 +60,7 @@ class StageOutputs:
     compound: bool
     streams: dict[str, int]
     feeds: dict[str, str]
-    seen: frozenset[str]
+    seen: ClipsByTask
 
     @staticmethod
     def of(name: str, checkpoint: Path, folder: Path) -> "StageOutputs":
@@ -77,14 +78,14 @@ class StageOutputs:
             checkpoint=checkpoint,
             folder=folder,
             revision=weights_hash(checkpoint),
-            tasks=tuple(task for task in TASKS if payload["config"]["loss"].get(task, 1.0)),
-            labels=tuple(payload["provenance"].get("tasks", TASKS)),
+            tasks=tuple(tasks_of(payload)),
+            labels=_labels(payload["provenance"]),
             dim=model["dim"] * (model["layers"] if model["temporal"] == "pyramid" else 1),
             bins=model.get("va_bins", 0),
             compound=model.get("compound", False),
             streams={n: spec["dim"] for one in every for n, spec in one["specs"].items()},
             feeds=payload.get("feeds", {}),
-            seen=frozenset(payload["provenance"].get("train_clips", ())),
+            seen=trained_clips(payload["provenance"]),
         )
 
     def path(self, kind: str, clip: Clip) -> Path:
@@ -160,6 +161,10 @@ class StageInputs:
         stages = (*self.feeds, *self.teachers, *self.start.values())
         return {task for one in stages for task in one.labels}
 
+    def trained(self) -> list[ClipsByTask]:
+        """What the stages have been trained on."""
+        return [one.seen for one in (*self.feeds, *self.teachers, *self.start.values())]
+
     def config(self) -> dict[str, Any]:
         """What makes a run another run, as plain values."""
         return {
@@ -172,12 +177,13 @@ class StageInputs:
         """Checks that the stage can use what it gets.
 
         Raises:
-            UserError: If a stage has trained on a clip that is held out now, two teachers teach
+            UserError: If a stage has trained on labels that are held out now, two teachers teach
                 one task, or one teaches none that is learnt.
         """
-        ids = {clip.id for clip in held_out}
+        clips = list(held_out)
         for one in (*self.feeds, *self.teachers, *self.start.values()):
-            if both := sorted(ids & one.seen):
+            seen = {clip.id for clip in clips if tasks_seen(one.seen, clip)}
+            if both := sorted(seen):
                 raise UserError(
                     f"{one.checkpoint} has trained on clips held out now ({', '.join(both[:3])});"
                     " train it on this split"
@@ -218,6 +224,11 @@ def teacher_scores(teachers: Sequence[tuple[StageOutputs, Tensor]]) -> Scores | 
             va_bins = parted(columns, teacher.bins, teacher.compound).va_bins
     scores = parted(official)
     return Scores(scores.va, scores.expr, scores.au, va_bins)
+
+
+def _labels(provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """Tasks whose labels went into a checkpoint; all if it does not tell."""
+    return tuple(sorted({*provenance.get("tasks", TASKS), *chosen_by(provenance)}))
 
 
 def _listed(tasks: Iterable[str]) -> str:

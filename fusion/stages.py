@@ -9,7 +9,8 @@ scores as teachers. A killed run goes on in the stage, and at the clip, where it
 refused if its settings have changed, or what it has taken.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from fusion.corpora import read_corpus
 from fusion.data import TRAIN, VALIDATION, AffectDataModule
 from fusion.held_out import score_held_out
 from fusion.runs import DONE, alone_in, clear, git_revision, plain, require_stages
+from fusion.seen import JUDGED, TRAINED, joined_clips
 from fusion.stage_export import export_outputs
 from fusion.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
 from fusion.stage_tasks import fit_recipe
@@ -145,7 +147,8 @@ def put_together(settings: TrainSettings, done: Mapping[str, StageOutputs]) -> P
     answers = {task: _choice(task, names, scores) for task, names in named.items()}
     config = plain(settings)
     if not (folder / DONE).exists() or not _is_of(best, answers, done):
-        provenance = _provenance(done)
+        rivals = [task for task, names in named.items() if len(names) > 1 and task != "compound"]
+        provenance = _provenance(done, answers, rivals)
         paths = {task: done[name].checkpoint for task, name in answers.items()}
         write_assembly(best, paths, config=config, provenance=provenance)
         (folder / DONE).touch()
@@ -190,7 +193,13 @@ def _choice(task: str, names: list[str], scores: Mapping[str, dict[str, float]])
     judges = JUDGED_BY[task]
     if len(names) == 1 or not judges:
         return names[0]
-    return max(names, key=lambda name: sum(scores[name][judge] for judge in judges))
+    return max(names, key=lambda name: _judged(scores[name], judges))
+
+
+def _judged(scores: Mapping[str, float], judges: Sequence[str]) -> float:
+    """Sum of the scores that tell; least for one that has not learnt the task."""
+    total = sum(scores[judge] for judge in judges)
+    return -math.inf if math.isnan(total) else total
 
 
 def _is_of(best: Path, answers: Mapping[str, str], done: Mapping[str, StageOutputs]) -> bool:
@@ -201,17 +210,31 @@ def _is_of(best: Path, answers: Mapping[str, str], done: Mapping[str, StageOutpu
     return bool(held == {task: done[name].revision for task, name in answers.items()})
 
 
-def _provenance(done: Mapping[str, StageOutputs]) -> dict[str, Any]:
-    """What the stages come from, together."""
+def _provenance(
+    done: Mapping[str, StageOutputs], answers: Mapping[str, str], chosen: Collection[str]
+) -> dict[str, Any]:
+    """What the stages come from, together.
+
+    Args:
+        done: All of them.
+        answers: Task to the stage that answers it.
+        chosen: Tasks whose stage was chosen by labels held out.
+    """
     origins = [read_payload(one.checkpoint)[KEY]["provenance"] for one in done.values()]
     lists = {
-        part: sorted({item for origin in origins for item in origin[part]})
-        for part in ("train_clips", "validation_clips", "tasks")
+        part: sorted({item for origin in origins for item in origin.get(part, ())})
+        for part in ("train_clips", "validation_clips", "tasks", "selected")
     }
+    lists["selected"] = sorted({*lists["selected"], *chosen})
     corpora = sorted({origin["corpus"] for origin in origins}, key=len)
     return {
         "corpus": corpora[-1],
         **lists,
+        "learnt": [task for task, name in answers.items() if task in done[name].tasks],
+        **{
+            part: joined_clips(origin.get(part, {}) for origin in origins)
+            for part in (TRAINED, JUDGED)
+        },
         "git": git_revision(),
         "versions": library_versions(),
     }

@@ -54,11 +54,11 @@ def make_trainer(
         mode="max",
         enable_version_counter=False,
     )
-    patience = patience if keep == "best" else epochs
-    stop = Patience("val/P", mode="max", patience=patience)
     csv = CSVLogger(folder, name="logs")
     board = TensorBoardLogger(folder, name="logs", version=csv.version)
-    callbacks: list[Callback] = [stop, kept, LastEpoch(folder / LAST)]
+    callbacks: list[Callback] = [kept, LastEpoch(folder / LAST)]
+    if keep == "best":
+        callbacks.insert(0, Patience("val/P", mode="max", patience=patience))
     callbacks += [] if sys.stderr.isatty() else [EpochLines()]
     return pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",

@@ -16,9 +16,9 @@ from features.demo_data import default_store, root_or_demo
 from features.encoders.registry import encoder_of
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.versions import library_versions
-from fusion.checkpoint import kept_networks, make_payload, read_payload
+from fusion.checkpoint import TASKS, kept_networks, make_payload, read_payload
 from fusion.corpora import read_corpus
-from fusion.data import VALIDATION, AffectDataModule
+from fusion.data import TRAIN, VALIDATION, AffectDataModule
 from fusion.loss_settings import LossSettings, check_loss
 from fusion.losses import MultiTaskLoss, au_pos_weights, expr_weights, label_counts
 from fusion.model.affect import AffectModel
@@ -26,6 +26,7 @@ from fusion.module import AffectModule
 from fusion.network import PREFIX, WEIGHTS
 from fusion.runs import DONE, clear, find_run, git_revision, mark_finished, plain
 from fusion.sampling import labelled_frames
+from fusion.seen import JUDGED, TRAINED, clips_by_task, joined_clips
 from fusion.stage_outputs import NO_INPUTS, StageInputs, StageOutputs
 from fusion.train_settings import TrainSettings
 from fusion.trainer import BEST, is_first_process, make_trainer, quiet_lightning
@@ -73,6 +74,7 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     data.setup("fit")
     print("\n".join(data.lines()))
     require_labels(data, tasks)
+    require_judge(settings, data)
     module = make_module(settings, data, config)
     with quiet_lightning():
         trainer = make_trainer(
@@ -100,6 +102,17 @@ def require_labels(data: AffectDataModule, tasks: Sequence[str]) -> None:
     raise UserError(
         f"{data.settings.root}: no training clip has a label of {names}, and nothing else is"
         " learnt; see data.root, data.extra and the weights under loss"
+    )
+
+
+def require_judge(settings: TrainSettings, data: AffectDataModule) -> None:
+    """Raises UserError if no label of what is learnt is held out, by which an epoch is chosen."""
+    if settings.keep == "last" or judged_by(settings.loss, data):
+        return
+    names = ", ".join(task.upper() for task in learnt(settings.loss, data))
+    raise UserError(
+        f"{settings.data.root}: no validation clip has a label of what is learnt ({names}), by"
+        " which the best epoch is chosen; hold people out with data.fold, or set keep to last"
     )
 
 
@@ -145,7 +158,10 @@ def make_module(
         feeds={one.name: one.revision for one in inputs.feeds},
         networks={r: n for one in inputs.feeds for r, n in kept_networks(one.checkpoint).items()},
     )
-    return AffectModule(model, loss, settings.optimizer, payload)
+    held_out = data.datasets[VALIDATION].clips
+    expressions = frozenset[str]().union(*(clip.expressions for clip in held_out))
+    judges = judged_by(settings.loss, data)
+    return AffectModule(model, loss, settings.optimizer, payload, judges, expressions)
 
 
 def start_from(model: AffectModel, start: Mapping[str, StageOutputs]) -> None:
@@ -180,12 +196,23 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
     """What a model comes from: corpora, clips, labels seen, code and versions."""
     root = settings.data.root
     corpora = [root.name if root else "", *data.extra]
+    judges = judged_by(settings.loss, data) if settings.keep == "best" else []
+    held_out = data.datasets[VALIDATION]
     return {
         "corpus": " + ".join(corpora),
-        "train_clips": [clip.id for clip in data.datasets["train"].clips],
-        "validation_clips": [clip.id for clip in data.datasets["validation"].clips],
+        "train_clips": [clip.id for clip in data.datasets[TRAIN].clips],
+        "validation_clips": [clip.id for clip in held_out.clips],
         "content": data.content(),
-        "tasks": sorted({*tasks_learnt(settings.loss), *data.inputs.tasks()}),
+        "learnt": learnt(settings.loss, data),
+        "tasks": sorted({*labels_seen(settings.loss, data), *data.inputs.tasks()}),
+        "selected": judges,
+        TRAINED: joined_clips(
+            [
+                clips_by_task(data.shown(TRAIN), labels_seen(settings.loss, data)),
+                *data.inputs.trained(),
+            ]
+        ),
+        JUDGED: clips_by_task(data.shown(VALIDATION), judges),
         "git": git_revision(),
         "versions": library_versions(),
     }
@@ -193,4 +220,24 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
 
 def tasks_learnt(loss: LossSettings) -> list[str]:
     """Tasks that the loss gives any weight."""
-    return [task for task in ("va", "expr", "au") if getattr(loss, task)]
+    return [task for task in TASKS if getattr(loss, task)]
+
+
+def labels_seen(loss: LossSettings, data: AffectDataModule) -> list[str]:
+    """Tasks whose labels are trained on: those with weight that have any, EXPR for compounds."""
+    dataset = data.datasets[TRAIN]
+    wanted = {*tasks_learnt(loss), *(["expr"] if loss.compound else [])}
+    return [t for t in TASKS if t in wanted and labelled_frames(dataset, t).any()]
+
+
+def learnt(loss: LossSettings, data: AffectDataModule) -> list[str]:
+    """Tasks whose heads are trained: with weight, and labels or a teacher that knows them."""
+    taught = {task for teacher in data.inputs.teachers for task in teacher.tasks}
+    known = taught | set(labels_seen(loss, data))
+    return [task for task in tasks_learnt(loss) if task in known]
+
+
+def judged_by(loss: LossSettings, data: AffectDataModule) -> list[str]:
+    """Tasks that are learnt and have labels held out: the best epoch is that of their scores."""
+    dataset = data.datasets[VALIDATION]
+    return [task for task in learnt(loss, data) if labelled_frames(dataset, task).any()]

@@ -11,7 +11,7 @@ since raw scores know nothing of an earlier decision.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,16 @@ from features.cli import FAILED, OK, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
 from fusion.abaw.annotations import CorpusKind
-from fusion.abaw.labels import TASKS, UNITS, Clip
+from fusion.abaw.labels import TASKS, UNITS, Clip, once_each
 from fusion.checkpoint import Checkpoint, load_checkpoint, write_decision
 from fusion.corpora import read_corpus
 from fusion.data import VALIDATION, DataSettings, split_clips
 from fusion.decision import Decision, RawScores
 from fusion.evaluate import CorpusSettings
+from fusion.extra_corpora import file_of
 from fusion.folds import linked
 from fusion.predictor import raw_scores
+from fusion.seen import BY_FOLD, ON, clips_by_task, tasks_seen, trained_clips
 from fusion.tuning import Tuned, tune_clips
 
 
@@ -47,23 +49,34 @@ class TuneSettings:
     out: Path | None = None
 
 
-def validation_clips(checkpoint: Checkpoint, root: Path, challenge: CorpusKind) -> list[Clip]:
-    """Labelled clips that the checkpoint's run validated on.
+def validation_clips(
+    checkpoint: Checkpoint, root: Path, challenge: CorpusKind, store: TrackStore
+) -> list[Clip]:
+    """Clips that the checkpoint's run validated on, with labels of the tasks it has learnt.
 
     Args:
         checkpoint: Whose run.
         root: Folder of the corpus.
         challenge: Which annotations count in a folder that holds both kinds.
+        store: Their tracks, which tell their files.
 
     Raises:
-        UserError: If there are fewer than two people, or the model was trained on one of the clips.
+        UserError: If there is no such clip, or the model was trained on such labels of one.
     """
     trained = checkpoint.config.get("data", {})
     settings = DataSettings(fold=trained.get("fold"), folds=trained.get("folds", 5))
-    held_out = split_clips(read_corpus(root, challenge), settings)[VALIDATION]
-    clips = [clip for clip in held_out if len(clip.labels)]
-    known = set(checkpoint.provenance.get("train_clips", ()))
-    if both := sorted(known & {clip.id for clip in clips}):
+    held_out = once_each(split_clips(read_corpus(root, challenge), settings)[VALIDATION])
+    learnt = [replace(clip, labels=clip.labels.of_tasks(checkpoint.learnt)) for clip in held_out]
+    clips = [clip for clip in learnt if clip.labels.tasks()]
+    if not clips:
+        names = ", ".join(task.upper() for task in checkpoint.learnt)
+        raise UserError(
+            f"{checkpoint.path}: no validation clip in {root} has a label of what it has learnt"
+            f" ({names}); give the data.root it was trained with"
+        )
+    seen = trained_clips(checkpoint.provenance)
+    files = {clip.id: file_of(store, clip, checkpoint.specs) for clip in clips}
+    if both := sorted(clip.id for clip in clips if tasks_seen(seen, clip, files[clip.id])):
         raise UserError(
             f"{checkpoint.path}: trained on {both[0]}, which is a validation clip in {root};"
             " give the data.root it was trained with, or train anew"
@@ -96,25 +109,42 @@ def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
     checkpoint = load_checkpoint(settings.checkpoint)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
-    clips = validation_clips(checkpoint, root, settings.data.annotations(checkpoint.config))
+    challenge = settings.data.annotations(checkpoint.config)
+    clips = validation_clips(checkpoint, root, challenge, store)
     raws = require_people(raw_scores(checkpoint, store, clips), settings.checkpoint)
     tuned = tune_clips(raws, settings.folds)
+    files = [file_of(store, raw.clip, checkpoint.specs) for raw in raws]
     write_decision(
         settings.checkpoint,
         settings.out or settings.checkpoint,
         tuned.decision,
-        {"decided": provenance(tuned, raws)},
+        {"decided": provenance(tuned, raws, files)},
     )
     return tuned, sorted({clip.id for clip in clips} - {raw.clip.id for raw in raws})
 
 
-def provenance(tuned: Tuned, raws: list[RawScores]) -> dict[str, Any]:
-    """What the checkpoint is to say of its decision: plain values."""
+def provenance(tuned: Tuned, raws: list[RawScores], files: list[str]) -> dict[str, Any]:
+    """What the checkpoint is to say of its decision: plain values.
+
+    Args:
+        tuned: The decision.
+        raws: Clips that it was chosen on.
+        files: sha256 of the file of each, "" if unknown.
+    """
+    clips = [raw.clip for raw in raws]
     return {
         "how": f"decided on {len(raws)} validation clips",
-        "clips": [raw.clip.id for raw in raws],
+        "clips": [clip.id for clip in clips],
         "tuned": list(tuned.tuned),
         "folds": tuned.folds,
+        ON: clips_by_task(zip(clips, files, strict=True), [task.lower() for task in tuned.tuned]),
+        BY_FOLD: [
+            {
+                "clips": {clips[i].id: files[i] for i in held_out.tolist()},
+                "decision": decision.state(),
+            }
+            for held_out, decision in tuned.by_fold
+        ],
         "scores": {name: dict(scores) for name, scores in _columns(tuned).items()},
     }
 
@@ -129,6 +159,7 @@ def table(tuned: Tuned) -> list[str]:
         lines.append(_row(name, ["-" if n.endswith("nan") else n for n in numbers]))
     return [
         *lines,
+        *tuned.counted,
         f"may be quoted: 'quote', cross-fitted over {tuned.folds} folds of people where tuning"
         f" helps ({', '.join(tuned.tuned) or 'nowhere'}), neutral elsewhere",
         "may not: 'in-sample', chosen and scored on the same people; the gap is in-sample less"

@@ -21,7 +21,7 @@ from fusion.abaw.labels import TASKS, FrameLabels
 from fusion.criteria import CRITERIA
 from fusion.decision import SPLIT_AT, Decision, RawScores, bounded
 from fusion.folds import linked, person_folds
-from fusion.metrics import official_scores
+from fusion.metrics import MetricAccumulator
 from fusion.smoothing import NONE, Kind, Smoothing, filter_faces, interpolate_gaps, smooth
 
 SECONDS = (0.5, 1.0, 2.0, 10 / 3, 6.0)
@@ -41,6 +41,7 @@ class Pool:
         labels: Of all N frames.
         clip: (N,) int64, index of each frame's clip.
         groups: K names; clips that share a person or a video share the name.
+        expressions: Names of the expressions that the data set has; empty: all.
     """
 
     def __init__(self, raws: Sequence[RawScores]) -> None:
@@ -52,6 +53,7 @@ class Pool:
         self.clip = np.repeat(np.arange(len(raws)), [len(raw.times) for raw in raws])
         clips = [raw.clip for raw in raws]
         self.groups = linked([clip.group for clip in clips], [clip.video for clip in clips])
+        self.expressions = frozenset[str]().union(*(clip.expressions for clip in clips))
 
     def folds(self, k: int) -> list[np.ndarray]:
         """Indices of the clips that each of k folds holds out, at most as many as there are people.
@@ -113,6 +115,9 @@ class Tuned:
         cross_fitted: Each person decided by what was chosen on the others, in all tasks.
         in_sample: Chosen and scored on the same clips: too good.
         quoted: Of the decision as it is kept: cross-fitted where tuned, neutral elsewhere.
+        counted: What EXPR and AU are means over, a line each, where it is not all that there is.
+        by_fold: What gives the quoted scores: indices of the clips of each fold, and the decision
+            chosen on the others.
     """
 
     decision: Decision
@@ -122,6 +127,8 @@ class Tuned:
     cross_fitted: dict[str, float]
     in_sample: dict[str, float]
     quoted: dict[str, float]
+    counted: tuple[str, ...] = ()
+    by_fold: tuple[tuple[np.ndarray, Decision], ...] = ()
 
 
 def tune_clips(raws: Sequence[RawScores], folds: int) -> Tuned:
@@ -139,12 +146,14 @@ def tune_clips(raws: Sequence[RawScores], folds: int) -> Tuned:
     counts = pool.smoothing_counts()
     neutral = dict(zip(TASKS, vars(Decision()).values(), strict=True))
     chosen: dict[str, Any] = {}
+    of_folds: dict[str, list[Any]] = {}
     decided: dict[str, dict[str, np.ndarray]] = {"neutral": {}, "cross": {}, "in": {}}
     with ProgressReport("choices", len(TASKS)) as progress:
         for task in TASKS:
             chosen[task] = choose(pool, task, counts[task], np.arange(len(pool.raws)))
             decided["neutral"][task] = _decided(pool, task, neutral[task])
-            decided["cross"][task] = cross_fitted(pool, task, counts[task], held_out)
+            of_folds[task] = choices_of_folds(pool, task, counts[task], held_out)
+            decided["cross"][task] = _decided_by_folds(pool, task, held_out, of_folds[task])
             decided["in"][task] = _decided(pool, task, chosen[task])
             progress.step(task)
     scores = {name: _scores(pool, of_tasks) for name, of_tasks in decided.items()}
@@ -158,6 +167,11 @@ def tune_clips(raws: Sequence[RawScores], folds: int) -> Tuned:
         cross_fitted=scores["cross"],
         in_sample=scores["in"],
         quoted=_scores(pool, kept),
+        counted=tuple(_pooled(pool, kept).counted()),
+        by_fold=tuple(
+            (clips, Decision(*(of_folds[t][fold] if t in tuned else neutral[t] for t in TASKS)))
+            for fold, clips in enumerate(held_out)
+        ),
     )
 
 
@@ -174,11 +188,24 @@ def cross_fitted(
     pool: Pool, task: str, counts: np.ndarray, folds: Sequence[np.ndarray]
 ) -> np.ndarray:
     """(N, ...) decided values, those of each fold by what is best on the other folds."""
+    return _decided_by_folds(pool, task, folds, choices_of_folds(pool, task, counts, folds))
+
+
+def choices_of_folds(
+    pool: Pool, task: str, counts: np.ndarray, folds: Sequence[np.ndarray]
+) -> list[Any]:
+    """For each fold of clips the task's decision that is best on the other folds."""
+    every = np.arange(len(pool.raws))
+    return [choose(pool, task, counts, np.setdiff1d(every, held_out)) for held_out in folds]
+
+
+def _decided_by_folds(
+    pool: Pool, task: str, folds: Sequence[np.ndarray], choices: Sequence[Any]
+) -> np.ndarray:
+    """(N, ...) decided values, the clips of each fold by its own decision."""
     parts = []
-    for held_out in folds:
-        others = np.setdiff1d(np.arange(len(pool.raws)), held_out)
-        frames = np.isin(pool.clip, held_out)
-        parts.append((frames, _decided(pool, task, choose(pool, task, counts, others))))
+    for held_out, choice in zip(folds, choices, strict=True):
+        parts.append((np.isin(pool.clip, held_out), _decided(pool, task, choice)))
     out = np.empty_like(parts[0][1])
     for frames, values in parts:
         out[frames] = values[frames]
@@ -189,7 +216,13 @@ def _decided(pool: Pool, task: str, decision: Any) -> np.ndarray:
     return CRITERIA[task].decided(decision, pool.smoothed(task, decision.smoothing))
 
 
+def _pooled(pool: Pool, decided: dict[str, np.ndarray]) -> MetricAccumulator:
+    metrics = MetricAccumulator(expressions=pool.expressions)
+    metrics.add(pool.labels, *(decided[task] for task in TASKS))
+    return metrics
+
+
 def _scores(pool: Pool, decided: dict[str, np.ndarray]) -> dict[str, float]:
     """Official scores of decided values of all three tasks."""
-    scores = official_scores(pool.labels, decided["VA"], decided["EXPR"], decided["AU"])
+    scores = _pooled(pool, decided).scores()
     return {name: scores[name] for name in (*TASKS, "P")}

@@ -5,10 +5,13 @@ The fillers of the files (-5, -1) stay outside: here a missing label is a False 
 Letters: F frames of one annotation file.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+
+from features.cli import UserError
 
 TASKS = ("VA", "EXPR", "AU")
 DIMENSIONS = ("valence", "arousal")
@@ -90,7 +93,13 @@ class FrameLabels:
 
     def of_task(self, task: str) -> Self:
         """The labels of one task (va, expr, au) alone."""
-        others = {n: np.zeros_like(a) for n, a in vars(self).items() if n.split("_")[0] != task}
+        return self.of_tasks((task,))
+
+    def of_tasks(self, tasks: Collection[str]) -> Self:
+        """The labels of some tasks (va, expr, au) alone."""
+        others = {
+            n: np.zeros_like(a) for n, a in vars(self).items() if n.split("_")[0] not in tasks
+        }
         return replace(self, **others)
 
     def rows_for(self, frames: int) -> int:
@@ -141,6 +150,8 @@ class Clip:
         labels: One row a frame, or one for all (`ClipLabels`); no rows if nothing is known.
         group: Who or what must not be split over folds: the person if known, else the video.
         origin: What its labels are from, for messages, e.g. `RAVDESS`.
+        expressions: Names of the expressions that its data set has, over which EXPR is scored;
+            empty: all of ABAW's.
     """
 
     id: str
@@ -149,3 +160,29 @@ class Clip:
     labels: FrameLabels
     group: str
     origin: str = ""
+    expressions: frozenset[str] = frozenset()
+
+
+def once_each(clips: Iterable[Clip]) -> list[Clip]:
+    """One clip for each id, in order of first appearance, with the labels of all that have it.
+
+    An id may lie in several splits, for different tasks.
+
+    Raises:
+        UserError: If two clips of one id have labels of the same task.
+    """
+    found: dict[str, Clip] = {}
+    for clip in clips:
+        first = found.setdefault(clip.id, clip)
+        if first is clip:
+            continue
+        if both := sorted(set(first.labels.tasks()) & set(clip.labels.tasks())):
+            raise UserError(
+                f"'{clip.id}' has labels of {both[0].upper()} in {first.split} and in {clip.split};"
+                " remove it from one of them"
+            )
+        frames = max(len(first.labels), len(clip.labels))
+        parts = [vars(one.labels.resized(frames)) for one in (first, clip)]
+        labels = {name: parts[0][name] + parts[1][name] for name in parts[0]}  # zero if unlabelled
+        found[clip.id] = replace(first, labels=FrameLabels(**labels))
+    return list(found.values())

@@ -30,14 +30,16 @@ class Source:
     Attributes:
         what: For messages, e.g. `model best.ckpt` or `stream voice (wav2vec2)`.
         data: Names of the data it was trained on, None if unknown.
-        tasks: Those of `TASKS` whose labels it has seen; None if unknown.
+        tasks: Those of `TASKS` whose labels it was trained on; None if unknown.
         corpus: Whether `data` is the name of somebody's folder, which may be any.
+        chosen: Those of `TASKS` by whose labels its epoch was chosen, or it was tuned.
     """
 
     what: str
     data: str | None
     tasks: tuple[str, ...] | None = ()
     corpus: bool = False
+    chosen: tuple[str, ...] = ()
 
 
 def rule_warnings(challenge: str, edition: int, sources: Iterable[Source]) -> list[str]:
@@ -91,6 +93,11 @@ def _other_labels(task: str, where: str, source: Source) -> Iterable[str]:
     elif others := [name for name in source.tasks if name != task]:
         yield (
             f"{where}: only {task} labels are allowed, but {source.what} was trained on"
+            f" {' and '.join(others)} labels too"
+        )
+    if others := [name for name in source.chosen if name not in (task, *(source.tasks or ()))]:
+        yield (
+            f"{where}: only {task} labels are allowed, but {source.what} was chosen or tuned by"
             f" {' and '.join(others)} labels too"
         )
     if source.tasks == () and knows_aff_wild2(source) != "":

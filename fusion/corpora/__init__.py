@@ -11,9 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from features.cli import UserError
 from fusion.abaw import annotations
-from fusion.abaw.labels import Clip
+from fusion.abaw.labels import EXPRESSIONS, Clip
 from fusion.abaw.layout import SPLITS, find_layout, read_people
 from fusion.corpora import afew_va, ravdess, table
 
@@ -76,15 +78,24 @@ def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[
     if not found:
         return annotations.read_corpus(root, challenge)
     (known, paths), people = found[0], read_people(root)
+    read = known.read(paths)
+    expressions = expressions_in(read)
     clips = [
         replace(
             clip,
             group=people.get(clip.id) or people.get(clip.video) or clip.group,
             origin=known.name,
+            expressions=expressions,
         )
-        for clip in known.read(paths)
+        for clip in read
     ]
     return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.id))
+
+
+def expressions_in(clips: Sequence[Clip]) -> frozenset[str]:
+    """Names of the expressions that occur in labels: those that the data set has."""
+    numbers = {int(n) for clip in clips for n in np.unique(clip.labels.expr[clip.labels.expr_mask])}
+    return frozenset(EXPRESSIONS[number] for number in numbers)
 
 
 def visible_files(root: Path) -> list[Path]:

@@ -223,6 +223,16 @@ def test_names_of_ravdess_are_labels_of_whole_clips(tmp_path: Path) -> None:
     assert [clip.group for clip in (angry, calm, surprised)] == ["Actor_12"] * 2 + ["Actor_03"]
 
 
+def test_the_expressions_of_a_data_set_are_those_that_occur_in_it(tmp_path: Path) -> None:
+    touch(tmp_path / "r", "01-01-05-01-02-01-12.mp4", "01-01-03-01-02-01-11.mp4")
+    assert {c.expressions for c in read_corpus(tmp_path / "r")} == {
+        frozenset({"Anger", "Happiness"})
+    }
+    clips = table(tmp_path / "t", "id,split,expression", "a,train,Fear", "b,validation,Neutral")
+    assert clips["b"].expressions == {"Fear", "Neutral"}
+    assert table(tmp_path / "u", "id,AU1", "a,1")["a"].expressions == frozenset()
+
+
 def test_a_performance_in_several_modalities_is_one_clip(tmp_path: Path) -> None:
     touch(
         tmp_path,

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 
+from fusion import bootstrap
 from fusion.abaw.labels import EXPRESSIONS, UNITS, FrameLabels
 from fusion.metrics import (
     MetricAccumulator,
@@ -397,3 +398,109 @@ def test_two_million_frames_in_pieces_score_as_plain_numpy_does() -> None:
     scores = pieces.scores()
     assert {name: scores[name] for name in wanted} == pytest.approx(wanted, abs=1e-12)
     assert scores["P"] == pytest.approx(scores["VA"] + scores["EXPR"] + scores["AU"])
+
+
+# What the data set has
+
+
+def test_classes_are_those_of_the_data_set() -> None:
+    """Five of eight classes: to predict another is a miss, and no absent class counts as 0."""
+    rng = np.random.default_rng(3)
+    has = [0, 1, 4, 5, 6]
+    truth = rng.choice(has, 300)
+    guess = np.where(rng.random(300) < 0.6, truth, rng.integers(0, 8, 300))
+    labels = FrameLabels.empty(300)
+    labels.expr[:], labels.expr_mask[:] = truth, True
+    names = {EXPRESSIONS[i] for i in has}
+    blank = np.zeros((300, 2)), np.zeros((300, 12), bool)
+    wanted = f1_score(truth, guess, labels=has, average="macro")
+    scores = official_scores(labels, blank[0], guess, blank[1], expressions=names)
+    assert scores["EXPR"] == pytest.approx(wanted, abs=1e-12)
+    of_abaw = official_scores(labels, blank[0], guess, blank[1])["EXPR"]
+    assert of_abaw == pytest.approx(wanted * 5 / 8, abs=1e-12)
+    second = official_scores(labels, blank[0], guess, blank[1], edition=2, expressions=names)
+    right = (truth == guess).mean()
+    assert second["EXPR"] == pytest.approx(0.67 * wanted + 0.33 * right, abs=1e-12)
+    pooled = MetricAccumulator()
+    for part in np.array_split(np.arange(300), 3):
+        one = MetricAccumulator(expressions=frozenset(names))
+        one.add(rows(labels, part), blank[0][part], guess[part], blank[1][part])
+        pooled.merge(one)
+    assert pooled.scores()["EXPR"] == pytest.approx(wanted, abs=1e-12)
+    assert set(pooled.class_scores()) == names | set(UNITS)
+    assert pooled.counted() == [
+        "EXPR is over the 5 classes of this data set: Neutral, Anger, Happiness, Sadness, Surprise"
+    ]
+    drawn = bootstrap.scores_of_draws([pooled], np.ones((1, 1)))
+    assert drawn["EXPR"][0] == pytest.approx(wanted, abs=1e-12)
+
+
+def test_units_without_a_label_are_left_out_and_shown_as_none() -> None:
+    labels, (va, expr, au) = sample(200)
+    labels.au_mask[:, 3:] = False
+    accumulator = MetricAccumulator()
+    accumulator.add(labels, va, expr, au)
+    wanted = [
+        f1_score(labels.au[labels.au_mask[:, u], u], au[labels.au_mask[:, u], u]) for u in range(3)
+    ]
+    assert accumulator.scores()["AU"] == pytest.approx(np.mean(wanted), abs=1e-12)
+    assert mean_binary_f1(labels.au, au, labels.au_mask) == pytest.approx(np.mean(wanted))
+    named = accumulator.class_scores()
+    assert [named[unit] for unit in UNITS[:3]] == pytest.approx(wanted)
+    assert all(math.isnan(named[unit]) for unit in UNITS[3:])
+    assert accumulator.counted() == ["AU is over the 3 units that are labelled: AU1, AU2, AU4"]
+
+
+def test_class_scores_without_a_label_are_none_and_not_zero() -> None:
+    labels, predictions = sample(50)
+    labels.expr_mask[:] = False
+    labels.au_mask[:] = False
+    accumulator = MetricAccumulator()
+    accumulator.add(labels, *predictions)
+    assert all(map(math.isnan, accumulator.class_scores().values()))
+    assert all(map(math.isnan, accumulator.class_scores(2).values()))
+    assert accumulator.counted() == []
+
+
+@pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.UndefinedMetricWarning")
+@settings(max_examples=60, deadline=None)
+@given(
+    frames=st.integers(1, 50),
+    seed=st.integers(0, 2**16),
+    valid=st.sampled_from([0.0, 0.02, 0.3, 0.8, 1.0]),
+    edition=st.sampled_from([2, 3, 11]),
+    has=st.sets(st.integers(0, 6), min_size=1).map(sorted),
+)
+def test_official_scores_are_those_of_scikit_learn_under_any_masks(
+    frames: int, seed: int, valid: float, edition: int, has: list[int]
+) -> None:
+    rng = np.random.default_rng(seed)
+    labels, (va, _, au) = sample(frames, seed, valid=2.0)
+    for mask in (labels.va_mask, labels.expr_mask, labels.au_mask):
+        mask[:] = rng.random(mask.shape) < valid
+    labels.expr[:], expr = rng.choice(has, frames), rng.integers(0, 8, frames)
+    names = [EXPRESSIONS[i] for i in has]
+    scores = official_scores(labels, va, expr, au, edition, expressions=names)
+
+    seen, known, mask = labels.va_mask, labels.expr_mask, labels.au_mask
+    wanted = dict.fromkeys(("VA", "EXPR", "AU"), math.nan)
+    if seen.any():
+        both = [plain_ccc(labels.va[seen, i], va[seen, i]) for i in range(2)]
+        wanted["VA"] = np.mean(both) if seen.sum() > 1 else 0.0
+    if known.any():
+        truth, guess = labels.expr[known], expr[known]
+        wanted["EXPR"] = f1_score(truth, guess, labels=has, average="macro", zero_division=0)
+        if edition == 2:
+            wanted["EXPR"] = 0.67 * wanted["EXPR"] + 0.33 * accuracy_score(truth, guess)
+    if mask.any():
+        units = [u for u in range(12) if mask[:, u].any()]
+        pairs = [(labels.au[mask[:, u], u], au[mask[:, u], u]) for u in units]
+        wanted["AU"] = np.mean([f1_score(t, g, zero_division=0) for t, g in pairs])
+        if edition == 2:
+            right = accuracy_score(labels.au[mask].astype(int), au[mask].astype(int))
+            wanted["AU"] = 0.5 * wanted["AU"] + 0.5 * right
+    assert {task: scores[task] for task in wanted} == pytest.approx(wanted, abs=1e-9, nan_ok=True)
+    there = [score for score in wanted.values() if not math.isnan(score)]
+    total = sum(there) if there else math.nan
+    assert scores["P"] == pytest.approx(total, abs=1e-9, nan_ok=True)
