@@ -27,7 +27,7 @@ when the same file gives other pixels or times: all visual tracks are made anew.
 SOUND = 2
 """How files become sound (features/media/sound.py). Raise it when the same file gives other samples
 or another offset: all tracks of sound are made anew."""
-FACES = 2
+FACES = 3
 """How faces are found, followed, named and cut out of pictures (features/faces). Raise it when the
 same pictures give other faces: all visual tracks are made anew."""
 

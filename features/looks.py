@@ -22,6 +22,7 @@ from features.faces.crop import crop_faces
 from features.faces.detect import NO_FACES, FaceSettings
 from features.faces.follow import CROP, Follower
 from features.faces.person import Person
+from features.faces.shots import Shots
 from features.faces.sparse import Detector, FrameFaces, find_faces
 from features.gathered import Gathered
 from features.media import FrameBlock, Reader, frames_at, read_frames
@@ -67,6 +68,7 @@ class Looks:
         self._reader = reader
         self._path, self._settings, self._times = path, settings, times
         self._close = (settings.size, settings.margin) == (CROP.size, CROP.margin)
+        self._shots = Shots()
         self._lost = set[int]()  # rows that show the frame before, since theirs is damaged
 
     def first(self, detector: Detector, follower: Follower, gathered: Gathered) -> np.ndarray:
@@ -109,7 +111,7 @@ class Looks:
         images = [frame.image] * len(faces)
         crops = crop_faces(images, faces.landmarks, self._settings)
         close = crops if self._close else crop_faces(images, faces.landmarks, CROP)
-        owners = follower.add(frame.time, faces, looks_of(close))
+        owners = follower.add(frame.time, faces, looks_of(close), self._shots.add(frame.image))
         sides = (faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(axis=1)
         largest = np.argsort(-sides, kind="stable")[:MOST_FACES]
         return Cut(row, owners[largest].tolist(), crops[largest])

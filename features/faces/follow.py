@@ -19,8 +19,9 @@ from scipy.optimize import linear_sum_assignment
 from features.faces.appearance import CUT, SAME, Views, looks_of
 from features.faces.crop import crop_faces
 from features.faces.detect import MIN_AFFINITY, Faces, FaceSettings, affinity, overlap
-from features.faces.person import Person, absent, laid_out
+from features.faces.person import Person, absent, laid_out, without_gaps
 from features.faces.persons import name_people
+from features.faces.shots import Shots
 from features.faces.sparse import Detector, find_faces
 from features.media import FrameBlock
 from features.track import MAIN
@@ -76,24 +77,27 @@ class Follower:
     def __init__(self, settings: FaceSettings) -> None:
         self._max_gap = settings.max_gap
         self._times = array("d")
+        self._shots = array("i")
         self._rows, self._paths = array("i"), array("i")
         self._faces = array("f")
         self._watched: list[_Path] = []
         self._begun = 0
 
-    def add(self, time: float, faces: Faces, looks: np.ndarray) -> np.ndarray:
+    def add(self, time: float, faces: Faces, looks: np.ndarray, shot: int = 0) -> np.ndarray:
         """Takes the next frame.
 
         Args:
             time: Seconds, rising.
             faces: K faces.
             looks: (K, L) float32 of their aligned crops; see `looks_of`.
+            shot: Number of the shot that the frame belongs to; see `Shots`.
 
         Returns:
             (K,) int64 numbers of the paths that the faces belong to, counted from 0.
         """
         row = len(self._times)
         self._times.append(time)
+        self._shots.append(shot)
         self._forget(row, time)
         joined = self._match(row, time, faces, looks)
         for index in range(len(faces)):
@@ -121,7 +125,12 @@ class Follower:
         for name, one in named:
             of_rows = np.full(len(times), -1, np.int32)
             of_rows[rows[found[one]]] = paths[found[one]]
-            person = laid_out(name, rows[found[one]], faces[found[one]], times, self._max_gap)
+            there = rows[found[one]]
+            person = laid_out(
+                name, there, faces[found[one]], times, self._max_gap, np.array(self._shots)
+            )
+            others = ~np.isin(np.arange(len(rows)), found[one])
+            person = without_gaps(person, _taken(person, rows[others], faces[others, :4]))
             result.append(Followed(person, of_rows))
         return result or [Followed(absent(MAIN, len(times)), np.full(len(times), -1, np.int32))]
 
@@ -192,11 +201,11 @@ def find_people(
     blocks: Iterable[FrameBlock], detector: Detector, settings: FaceSettings, persons: int = 2
 ) -> list[Person]:
     """Finds the people of a video in one go; see `find_faces` and `Follower`."""
-    follower = Follower(settings)
+    follower, shots = Follower(settings), Shots()
     for frame in find_faces(blocks, detector, settings):
         pictures = [frame.image] * len(frame.faces)
         looks = looks_of(crop_faces(pictures, frame.faces.landmarks, CROP))
-        follower.add(frame.time, frame.faces, looks)
+        follower.add(frame.time, frame.faces, looks, shots.add(frame.image))
     return [followed.person for followed in follower.people(persons)]
 
 
@@ -217,6 +226,14 @@ def _assigned(
     scores = np.where(fits, near + LOOKS_WEIGHT * (alike - CUT), 0)
     chosen = zip(*linear_sum_assignment(scores, maximize=True), strict=True)
     return {int(f): (paths[p], float(alike[p, f])) for p, f in chosen if fits[p, f]}
+
+
+def _taken(person: Person, rows: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """(F,) bool, frames in which another face (N,) is where the person's should be."""
+    taken = np.zeros(len(person.found), bool)
+    near = overlap(person.boxes[rows], boxes) > APART
+    taken[rows[near & person.bridged[rows]]] = True
+    return taken
 
 
 def _split(labels: np.ndarray) -> list[np.ndarray]:

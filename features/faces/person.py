@@ -5,7 +5,7 @@ Stream `faces` holds people: `pack`, `unpack`.
 Letters: F frames of the video.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -58,9 +58,14 @@ def absent(name: str, frames: int) -> Person:
 
 
 def laid_out(
-    name: str, rows: np.ndarray, faces: np.ndarray, times: np.ndarray, max_gap: float
+    name: str,
+    rows: np.ndarray,
+    faces: np.ndarray,
+    times: np.ndarray,
+    max_gap: float,
+    shots: np.ndarray | None = None,
 ) -> Person:
-    """Found faces laid on all frames, short gaps bridged by straight lines in time.
+    """Found faces laid on all frames, short gaps within a shot bridged by straight lines in time.
 
     Args:
         name: Name of the person.
@@ -68,11 +73,12 @@ def laid_out(
         faces: (N, 15) box, landmarks and score.
         times: (F,) seconds of the frames.
         max_gap: Longest time between two detections that is bridged, in seconds.
+        shots: (F,) numbers of the shots that the frames belong to (shots.py); None: all one.
     """
     person = absent(name, len(times))
     person.found[rows] = True
     person.score[rows] = faces[:, 14]
-    person.bridged[:] = _short_gaps(rows, times, max_gap)
+    person.bridged[:] = _short_gaps(rows, times, max_gap, shots)
     known = np.flatnonzero(person.valid)
     for target, table in ((person.boxes, faces[:, :4]), (person.landmarks, faces[:, 4:14])):
         columns = [np.interp(times[known], times[rows], column) for column in table.T]
@@ -80,11 +86,27 @@ def laid_out(
     return person
 
 
-def _short_gaps(rows: np.ndarray, times: np.ndarray, max_gap: float) -> np.ndarray:
-    """(F,) bool, frames between two found ones that are at most `max_gap` seconds apart."""
+def without_gaps(person: Person, strange: np.ndarray) -> Person:
+    """The person with every gap left open in which a frame (F,) is strange, not bridged."""
+    edges = np.flatnonzero(np.diff(person.bridged, prepend=False, append=False))
+    bridged = person.bridged.copy()
+    for first, last in edges.reshape(-1, 2):
+        if strange[first:last].any():
+            bridged[first:last] = False
+    gone = person.bridged & ~bridged
+    boxes, landmarks = person.boxes.copy(), person.landmarks.copy()
+    boxes[gone], landmarks[gone] = 0, 0
+    return replace(person, boxes=boxes, landmarks=landmarks, bridged=bridged)
+
+
+def _short_gaps(
+    rows: np.ndarray, times: np.ndarray, max_gap: float, shots: np.ndarray | None
+) -> np.ndarray:
+    """(F,) bool, frames between found ones of one shot at most `max_gap` seconds apart."""
     bridged = np.zeros(len(times), bool)
     for before, after in pairwise(rows):
-        if after - before > 1 and times[after] - times[before] <= max_gap:
+        short = after - before > 1 and times[after] - times[before] <= max_gap
+        if short and (shots is None or shots[before] == shots[after]):
             bridged[before + 1 : after] = True
     return bridged
 

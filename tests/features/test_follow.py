@@ -208,6 +208,29 @@ def test_paths_that_turn_out_to_look_the_same_are_one_person_at_the_end() -> Non
     assert (main.paths >= 0).tolist() == main.person.found.tolist()
 
 
+# Gaps ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_a_gap_in_which_somebody_else_is_at_the_place_is_not_bridged(count: int) -> None:
+    frames = [*at(*[100] * 12), *at(*[110] * count, look=BEN), *at(*[100] * 12)]
+    people = {person.name: person for person in follow(frames, persons=ALL)}
+    there = [True] * 12 + [False] * count + [True] * 12
+    assert people["main"].valid.tolist() == there
+    assert not people["main"].boxes[12 : 12 + count].any()
+    assert not people["main"].landmarks[12 : 12 + count].any()
+    if count >= 3:  # fewer are taken for a false detection
+        assert people["person2"].valid.tolist() == [not one for one in there]
+
+
+def test_a_gap_beside_which_somebody_else_is_seen_is_bridged() -> None:
+    frames = [[(ANN, (100.0,)), (BEN, (400.0,))]] * 12
+    frames[5:8] = [[(BEN, (400.0,))]] * 3
+    main, left, _ = follow(frames)
+    assert left.bridged.tolist() == [False] * 5 + [True] * 3 + [False] * 4
+    assert {main.name, left.name} == {"main", "left"}
+
+
 def test_people_seen_together_never_become_one_however_alike() -> None:
     frames: list[Frame] = [[(ANN, (100, 100, 80)), (ANN, (400, 100, 60))]] * 30
     assert names(follow(frames, persons=ALL)) == ["main", "left", "right"]
@@ -274,6 +297,18 @@ def test_people_in_pictures_keep_their_identity_over_a_cut_that_swaps_them() -> 
         assert person.found.all()
         at_left = person.boxes[:, [0, 2]].mean(axis=1) < 200
         assert at_left.tolist() == [at_left[0]] * 5 + [not at_left[0]] * 5
+
+
+def test_a_cut_to_a_place_without_a_face_is_not_bridged_and_a_missed_face_is() -> None:
+    face = face_frame(256, 192, [(128, 96)])
+    away = np.kron(np.random.default_rng(0).integers(0, 255, (12, 16, 3)), np.ones((16, 16, 1)))
+    away = away.astype(np.uint8)
+    faces = FaceSettings(every=6)
+    for between, bridged in ((away, False), (cv2.GaussianBlur(face, (31, 31), 0), True)):
+        images = np.stack([face] * 8 + [between] * 5 + [face] * 8)
+        (main,) = find_people([FrameBlock(images, clock(21), 0)], FaceDetector(faces), faces)
+        assert main.found.tolist() == [True] * 8 + [False] * 5 + [True] * 8
+        assert main.bridged.tolist() == [False] * 8 + [bridged] * 5 + [False] * 8
 
 
 def test_real_people_who_take_turns_at_one_place_are_told_apart() -> None:
