@@ -15,7 +15,8 @@ import numpy as np
 
 from features.cli import UserError
 from features.encoders.pictures import read_picture
-from features.faces.crop import template
+from features.faces.crop import crop_faces, template
+from features.faces.detect import FaceSettings
 from features.faces.person import Person, absent
 from features.media import MediaError
 
@@ -99,6 +100,17 @@ def read_crops(
             yield np.array(list(good), np.int64), np.stack(list(good.values()))
     if seen and not read:
         raise MediaError(f"{folders[0]}: none of its {seen} pictures can be read; replace them")
+
+
+def framed(crops: np.ndarray, settings: FaceSettings) -> np.ndarray:
+    """Close crops (N, 112, 112, 3) in the size and with the margin that encoders are told.
+
+    What a crop does not show of the margin is black, as beyond the border of a video.
+    """
+    if (settings.size, settings.margin) == (SIZE, 0.0):
+        return crops
+    landmarks = np.repeat(template(SIZE, 0.0)[None], len(crops), axis=0)
+    return crop_faces(crops, landmarks, settings)
 
 
 def as_crop(picture: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from features.cli import UserError
-from features.crops import crop_numbers, crop_person, read_crops
+from features.crops import crop_numbers, crop_person, framed, read_crops
 from features.encoders.protocol import AudioEncoder, Encoder
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.follow import Follower
@@ -185,7 +185,7 @@ class Extractor:
                 inside = numbers <= len(times)
                 rows = (numbers[inside] - 1).tolist()
                 with self.times.stage("encode"):
-                    gathered.add([owner] * len(rows), rows, crops[inside])
+                    gathered.add([owner] * len(rows), rows, framed(crops[inside], self._faces))
                 self.times.add("encode", len(rows))
         gathered.flush()
         if todo.faces:

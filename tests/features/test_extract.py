@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -16,6 +17,7 @@ import pytest
 
 from features.cli import UserError, run
 from features.extract import ExtractSettings, SourceSettings, command, extract
+from features.faces.detect import FaceSettings
 from features.pipeline import Extractor
 from features.store import TrackStore
 from features.track import _replacing
@@ -187,6 +189,20 @@ def test_ready_made_crops_are_read_instead_of_the_video(root: Path) -> None:
     extract(settings(root, "expression"))
     track = TrackStore(root / "tracks").read("expression", "12")
     assert track.valid.tolist() == [True, False, False, True] + [False] * (FRAMES - 4)
+
+
+def test_ready_made_crops_are_as_close_as_encoders_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "cropped_aligned" / "12" / "00001.jpg"
+    path.parent.mkdir(parents=True)
+    cv2.imwrite(str(path), face_picture(112)[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+    plain = settings(tmp_path, "expression")
+    plain.data.crops_fps = 25.0
+    close = TrackStore(extract(plain).store).read("expression", "12").values.astype("f4")
+    wider = replace(plain, faces=FaceSettings(margin=0.3))
+    again = TrackStore(extract(wider).store).read("expression", "12")
+    assert (
+        np.corrcoef(close[0], again.values[0].astype("f4"))[0, 1] > 0.999
+    )  # cut as if they showed more: .996
 
 
 def test_crops_without_a_video_need_their_frame_rate(tmp_path: Path) -> None:
