@@ -13,7 +13,7 @@ Letters: F frames, D feature dimensions.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from features.store import TrackStore
 from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo, write_track
 from fusion.abaw.labels import Clip
 from fusion.align import align, is_clip_level, same_clock
-from fusion.cache import mark_used, sweep
+from fusion.cache import READ_ONLY, mark_used, own_caches, sweep
 
 FACES = "faces"
 """Stream whose times are the frame clock and whose `valid` says where the face was seen."""
@@ -104,7 +104,8 @@ def load_clip(
         clip: Whose streams.
         dims: Stream name to D, which a clip without the stream is given zeros of.
         window: Width in seconds of the window that is averaged (see `align`).
-        cache: Folder for aligned tracks; None: `.aligned` in the store's folder.
+        cache: Folder for aligned tracks; None: `.aligned` in the store's folder, or one of the
+            process's own that ends with it where the store can only be read.
 
     Returns:
         The streams, or None if the store has no track at all for the clip.
@@ -123,11 +124,10 @@ def load_clip(
                 f" that gives the frame times; run python -m features.extract on its video"
             )
         times, face = clock
-        folder = TrackStore(cache or store.root / CACHE)
         streams, valid = {}, {}
         for stream, dim in dims.items():
-            path, valid[stream] = _on_clock(store, folder, stream, ids[stream], times, window)
-            cached = path is not None and folder.root in path.parents
+            path, valid[stream] = _on_clock(store, cache, stream, ids[stream], times, window)
+            cached = path is not None and path.parent != store.root / stream
             streams[stream] = Rows(path, (len(times), dim), cached)
     return ClipStreams(streams, valid, times, face)
 
@@ -191,7 +191,7 @@ def _find_clock(
 
 def _on_clock(
     store: TrackStore,
-    cache: TrackStore,
+    cache: Path | None,
     stream: str,
     track_id: str | None,
     times: np.ndarray,
@@ -204,14 +204,24 @@ def _on_clock(
     tokens, valid = _read_clock(path)
     if same_clock(tokens, times):
         return path, valid
-    key = _cache_key(path, times, window)
-    aligned = cache.path(stream, f"{track_id}-{key}")
-    mark_used(aligned)
+    name = f"{track_id}-{_cache_key(path, times, window)}"
+    places = [cache] if cache else [store.root / CACHE, *own_caches(made=False)]
+    for place in places:
+        aligned = TrackStore(place).path(stream, name)
+        mark_used(aligned)
+        with suppress(FileNotFoundError, DamagedTrack):
+            return aligned, _read_clock(aligned)[1]
+    made = _aligned(store.read(stream, track_id), times, window)
     try:
-        return aligned, _read_clock(aligned)[1]
-    except (FileNotFoundError, DamagedTrack):
-        sweep(cache.root)
-        return aligned, _write_aligned(store.read(stream, track_id), times, window, aligned)
+        sweep(places[0])
+        aligned = TrackStore(places[0]).path(stream, name)
+        write_track(made, aligned)
+    except OSError as error:
+        if cache or error.errno not in READ_ONLY:
+            raise
+        aligned = TrackStore(own_caches(made=True)[0]).path(stream, name)
+        write_track(made, aligned)
+    return aligned, made.valid
 
 
 def _cache_key(path: Path, times: np.ndarray, window: float) -> str:
@@ -220,11 +230,10 @@ def _cache_key(path: Path, times: np.ndarray, window: float) -> str:
     return fingerprint([tracks_content([path]), clock], window, version=RULES)
 
 
-def _write_aligned(track: FeatureTrack, times: np.ndarray, window: float, path: Path) -> np.ndarray:
-    """Aligns a track, writes it in its own precision, and returns valid (F,)."""
+def _aligned(track: FeatureTrack, times: np.ndarray, window: float) -> FeatureTrack:
+    """A track on the frames' clock, in its own precision."""
     values, valid = align(track, times, window)
-    write_track(FeatureTrack(values.astype(track.values.dtype), times, valid, track.info), path)
-    return valid
+    return FeatureTrack(values.astype(track.values.dtype), times, valid, track.info)
 
 
 def _read_clock(path: Path) -> tuple[np.ndarray, np.ndarray]:

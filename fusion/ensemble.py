@@ -168,7 +168,7 @@ def open_members(settings: EnsembleSettings, ids: list[str]) -> list[Member]:
     members = [
         folder_member(path)
         if path.is_dir()
-        else checkpoint_member(path, _store(settings), clips, keep)
+        else checkpoint_member(path, _store(settings), clips, keep, settings.data)
         for path in settings.members
     ]
     require_clips(members, ids)

@@ -14,14 +14,17 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from features.cli import UserError
+from features.demo_data import root_or_demo
 from features.hashing import settings_hash
 from features.progress import ProgressReport
 from features.store import TrackStore
 from fusion.abaw.labels import EXPRESSIONS, UNITS, Clip
 from fusion.blend import VaMoments, VaStatistics, require_same_frames
+from fusion.evaluate import CorpusSettings
 from fusion.predictions import (
     FramePredictions,
     list_predictions,
+    read_made_of,
     read_predictions,
     write_predictions,
 )
@@ -57,24 +60,43 @@ def folder_member(path: Path) -> Member:
     return Member(str(path), path, files=files)
 
 
-def checkpoint_member(path: Path, store: TrackStore, clips: Sequence[Clip], keep: Path) -> Member:
+def checkpoint_member(
+    path: Path, store: TrackStore, clips: Sequence[Clip], keep: Path, data: CorpusSettings
+) -> Member:
     """A checkpoint as a member: predicts the clips into a folder of its own below `keep`.
+
+    What it predicted of the same tracks before is found there.
+
+    Args:
+        path: The checkpoint.
+        store: The tracks.
+        clips: What to predict, known by ids alone.
+        keep: Where the folders of members lie.
+        data: Says who is seen in the clips, and where aligned tracks are kept.
 
     Raises:
         UserError: If the checkpoint cannot be read or its tracks are of another encoder.
     """
     from fusion.checkpoint import load_checkpoint  # torch is not needed for folders alone
-    from fusion.predictor import predict_clips
+    from fusion.predictor import known_people, predict_clips, predictions_made_of
 
     checkpoint = load_checkpoint(path)
+    root = root_or_demo(data.root) if checkpoint.adaptation.kind == "person" else None
+    clips = known_people(checkpoint, clips, root, data.annotations(checkpoint.config))
     where = settings_hash(str(store.root.resolve()))
     folder = keep / f"{checkpoint.revision}-{where}"
     folder.mkdir(parents=True, exist_ok=True)
-    made = list_predictions(folder)
-    absent = {clip.id: clip for clip in clips if clip.id not in made}
-    todo = list(absent.values())
-    for one in predict_clips(checkpoint, store, todo, among=list(clips)) if todo else ():
-        write_predictions(one, folder)
+    made, kept = predictions_made_of(checkpoint, store, clips), list_predictions(folder)
+    todo = {
+        clip.id: clip
+        for clip in clips
+        if clip.id not in kept or read_made_of(kept[clip.id]) != made[clip.id]
+    }
+    for name in kept.keys() & todo.keys():
+        kept[name].unlink()  # so that nothing stale is left of clips without tracks by now
+    if todo:
+        for one in predict_clips(checkpoint, store, list(todo.values()), clips, data.cache):
+            write_predictions(one, folder)
     seen = frozenset(checkpoint.provenance.get("train_clips", ()))
     return Member(str(path), folder, seen, list_predictions(folder))
 

@@ -48,6 +48,8 @@ class CorpusSettings:
     Args:
         root: Folder of the corpus. None: the demo corpus.
         store: Folder of the tracks. None: `ROOT/tracks`.
+        cache: Folder of aligned tracks. None: that of the checkpoint's run, if it is here, else
+            `.aligned` in the store.
         challenge: Which of ABAW's annotations count in a folder that holds both: of single tasks,
             or the multi-task ones (mtl). auto: there must be only one kind, or a checkpoint says
             which it was trained with.
@@ -55,6 +57,7 @@ class CorpusSettings:
 
     root: Path | None = None
     store: Path | None = None
+    cache: Path | None = None
     challenge: CorpusKind = "auto"
 
     def annotations(self, config: Mapping[str, Any]) -> CorpusKind:
@@ -152,13 +155,17 @@ def score_clips(
 
 
 def score_checkpoint(
-    checkpoint: "Checkpoint", store: TrackStore, clips: Sequence[Clip], keep: Path | None = None
+    checkpoint: "Checkpoint",
+    store: TrackStore,
+    clips: Sequence[Clip],
+    keep: Path | None = None,
+    cache: Path | None = None,
 ) -> Evaluation:
     """What `score_clips` does, with the statistics of each clip."""
     from fusion.predictor import predict_clips  # torch: seconds that stored predictions do without
 
     evaluation = Evaluation.of(clips)
-    for one in predict_clips(checkpoint, store, clips):
+    for one in predict_clips(checkpoint, store, clips, cache=cache):
         evaluation.add(one)
         if keep:
             write_predictions(one, keep)
@@ -176,12 +183,16 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
     if settings.pred:
         return score_store(settings.pred, labelled_clips(settings.data, settings.split))
     from fusion.checkpoint import load_checkpoint
+    from fusion.predictor import known_people
 
     checkpoint = load_checkpoint(settings.checkpoint)
     clips = labelled_clips(settings.data, settings.split, checkpoint.config)
     root = root_or_demo(settings.data.root)
+    if settings.data.truth:
+        annotations = settings.data.annotations(checkpoint.config)
+        clips = known_people(checkpoint, clips, root, annotations)
     store = TrackStore(settings.data.store or default_store(root))
-    return score_checkpoint(checkpoint, store, clips)
+    return score_checkpoint(checkpoint, store, clips, cache=settings.data.cache)
 
 
 def format_scores(scores: dict[str, float]) -> str:

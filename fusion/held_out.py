@@ -13,8 +13,13 @@ from fusion.corpora import read_corpus
 from fusion.data import VALIDATION, split_clips
 from fusion.dataset import listed
 from fusion.metrics import MetricAccumulator
-from fusion.predictions import FramePredictions, read_predictions, write_predictions
-from fusion.predictor import predict_clips
+from fusion.predictions import (
+    FramePredictions,
+    read_made_of,
+    read_predictions,
+    write_predictions,
+)
+from fusion.predictor import predict_clips, predictions_made_of
 from fusion.train_settings import TrainSettings
 
 
@@ -34,7 +39,7 @@ def score_held_out(
     model, store = load_checkpoint(checkpoint), settings.data.tracks()
     absent = {clip.id: clip for clip in clips}
     metrics = MetricAccumulator()
-    for one in _predictions(model, store, clips, keep):
+    for one in _predictions(model, store, clips, keep, settings.data.cache):
         clip = absent.pop(one.id)
         metrics.expressions |= clip.expressions
         labels = clip.labels.resized(len(one)).of_tasks(model.learnt)
@@ -45,18 +50,22 @@ def score_held_out(
 
 
 def _predictions(
-    checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip], keep: Path | None
+    checkpoint: Checkpoint,
+    store: TrackStore,
+    clips: Sequence[Clip],
+    keep: Path | None,
+    cache: Path | None,
 ) -> Iterator[FramePredictions]:
-    """Predictions of clips: those that the same checkpoint has left in `keep`, then the others."""
+    """Predictions of clips: those in `keep` by this checkpoint of these tracks, then the others."""
+    made = predictions_made_of(checkpoint, store, clips) if keep else {}
     absent = []
     for clip in clips:
         path = keep / f"{clip.id}.parquet" if keep else None
-        found = read_predictions(path) if path and path.is_file() else None
-        if found and found.provenance.get("checkpoint") == checkpoint.revision:
-            yield found
+        if path and read_made_of(path) == made[clip.id]:
+            yield read_predictions(path)
         else:
             absent.append(clip)
-    for one in predict_clips(checkpoint, store, absent, among=clips) if absent else ():
+    for one in predict_clips(checkpoint, store, absent, clips, cache) if absent else ():
         if keep:
             write_predictions(one, keep)
         yield one

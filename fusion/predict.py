@@ -18,7 +18,7 @@ from features.sources import find_sources
 from features.store import TrackStore
 from fusion.checkpoint import Checkpoint, load_checkpoint
 from fusion.predictions import write_predictions
-from fusion.predictor import clips_of_store, predict_clips
+from fusion.predictor import clips_of_store, known_people, predict_clips
 
 
 @dataclass
@@ -29,6 +29,8 @@ class PredictSettings(EncoderSettings):
         checkpoint: File written by fusion.train.
         input: Video file, or folder of them; its tracks go to `store`.
         store: Folder of tracks. None: `OUT/tracks`.
+        cache: Folder of aligned tracks. None: that of the checkpoint's run, if it is here, else
+            `.aligned` in the store.
         out: Folder for the predictions.
         format: parquet or csv.
         faces: How faces are found, as in the extraction that the model was trained on.
@@ -37,9 +39,16 @@ class PredictSettings(EncoderSettings):
     checkpoint: Path = Path("runs/mtl/best.ckpt")
     input: Path | None = None
     store: Path | None = None
+    cache: Path | None = None
     out: Path = Path("predictions")
     format: Literal["parquet", "csv"] = "parquet"
     faces: FaceSettings = field(default_factory=FaceSettings)
+
+    def people_from(self) -> Path | None:
+        """Folder whose `people.csv`, or labels, name the persons: the input's, or the store's."""
+        if self.input is not None:
+            return self.input if self.input.is_dir() else self.input.parent
+        return self.store.absolute().parent if self.store else None
 
 
 def extract_input(settings: PredictSettings, checkpoint: Checkpoint, store: Path) -> bool:
@@ -72,7 +81,8 @@ def command(settings: PredictSettings) -> int:
         clips = [clip for clip in clips if clip.video in wanted]
     if not clips:
         raise UserError(f"{folder}: no tracks to predict from; see the lines above, or --store")
-    for one in predict_clips(checkpoint, store, clips):
+    clips = known_people(checkpoint, clips, settings.people_from())
+    for one in predict_clips(checkpoint, store, clips, cache=settings.cache):
         path = write_predictions(one, settings.out, settings.format)
         print(f"{path}: {len(one)} frames, face in {one.face.mean():.0%}")
     return OK if complete else FAILED

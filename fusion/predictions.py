@@ -31,6 +31,8 @@ from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 
 Format = Literal["parquet", "csv"]
 METADATA_KEY = b"affuse"
+MADE_OF = "made of"
+"""Key in the provenance: fingerprint of checkpoint and tracks."""
 SIDECAR = ".json"
 """Added to the name of a CSV file: where its metadata lies."""
 SUM_TOLERANCE = 1e-3
@@ -198,6 +200,21 @@ def _metadata(p: FramePredictions) -> bytes:
         "provenance": p.provenance,
     }
     return json.dumps(content, indent=1).encode()
+
+
+def read_made_of(path: Path) -> str | None:
+    """Fingerprint of what a file of predictions was made of.
+
+    None where there is no such file, or it cannot be read, or tells nothing of it.
+    """
+    try:
+        if path.suffix == ".csv":
+            metadata = json.loads(_sidecar(path).read_bytes())
+        else:
+            metadata = json.loads((pa.parquet.read_schema(path).metadata or {})[METADATA_KEY])
+        return str(metadata["provenance"][MADE_OF])
+    except (FileNotFoundError, KeyError, ValueError, pa.ArrowException):
+        return None
 
 
 def _sidecar(path: Path) -> Path:

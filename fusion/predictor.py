@@ -8,11 +8,13 @@ Letters: F frames of a clip.
 
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from features.progress import ProgressReport
 from features.store import TrackStore
+from fusion.abaw.annotations import CorpusKind
 from fusion.abaw.labels import Clip, FrameLabels
 from fusion.abaw.layout import video_of
 from fusion.adaptation import People, fit_people
@@ -20,8 +22,11 @@ from fusion.checkpoint import COMPOUND, Checkpoint
 from fusion.clips import ClipStreams, load_clip
 from fusion.columns import COLUMNS
 from fusion.columns import COMPOUND as SIX
+from fusion.corpora import with_persons
 from fusion.decision import RawScores
-from fusion.predictions import FramePredictions
+from fusion.extra_corpora import Source
+from fusion.made_of import made_of
+from fusion.predictions import MADE_OF, FramePredictions
 from fusion.run_network import NetworkRunner
 from fusion.specs import require_same_specs, stream_specs
 
@@ -31,6 +36,7 @@ def predict_clips(
     store: TrackStore,
     clips: Sequence[Clip],
     among: Sequence[Clip] | None = None,
+    cache: Path | None = None,
 ) -> Iterator[FramePredictions]:
     """Predicts clip after clip; those without any track are left out.
 
@@ -40,12 +46,33 @@ def predict_clips(
         clips: Clips to predict.
         among: Clips whose frames give the statistics of people, for a checkpoint that adapts to
             them; None: `clips`. To be given where some clips of a person were predicted before.
+        cache: Folder of aligned tracks. None: the one of the checkpoint's run, if it is there,
+            else `.aligned` in the store.
 
     Raises:
         UserError: If the store's tracks come from other encoders than the checkpoint's.
     """
-    for raw in raw_scores(checkpoint, store, clips, among):
-        yield _to_predictions(checkpoint, raw)
+    made = predictions_made_of(checkpoint, store, clips, among)
+    for raw in raw_scores(checkpoint, store, clips, among, cache):
+        yield _to_predictions(checkpoint, raw, made[raw.clip.id])
+
+
+def predictions_made_of(
+    checkpoint: Checkpoint,
+    store: TrackStore,
+    clips: Sequence[Clip],
+    among: Sequence[Clip] | None = None,
+) -> dict[str, str]:
+    """Clip to the fingerprint that its predictions bear in their provenance, as `MADE_OF`."""
+    dims = {name: spec.dim for name, spec in checkpoint.specs.items()}
+    every = {clip.id: Source(clip, clip, store) for clip in (*(among or ()), *clips)}
+    return made_of(
+        checkpoint.revision,
+        every.values(),
+        dims,
+        checkpoint.network.align_window,
+        adapts=checkpoint.adaptation.kind == "person",
+    )
 
 
 def raw_scores(
@@ -53,6 +80,7 @@ def raw_scores(
     store: TrackStore,
     clips: Sequence[Clip],
     among: Sequence[Clip] | None = None,
+    cache: Path | None = None,
 ) -> Iterator[RawScores]:
     """As `predict_clips`, but what the model says, with nothing decided.
 
@@ -61,10 +89,11 @@ def raw_scores(
     """
     held = [name for name in checkpoint.specs if store.ids(name)] or list(checkpoint.specs)
     require_same_specs({name: checkpoint.specs[name] for name in held}, stream_specs(store, held))
-    people = _people(checkpoint, store, clips if among is None else among)
+    cache = cache or _cache_of_run(checkpoint)
+    people = _people(checkpoint, store, clips if among is None else among, cache)
     with ProgressReport("predict", len(clips)) as progress:
         for clip in clips:
-            streams = _streams(checkpoint, store, clip)
+            streams = _streams(checkpoint, store, clip, cache)
             if streams is not None:
                 runner = NetworkRunner(clip, streams, people)
                 yield _answered(checkpoint, runner)
@@ -80,12 +109,35 @@ def _answered(checkpoint: Checkpoint, runner: NetworkRunner) -> RawScores:
     return RawScores(clip, streams.times, streams.face, official, compound)
 
 
-def _people(checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip]) -> People | None:
+def known_people(
+    checkpoint: Checkpoint, clips: Sequence[Clip], root: Path | None, challenge: CorpusKind = "auto"
+) -> list[Clip]:
+    """Clips with their persons, for a checkpoint that adapts to people; else as they are.
+
+    Args:
+        checkpoint: Whose predictions are wanted.
+        clips: Clips that are known by their ids alone.
+        root: Folder of the data set; `people.csv` in it, or its labels, name the persons.
+        challenge: Which of ABAW's annotations count.
+    """
+    adapts = checkpoint.adaptation.kind == "person"
+    return with_persons(clips, root, challenge) if adapts else list(clips)
+
+
+def _cache_of_run(checkpoint: Checkpoint) -> Path | None:
+    """Where the run kept its aligned tracks, if that is on this machine."""
+    named = checkpoint.config.get("data", {}).get("cache")
+    return Path(named) if named and Path(named).is_dir() else None
+
+
+def _people(
+    checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip], cache: Path | None
+) -> People | None:
     """Statistics of all people, if the checkpoint adapts to them; says what it adapts to."""
     text = checkpoint.adaptation.lines("test")
     people = None
     if checkpoint.adaptation.kind == "person":
-        pairs = ((clip, _streams(checkpoint, store, clip)) for clip in clips)
+        pairs = ((clip, _streams(checkpoint, store, clip, cache)) for clip in clips)
         dims = {name: spec.dim for name, spec in checkpoint.specs.items()}
         people = fit_people(pairs, dims, len(clips))
         text += people.lines()
@@ -94,9 +146,11 @@ def _people(checkpoint: Checkpoint, store: TrackStore, clips: Sequence[Clip]) ->
     return people
 
 
-def _streams(checkpoint: Checkpoint, store: TrackStore, clip: Clip) -> ClipStreams | None:
+def _streams(
+    checkpoint: Checkpoint, store: TrackStore, clip: Clip, cache: Path | None
+) -> ClipStreams | None:
     dims = {name: spec.dim for name, spec in checkpoint.specs.items()}
-    return load_clip(store, clip, dims, checkpoint.network.align_window)
+    return load_clip(store, clip, dims, checkpoint.network.align_window, cache)
 
 
 def clips_of_store(store: TrackStore) -> list[Clip]:
@@ -105,7 +159,7 @@ def clips_of_store(store: TrackStore) -> list[Clip]:
     return [Clip(name, video_of(name), "test", empty, name) for name in store.ids("faces")]
 
 
-def _to_predictions(checkpoint: Checkpoint, raw: RawScores) -> FramePredictions:
+def _to_predictions(checkpoint: Checkpoint, raw: RawScores, made: str) -> FramePredictions:
     """Scores of one clip decided, with what made them."""
     revisions = {f"stream {n}": f"{s.encoder} {s.revision}" for n, s in checkpoint.specs.items()}
     return FramePredictions(
@@ -115,7 +169,12 @@ def _to_predictions(checkpoint: Checkpoint, raw: RawScores) -> FramePredictions:
         face=raw.face,
         **checkpoint.decision.apply(raw)._asdict(),
         thresholds=np.array(checkpoint.decision.au.thresholds, np.float32),
-        provenance={"checkpoint": checkpoint.revision, **_origin(checkpoint), **revisions},
+        provenance={
+            "checkpoint": checkpoint.revision,
+            MADE_OF: made,
+            **_origin(checkpoint),
+            **revisions,
+        },
     )
 
 

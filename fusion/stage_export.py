@@ -10,9 +10,12 @@ from fusion.adaptation import People, fit_people
 from fusion.checkpoint import load_checkpoint
 from fusion.clips import ClipStreams, Rows, load_clip
 from fusion.extra_corpora import Source
-from fusion.network import Network
+from fusion.made_of import made_of
 from fusion.run_network import NetworkRunner
 from fusion.stage_outputs import FEATURES, StageOutputs
+
+_Made = tuple[StageOutputs, Mapping[str, str]]
+"""A stage, and what its outputs of each clip are made of."""
 
 
 def export_outputs(
@@ -22,7 +25,8 @@ def export_outputs(
     align_window: float,
     earlier: Mapping[str, StageOutputs],
 ) -> None:
-    """Writes the outputs of a stage for some clips; those that are there already stay.
+    """Writes the outputs of a stage for some clips; those that are there stay, unless the
+    tracks have changed that they were made of.
 
     Args:
         stage: Whose outputs.
@@ -31,18 +35,21 @@ def export_outputs(
         align_window: Seconds over which audio tokens are averaged for a frame.
         earlier: Stages by name, whose features are read where they are there.
     """
-    absent = [one for one in sources if not stage.is_there(one.clip, kinds)]
+    made = _made_of(stage, sources, align_window)
+    absent = [one for one in sources if not stage.is_there(one.clip, kinds, made[one.clip.id])]
     if not absent:
         return
     network = load_checkpoint(stage.checkpoint).network
-    people = _people(network, sources, stage, align_window)
+    people = _people(sources, stage, align_window)
+    fed = {name: (one, _made_of(one, sources, align_window)) for name, one in earlier.items()}
     with ProgressReport(f"{stage.name}: {' and '.join(kinds)}", len(absent)) as progress:
         for one in absent:
             streams = _streams(one, stage, align_window)
             if streams is not None:
                 runner = NetworkRunner(one.clip, streams, people)
-                made = vars(runner.run(network, _feeds(stage, one, len(streams), earlier)))
-                stage.write(one.clip, streams.times, {kind: made[kind] for kind in kinds})
+                said = vars(runner.run(network, _feeds(stage, one, len(streams), fed)))
+                outputs = {kind: said[kind] for kind in kinds}
+                stage.write(one.clip, streams.times, outputs, made[one.clip.id])
             progress.step(one.clip.id)
 
 
@@ -50,27 +57,31 @@ def _streams(source: Source, stage: StageOutputs, align_window: float) -> ClipSt
     return load_clip(source.store, source.own, stage.streams, align_window, source.cache)
 
 
-def _people(
-    network: Network, sources: Sequence[Source], stage: StageOutputs, align_window: float
-) -> People | None:
+def _made_of(stage: StageOutputs, sources: Sequence[Source], align_window: float) -> dict[str, str]:
+    """Clip to the fingerprint of what a stage's outputs are made of."""
+    return made_of(stage.revision, sources, stage.streams, align_window, adapts=stage.adapts)
+
+
+def _people(sources: Sequence[Source], stage: StageOutputs, align_window: float) -> People | None:
     """Statistics of the people of all clips of the split, if a network adapts to them."""
-    if not any(one.adaptation.kind == "person" for one in network.all()):
+    if not stage.adapts:
         return None
     pairs = ((one.clip, _streams(one, stage, align_window)) for one in sources)
     return fit_people(pairs, stage.streams, len(sources))
 
 
 def _feeds(
-    stage: StageOutputs, source: Source, frames: int, earlier: Mapping[str, StageOutputs]
+    stage: StageOutputs, source: Source, frames: int, earlier: Mapping[str, _Made]
 ) -> dict[str, Rows] | None:
     """Features that feed the stage, if the stages that made them have left them; else None."""
     found = {
-        name: one
+        name: earlier[name]
         for name, revision in stage.feeds.items()
-        if (one := earlier.get(name)) and one.revision == revision
+        if name in earlier and earlier[name][0].revision == revision
     }
     if len(found) < len(stage.feeds):
         return None
-    if not all(one.is_there(source.clip, [FEATURES]) for one in found.values()):
+    clip = source.clip
+    if not all(one.is_there(clip, [FEATURES], made[clip.id]) for one, made in found.values()):
         return None
-    return {name: one.rows(FEATURES, source.clip, frames) for name, one in found.items()}
+    return {name: one.rows(FEATURES, clip, frames) for name, (one, _) in found.items()}

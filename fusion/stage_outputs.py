@@ -47,6 +47,7 @@ class StageOutputs:
         streams: Stream name to dimensions, of all streams that it needs, its own feeds' too.
         feeds: Stage that feeds it to the revision of its checkpoint.
         seen: What it, or a stage before it, has been trained on: task to clips (fusion/seen.py).
+        adapts: Whether it, or a stage that feeds it, adapts to people.
     """
 
     name: str
@@ -61,6 +62,7 @@ class StageOutputs:
     streams: dict[str, int]
     feeds: dict[str, str]
     seen: ClipsByTask
+    adapts: bool
 
     @staticmethod
     def of(name: str, checkpoint: Path, folder: Path) -> "StageOutputs":
@@ -86,6 +88,7 @@ class StageOutputs:
             streams={n: spec["dim"] for one in every for n, spec in one["specs"].items()},
             feeds=payload.get("feeds", {}),
             seen=trained_clips(payload["provenance"]),
+            adapts=any(one.get("adaptation", {}).get("kind") == "person" for one in every),
         )
 
     def path(self, kind: str, clip: Clip) -> Path:
@@ -97,23 +100,30 @@ class StageOutputs:
         columns = self.dim if kind == FEATURES else width(self.bins, self.compound)
         return Rows(self.path(kind, clip), (frames, columns))
 
-    def is_there(self, clip: Clip, kinds: Sequence[str]) -> bool:
-        """Whether these outputs of a clip are there, whole and of this checkpoint."""
+    def is_there(self, clip: Clip, kinds: Sequence[str], made: str) -> bool:
+        """Whether these outputs of a clip are there, whole and made of this (see `made_of`)."""
+        wanted = self.revision, made
         try:
-            return all(read_info(self.path(kind, clip)).revision == self.revision for kind in kinds)
+            found = [read_info(self.path(kind, clip)) for kind in kinds]
         except (FileNotFoundError, DamagedTrack):
             return False
+        return all((info.revision, info.settings) == wanted for info in found)
 
-    def write(self, clip: Clip, times: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:
+    def write(
+        self, clip: Clip, times: np.ndarray, outputs: Mapping[str, np.ndarray], made: str
+    ) -> None:
         """Writes outputs of a clip, by rename.
 
         Args:
             clip: Whose.
             times: (F,) seconds.
             outputs: `features` (F, D) and `scores` (F, C), float32, or one of them.
+            made: Fingerprint of what they are made of.
         """
         for kind, rows in outputs.items():
-            info = TrackInfo(clip.video, "main", kind, self.name, self.revision, "", "", len(times))
+            info = TrackInfo(
+                clip.video, "main", kind, self.name, self.revision, made, "", len(times)
+            )
             every = np.ones(len(times), bool)
             write_track(FeatureTrack(rows, times, every, info), self.path(kind, clip))
 

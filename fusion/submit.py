@@ -179,15 +179,15 @@ def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:
         UserError: If a listed id has no track.
     """
     from fusion.checkpoint import load_checkpoint  # torch takes seconds, which --check can do
-    from fusion.predictor import predict_clips  # without
+    from fusion.predictor import known_people, predict_clips  # without
 
     checkpoint = load_checkpoint(settings.checkpoint)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
     clips = [Clip(name, video_of(name), "test", FrameLabels.empty(0), name) for name in ids]
-    decisions = {
-        one.id: decide(one, settings.edition) for one in predict_clips(checkpoint, store, clips)
-    }
+    clips = known_people(checkpoint, clips, root, settings.data.annotations(checkpoint.config))
+    said = predict_clips(checkpoint, store, clips, cache=settings.data.cache)
+    decisions = {one.id: decide(one, settings.edition) for one in said}
     remedy = "run python -m features.extract on the test videos"
     _require_all(ids, decisions, f"{store.root}: no tracks", remedy)
     return decisions, sources_of_checkpoint(checkpoint)

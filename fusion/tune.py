@@ -111,7 +111,8 @@ def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
     store = TrackStore(settings.data.store or default_store(root))
     challenge = settings.data.annotations(checkpoint.config)
     clips = validation_clips(checkpoint, root, challenge, store)
-    raws = require_people(raw_scores(checkpoint, store, clips), settings.checkpoint)
+    scores = raw_scores(checkpoint, store, clips, cache=settings.data.cache)
+    raws = require_people(scores, settings.checkpoint)
     tuned = tune_clips(raws, settings.folds)
     files = [file_of(store, raw.clip, checkpoint.specs) for raw in raws]
     write_decision(

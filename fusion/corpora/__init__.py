@@ -62,8 +62,7 @@ def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; check the path of the data")
-    files = visible_files(root)
-    found = [(known, paths) for known in DATA_SETS if (paths := known.find(root, files))]
+    found = _data_sets(root)
     names = [known.name for known, _ in found] + ["ABAW's annotations"] * _is_abaw(root)
     if not names:
         raise UserError(
@@ -96,6 +95,38 @@ def expressions_in(clips: Sequence[Clip]) -> frozenset[str]:
     """Names of the expressions that occur in labels: those that the data set has."""
     numbers = {int(n) for clip in clips for n in np.unique(clip.labels.expr[clip.labels.expr_mask])}
     return frozenset(EXPRESSIONS[number] for number in numbers)
+
+
+def with_persons(
+    clips: Sequence[Clip], root: Path | None, challenge: annotations.CorpusKind = "auto"
+) -> list[Clip]:
+    """Clips that are known by their ids alone, with the persons that the data set says.
+
+    So a person has the same frames in all commands, whether these read the labels or not.
+
+    Args:
+        clips: With a group that stands where the data set says nothing.
+        root: Folder of the data set, or one with `people.csv` alone; None: nothing is known.
+        challenge: As in `read_corpus`.
+    """
+    if root is None or not root.is_dir():
+        return list(clips)
+    labelled = bool(_data_sets(root)) or _is_abaw(root)
+    known = {clip.id: clip.group for clip in read_corpus(root, challenge)} if labelled else {}
+    people = read_people(root)
+    return [
+        replace(
+            clip,
+            group=known.get(clip.id) or people.get(clip.id) or people.get(clip.video) or clip.group,
+        )
+        for clip in clips
+    ]
+
+
+def _data_sets(root: Path) -> list[tuple[DataSet, list[Path]]]:
+    """Data sets other than ABAW's that lie in a folder, with their files."""
+    files = visible_files(root)
+    return [(known, paths) for known in DATA_SETS if (paths := known.find(root, files))]
 
 
 def visible_files(root: Path) -> list[Path]:
