@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -117,8 +118,10 @@ class Extractor:
     def _encode_sound(self, source: Source, encoder: AudioEncoder, sound: SpooledSound) -> None:
         with self.times.stage(encoder.name):
             tokens = encoder.encode_sound(sound.blocks(encoder.rate), np.float16)
+        alone = 0.0 if source.has_pictures else sound.offset + sound.duration
+        times = tokens.times + sound.offset
         for stream, values in tokens.values.items():
-            self._write(source, SOUND, stream, encoder, values, tokens.times + sound.offset)
+            self._write(source, SOUND, stream, encoder, values, times, duration=alone)
         self.times.add(encoder.name, float(tokens.times[-1]) if len(tokens.times) else 0.0)
 
     def _write_silence(self, source: Source, encoder: AudioEncoder) -> None:
@@ -248,13 +251,12 @@ class Extractor:
         values: np.ndarray,
         times: np.ndarray,
         valid: np.ndarray | None = None,
-        notes: str = "",
-        people: tuple[str, ...] = (),
+        **told: Any,
     ) -> None:
-        """Writes one track; all rows are valid unless said otherwise."""
+        """Writes one track; all rows are valid unless said otherwise. `told` is for its header."""
         info = self._wanted.info(source, person, stream, encoder)
         frames = 0 if person == SOUND else len(times)
         valid = np.ones(len(times), bool) if valid is None else valid
         values = values if encoder is None else values.astype(np.float16, copy=False)
-        info = replace(info, frames=frames, notes=notes, people=people)
+        info = replace(info, frames=frames, **told)
         self._store.write(FeatureTrack(values, times, valid, info))

@@ -58,6 +58,8 @@ class TrackInfo:
         settings: Hash of every setting that touches the values (see `settings_hash`).
         source: sha256 of the source file's bytes.
         frames: Decoded video frames of the source, 0 if unknown.
+        duration: Of sound whose source has no pictures: its seconds, which give the clip a clock;
+            0 where there are pictures, or nothing is known.
         people: Of the stream `faces`: everybody who was told apart in the source, so that it is
             known whose tracks belong to it; not part of the key.
         versions: Library versions, for the record; not part of the key.
@@ -72,6 +74,7 @@ class TrackInfo:
     settings: str
     source: str
     frames: int = 0
+    duration: float = 0.0
     people: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     notes: str = ""

@@ -12,6 +12,7 @@ Letters: F frames, D feature dimensions.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -31,6 +32,8 @@ from fusion.cache import READ_ONLY, mark_used, own_caches, sweep
 
 FACES = "faces"
 """Stream whose times are the frame clock and whose `valid` says where the face was seen."""
+SOUND_RATE = 25.0
+"""Frames a second of sound that has no pictures."""
 CACHE = ".aligned"
 """Folder of aligned tracks, in the store's own folder unless a setting says otherwise."""
 RULES = 2
@@ -179,6 +182,7 @@ def _find_clock(
 
     The person's own `faces` before all, then a stream with a token a frame of this very person.
     Somebody whom extraction did not tell apart from the other has the video's frames, unseen.
+    Sound that has no pictures is cut into frames of its own, `SOUND_RATE` a second.
     """
     for stream in (FACES, *streams):
         if store.has(stream, clip.id) and not _is_shared(store.info(stream, clip.id)):
@@ -186,7 +190,34 @@ def _find_clock(
     if store.has(FACES, clip.video):
         times, _ = _read_clock(store.path(FACES, clip.video))
         return times, np.zeros(len(times), bool)
+    for stream in streams:
+        if seconds := _seconds_alone(store, stream, clip.video):
+            times = sound_clock(seconds)
+            return times, np.zeros(len(times), bool)
     return None
+
+
+def _seconds_alone(store: TrackStore, stream: str, track_id: str) -> float:
+    """Length of the sound that a track was made of, if it is all there is of its source; else 0."""
+    return store.info(stream, track_id).duration if store.has(stream, track_id) else 0.0
+
+
+def sound_clock(seconds: float) -> np.ndarray:
+    """Frame times (F,) of sound without pictures, from its start until it ends."""
+    return np.arange(max(math.ceil(round(seconds * SOUND_RATE, 6)), 1)) / SOUND_RATE
+
+
+def clip_ids(store: TrackStore) -> list[str]:
+    """Everybody in a store who can be predicted: who has faces, and sound without pictures."""
+    seen = set(store.ids(FACES))
+    with explained():
+        heard = {
+            name
+            for stream in store.streams()
+            for name in set(store.ids(stream)) - seen
+            if _seconds_alone(store, stream, name)
+        }
+    return sorted(seen | heard)
 
 
 def _on_clock(

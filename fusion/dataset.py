@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from fusion.abaw.labels import Clip, FrameLabels
+from fusion.abaw.labels import REACH, Clip, FrameLabels, TimedLabels
 from fusion.adaptation import NO_ADAPTATION, Adaptation, People, fit_people, make_scalers
 from fusion.batch import Batch, Targets
 from fusion.clips import ClipStreams
@@ -29,8 +29,8 @@ class WindowDataset(Dataset[Batch]):
     Attributes:
         clips: Clips that have tracks; `Batch.clip` counts in this list.
         streams: Their aligned streams.
-        labels: Their labels, matched to the frames by number: row i belongs to frame i + 1,
-            surplus rows are cut, absent ones masked.
+        labels: Their labels, matched to the frames by number (row i belongs to frame i + 1,
+            surplus rows are cut, absent ones masked) or, where they have times, by time.
         people: Statistics of the clips' people, None unless streams are adapted to them.
         scalers: For each clip, what normalises each of its streams.
         windows: (index of the clip, first frame) of each window.
@@ -62,7 +62,7 @@ class WindowDataset(Dataset[Batch]):
         self.clips = list(clips)
         self.streams = list(streams)
         self.labels = [
-            clip.labels.resized(len(data)) for clip, data in zip(clips, streams, strict=True)
+            clip.labels_on(data.times) for clip, data in zip(clips, streams, strict=True)
         ]
         self.extras = list(extras) if extras is not None else [ClipExtras()] * len(self.clips)
         self.length = length
@@ -175,6 +175,7 @@ class DataSummary:
         valid: Stream name to number of valid frames.
         surplus: Clip id to label rows beyond the last frame (cut).
         absent: Clip id to frames beyond the last label row (masked).
+        steps: Clip id to seconds between its labels, where these have times of their own.
     """
 
     clips: int = 0
@@ -184,6 +185,7 @@ class DataSummary:
     valid: dict[str, int] = field(default_factory=dict)
     surplus: dict[str, int] = field(default_factory=dict)
     absent: dict[str, int] = field(default_factory=dict)
+    steps: dict[str, float] = field(default_factory=dict)
 
     def add(self, clip: Clip, data: ClipStreams | None) -> None:
         """Counts a clip; `data` is None if it has no track."""
@@ -196,6 +198,10 @@ class DataSummary:
             self.valid[name] = self.valid.get(name, 0) + int(mask.sum())
             if data.streams[name].path is None:
                 self.missing.setdefault(name, []).append(clip.id)
+        if isinstance(clip.labels, TimedLabels):
+            self.steps[clip.id] = clip.labels.step
+            if behind := clip.labels.behind(data.times):
+                self.surplus[clip.id] = behind
         rows = clip.labels.rows_for(len(data))
         if rows > len(data):
             self.surplus[clip.id] = rows - len(data)
@@ -215,6 +221,12 @@ class DataSummary:
         if self.surplus:
             rows = sum(self.surplus.values())
             text.append(f"{rows} label rows beyond the last frame cut: {listed(self.surplus)}")
+        if self.steps:
+            step = float(np.median(list(self.steps.values())))
+            text.append(
+                f"labels by time, about {step:.3g} s apart: each frame takes the nearest row, no"
+                f" further than {REACH} of that, or of a frame: {listed(self.steps)}"
+            )
         if self.absent:
             rows = sum(self.absent.values())
             text.append(f"{rows} frames beyond the last label row masked: {listed(self.absent)}")

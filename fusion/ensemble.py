@@ -30,6 +30,7 @@ from features.track import write_atomically
 from fusion.abaw.labels import TASKS, Clip, FrameLabels
 from fusion.abaw.layout import video_of
 from fusion.blend import Weights, blend, equal_weights, joint_provenance
+from fusion.clips import clip_ids
 from fusion.corpora import read_corpus
 from fusion.ensemble_members import (
     Member,
@@ -151,7 +152,7 @@ def wanted_ids(settings: EnsembleSettings, corpus: list[Clip]) -> list[str]:
     elif folders := [path for path in settings.members if path.is_dir()]:
         ids = set().union(*map(list_predictions, folders))
     else:
-        ids = set(_store(settings).ids("faces"))
+        ids = set(clip_ids(_store(settings)))
     if not ids:
         raise UserError("no clips to predict; see --split, --data.root and --data.store")
     return sorted(ids)

@@ -186,7 +186,7 @@ def collect(
 
 def _pieces(clip: Clip, members: list[FramePredictions]) -> dict[str, tuple[np.ndarray, ...]]:
     """By task: members (M, n, C), truth and mask of the clip's labelled frames."""
-    labels = clip.labels.resized(len(members[0]))
+    labels = clip.labels_on(members[0].times)
     values = {
         "VA": [one.va for one in members],
         "EXPR": [log_probabilities(one.expr) for one in members],

@@ -42,7 +42,7 @@ def score_held_out(
     for one in _predictions(model, store, clips, keep, settings.data.cache):
         clip = absent.pop(one.id)
         metrics.expressions |= clip.expressions
-        labels = clip.labels.resized(len(one)).of_tasks(model.learnt)
+        labels = clip.labels_on(one.times).of_tasks(model.learnt)
         metrics.add(labels, one.va, one.expr_class, one.au_on)
     if absent:
         print(f"not scored, no tracks: {listed(sorted(absent), 'clips')}")

@@ -19,7 +19,7 @@ from fusion.abaw.labels import Clip, FrameLabels
 from fusion.abaw.layout import video_of
 from fusion.adaptation import People, fit_people
 from fusion.checkpoint import COMPOUND, Checkpoint
-from fusion.clips import ClipStreams, load_clip
+from fusion.clips import ClipStreams, clip_ids, load_clip
 from fusion.columns import COLUMNS
 from fusion.columns import COMPOUND as SIX
 from fusion.corpora import with_persons
@@ -154,9 +154,9 @@ def _streams(
 
 
 def clips_of_store(store: TrackStore) -> list[Clip]:
-    """Everybody whose face track lies in a store, as clips without labels."""
+    """Everybody in a store who can be predicted, as clips without labels."""
     empty = FrameLabels.empty(0)
-    return [Clip(name, video_of(name), "test", empty, name) for name in store.ids("faces")]
+    return [Clip(name, video_of(name), "test", empty, name) for name in clip_ids(store)]
 
 
 def _to_predictions(checkpoint: Checkpoint, raw: RawScores, made: str) -> FramePredictions:

@@ -150,7 +150,7 @@ def read_labels(data: TruthSettings) -> dict[str, FrameLabels]:
 def merge(parts: Iterable[FrameLabels]) -> FrameLabels:
     """All labels of one id, which may have different tasks in different splits; the first wins."""
     parts = list(parts)
-    if len(parts) == 1:  # labels of a whole clip stay what they are
+    if len(parts) == 1:  # labels of a whole clip, or by time, stay what they are
         return parts[0]
     frames = max(map(len, parts))
     merged = FrameLabels.empty(frames)
@@ -209,9 +209,10 @@ def _draw(
 
 def _remark(predictions: FramePredictions, labels: FrameLabels | None) -> dict[str, str]:
     """Says that truth and predictions differ in length, which the real set often has."""
-    if not labels or len(labels) == len(predictions):
+    rows = labels.rows_for(len(predictions)) if labels else 0
+    if rows in (0, len(predictions)):
         return {}
-    counts = f"{len(labels)} rows of labels, {len(predictions)} frames"
+    counts = f"{rows} rows of labels, {len(predictions)} frames"
     return {predictions.id: f"{counts}; matched by frame number"}
 
 

@@ -55,11 +55,10 @@ class Evaluation:
             frames: Score so many frames at most; None: all.
         """
         clip = self.clips[predictions.id]
-        labels = clip.labels
-        rows = labels.rows_for(len(predictions))
+        rows = clip.labels.rows_for(len(predictions))
         self._compare_lengths(predictions.id, rows, len(predictions))
         shown = predictions if frames is None else first_frames(predictions, frames)
-        labels = labels.resized(len(shown))
+        labels = clip.labels_on(shown.times)
         metrics = MetricAccumulator(expressions=clip.expressions)
         metrics.add(labels, shown.va, shown.expr_class, shown.au_on)
         self.scored[predictions.id] = metrics

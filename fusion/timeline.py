@@ -83,7 +83,7 @@ def draw_timeline(
         envelope: Loudness of the sound; without it the panel is left out.
         path: The PNG.
     """
-    truth = (labels or FrameLabels.empty(0)).resized(len(predictions))
+    truth = (labels or FrameLabels.empty(0)).on(predictions.times)
     groups = Groups.of(predictions.times)
     heights = HEIGHTS if envelope is None else HEIGHTS | {"sound": 0.8}
     with matplotlib.style.context(["default", STYLE]):

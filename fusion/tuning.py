@@ -46,7 +46,7 @@ class Pool:
 
     def __init__(self, raws: Sequence[RawScores]) -> None:
         self.raws = list(raws)
-        matched = [raw.clip.labels.resized(len(raw.times)) for raw in raws]
+        matched = [raw.clip.labels_on(raw.times) for raw in raws]
         self.labels = FrameLabels(
             **{name: np.concatenate([getattr(one, name) for one in matched]) for name in _FIELDS}
         )

@@ -21,10 +21,11 @@ class SpooledSound:
     Attributes:
         offset: Time of the first sample in seconds after the first video frame; negative if the
             sound starts first; 0 for a file without video.
+        duration: Its length in seconds.
     """
 
-    def __init__(self, offset: float, spools: dict[int, "_Spool"]) -> None:
-        self.offset = offset
+    def __init__(self, offset: float, duration: float, spools: dict[int, "_Spool"]) -> None:
+        self.offset, self.duration = offset, duration
         self._spools = spools
 
     def blocks(self, rate: int) -> Iterator[np.ndarray]:
@@ -54,12 +55,14 @@ def spool_sound(path: Path, rates: Iterable[int]) -> Iterator[SpooledSound | Non
     with ExitStack() as stack:
         spools = {rate: _Spool(stack.enter_context(TemporaryFile())) for rate in rates}
         resamplers = {rate: Resampler(native.rate, rate) for rate in spools}
+        samples = 0
         for block in native.blocks:
+            samples += len(block)
             for rate, resampler in resamplers.items():
                 spools[rate].write(resampler.add(block))
         for rate, resampler in resamplers.items():
             spools[rate].write(resampler.end())
-        yield SpooledSound(native.offset, spools)
+        yield SpooledSound(native.offset, samples / native.rate, spools)
 
 
 class _Spool:

@@ -42,6 +42,10 @@ UNITS = (
 )
 
 
+REACH = 0.6
+"""Steps to the row that a frame takes: half a step, and a little for times that are not even."""
+
+
 @dataclass(frozen=True)
 class FrameLabels:
     """Labels of one person in one video; row i belongs to frame i + 1 of the file.
@@ -102,6 +106,10 @@ class FrameLabels:
         }
         return replace(self, **others)
 
+    def on(self, times: np.ndarray) -> "FrameLabels":
+        """A row for each frame of a video, whose times are (F,) float64 seconds."""
+        return self.resized(len(times))
+
     def rows_for(self, frames: int) -> int:
         """How many rows there are for a video of `frames` frames: one each if all is well."""
         return len(self)
@@ -140,6 +148,70 @@ class ClipLabels(FrameLabels):
 
 
 @dataclass(frozen=True)
+class TimedLabels(FrameLabels):
+    """Labels at moments of their own, which any video can be given: row i is for `times[i]`.
+
+    A frame takes the row whose time is nearest, if that is no further than `reach`; where the
+    nearest row is further, or has no label itself, the frame has none.
+
+    Attributes:
+        times: (F,) float64, seconds from the start of the video stream, strictly rising.
+    """
+
+    times: np.ndarray
+
+    @property
+    def step(self) -> float:
+        """Median distance of the rows in seconds, 0 for a single one."""
+        return float(np.median(np.diff(self.times))) if len(self) > 1 else 0.0
+
+    def reach(self, times: np.ndarray) -> float:
+        """How far the row of a frame may be: `REACH` steps of the rows, or of the frames."""
+        frame = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+        return REACH * max(self.step, frame)
+
+    def resized(self, frames: int) -> FrameLabels:
+        """Raises TypeError: see `on`."""
+        raise TypeError("labels by time need the times of the frames")
+
+    def on(self, times: np.ndarray) -> FrameLabels:
+        """The nearest row of each frame.
+
+        Raises:
+            ValueError: If most rows lie behind the last frame: they are of another video, or their
+                times are no seconds.
+        """
+        out = FrameLabels.empty(len(times))
+        if not len(times) or not len(self):
+            return out
+        if 2 * self.behind(times) > len(self):
+            raise ValueError(
+                f"its labels reach {self.times[-1]:g} s, but it ends at {times[-1]:g} s; give the"
+                " time in seconds from the start of the video"
+            )
+        after = np.searchsorted(self.times, times).clip(1, max(len(self) - 1, 1))
+        before, after = after - 1, after.clip(max=len(self) - 1)
+        earlier = times - self.times[before] <= self.times[after] - times
+        nearest = np.where(earlier, before, after)
+        near = np.abs(self.times[nearest] - times) <= self.reach(times)
+        for name, rows in vars(out).items():
+            rows[near] = getattr(self, name)[nearest[near]]
+        return out
+
+    def behind(self, times: np.ndarray) -> int:
+        """Rows that are too late for the last frame."""
+        return int((self.times > times[-1] + self.reach(times)).sum()) if len(times) else len(self)
+
+    def of_tasks(self, tasks: Collection[str]) -> Self:
+        """The labels of some tasks (va, expr, au) alone."""
+        return replace(super().of_tasks(tasks), times=self.times)
+
+    def rows_for(self, frames: int) -> int:
+        """As many as there are frames."""
+        return frames
+
+
+@dataclass(frozen=True)
 class Clip:
     """One annotated (or listed) person in one video, in one part of the data.
 
@@ -161,6 +233,20 @@ class Clip:
     group: str
     origin: str = ""
     expressions: frozenset[str] = frozenset()
+
+    def labels_on(self, times: np.ndarray) -> FrameLabels:
+        """A row of labels for each frame of the clip.
+
+        Args:
+            times: (F,) float64, seconds.
+
+        Raises:
+            UserError: If labels that have times are of another video.
+        """
+        try:
+            return self.labels.on(times)
+        except ValueError as error:
+            raise UserError(f"{self.id}: {error}") from error
 
 
 def once_each(clips: Iterable[Clip]) -> list[Clip]:

@@ -17,7 +17,7 @@ from features.cli import UserError
 from fusion.abaw import annotations
 from fusion.abaw.labels import EXPRESSIONS, Clip
 from fusion.abaw.layout import SPLITS, find_layout, read_people
-from fusion.corpora import afew_va, ravdess, table
+from fusion.corpora import afew_va, emodb, ravdess, table
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ DATA_SETS = (
     DataSet("a table labels.csv", table.find, table.read),
     DataSet("RAVDESS", ravdess.find, ravdess.read),
     DataSet("AFEW-VA", afew_va.find, afew_va.read),
+    DataSet("EmoDB", emodb.find, emodb.read),
 )
 NOT_SEARCHED = ("cropped_aligned", "__macosx", ".")
 """Folders whose names start so hold millions of crops, or litter."""
@@ -68,7 +69,7 @@ def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[
         raise UserError(
             f"{root}: no annotations found; expected ABAW's folders (VA_Estimation_Challenge/"
             f"Train_Set with .txt files or the like), {table.FILE} with a column id, or the files"
-            " of RAVDESS or AFEW-VA"
+            " of RAVDESS, EmoDB or AFEW-VA"
         )
     if len(names) > 1:
         raise UserError(

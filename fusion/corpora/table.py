@@ -1,7 +1,7 @@
 """`labels.csv` in a folder of videos, sound or crops: a table of labels of any data set.
 
 Data flow: CSV > columns (R rows) > checked > rows by id > FrameLabels, or ClipLabels of rows that
-name no frame > Clips.
+name no frame, or TimedLabels of rows that name a time > Clips.
 
 README.md beside this file says what each column means.
 
@@ -20,16 +20,23 @@ from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from features.cli import UserError
 from features.sources import SOUND_SUFFIXES, VIDEO_SUFFIXES
-from fusion.abaw.keys import MOST_FRAMES, FrameKeys
-from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS, Clip, ClipLabels, FrameLabels
+from fusion.abaw.keys import FrameKeys
+from fusion.abaw.labels import (
+    DIMENSIONS,
+    EXPRESSIONS,
+    UNITS,
+    Clip,
+    ClipLabels,
+    FrameLabels,
+    TimedLabels,
+)
 from fusion.abaw.layout import SPLITS, video_of
 from fusion.abaw.tables import fail, require
+from fusion.corpora.places import WHOLE, Places, frame_places, time_places
 
 FILE = "labels.csv"
 TEXTS = ("id", "split", "person", "expression")
-NUMBERS = ("frame", *DIMENSIONS, *UNITS)
-WHOLE = 0
-"""Frame number of a row for the whole clip."""
+NUMBERS = ("frame", "time", *DIMENSIONS, *UNITS)
 
 _Columns = dict[str, pa.ChunkedArray]
 """The columns that the table has, by name."""
@@ -50,14 +57,17 @@ def read(paths: Sequence[Path]) -> list[Clip]:
     (path,) = paths
     columns = _read_columns(path)
     ids, index = _ids(columns, path)
-    keys = FrameKeys(ids, index, _frames(columns, path))
-    _require_once(keys, path)
+    places = _places(columns, ids, index, path)
+    places.require_once(path)
+    keys = places.keys
     splits, people = _splits(columns, keys, path), _of_ids(columns, "person", keys, path)
     labels = _labels(columns, len(index), path)
     known = labels.va_mask | labels.expr_mask | labels.au_mask.any(axis=1)
     clips = []
     for name, rows in keys.by_id():
-        own = _of_clip(labels, keys.frame, rows) if known[rows].any() else FrameLabels.empty(0)
+        own = FrameLabels.empty(0)
+        if known[rows].any():
+            own = _of_clip(labels, places, rows)
         video = video_of(name)
         clips.append(Clip(name, video, splits[name], own, people.get(name) or video))
     return clips
@@ -76,10 +86,12 @@ def _read_columns(path: Path) -> _Columns:
     names = _header(path)
     for i, name in enumerate(names):
         if name not in (*TEXTS, *NUMBERS):
-            known = ", ".join((*TEXTS, "frame", *DIMENSIONS, f"{UNITS[0]} to {UNITS[-1]}"))
+            known = ", ".join((*TEXTS, "frame", "time", *DIMENSIONS, f"{UNITS[0]} to {UNITS[-1]}"))
             fail(path, 1, f"unknown column '{name}'; remove it; the columns are {known}")
         if name in names[:i]:
             fail(path, 1, f"column '{name}' is there twice; remove one")
+    if "frame" in names and "time" in names:
+        fail(path, 1, "frame and time both say where a label belongs; remove one of the columns")
     if ("valence" in names) != ("arousal" in names):
         fail(path, 1, "valence and arousal are labels only together; add the other column")
     types = {name: pa.string() if name in TEXTS else pa.float64() for name in names}
@@ -144,14 +156,15 @@ def _ids(columns: _Columns, path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     return ids, index
 
 
-def _frames(columns: _Columns, path: Path) -> np.ndarray:
-    """(R,) int32 frame numbers from 1, `WHOLE` where there is none."""
-    if "frame" not in columns:
-        return np.full(len(columns["id"]), WHOLE, np.int32)
-    numbers, given = _numbers(columns["frame"])
-    legal = (numbers >= 1) & (numbers <= MOST_FRAMES) & (np.floor(numbers) == numbers)
-    require(legal | ~given, path, "the frame must be a whole number from 1, or empty for all")
-    return np.where(given, numbers, WHOLE).astype(np.int32)
+def _places(columns: _Columns, ids: tuple[str, ...], index: np.ndarray, path: Path) -> Places:
+    """Where each row belongs in its clip."""
+    if "time" in columns:
+        times, given = _numbers(columns["time"])
+        return time_places(ids, index, times, given, path)
+    numbers, given = np.zeros(len(index)), np.zeros(len(index), bool)
+    if "frame" in columns:
+        numbers, given = _numbers(columns["frame"])
+    return frame_places(ids, index, numbers, given, path)
 
 
 def _numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
@@ -159,20 +172,6 @@ def _numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
     numbers = column.to_numpy().astype(np.float64)  # null becomes NaN
     given = ~np.isnan(numbers)
     return np.where(given, numbers, 0), given
-
-
-def _require_once(keys: FrameKeys, path: Path) -> None:
-    """Raises UserError if a frame has two rows, or a clip rows for frames and for all of them."""
-    repeat = keys.first_repeat()
-    if repeat is not None:
-        what = "the whole clip" if keys.frame[repeat] == WHOLE else f"frame {keys.frame[repeat]}"
-        name = keys.ids[keys.index[repeat]]
-        fail(path, repeat + 2, f"{what} of '{name}' had a row before; remove one of them")
-    whole = np.zeros(len(keys.ids), bool)
-    whole[keys.index[keys.frame == WHOLE]] = True
-    mixed = whole[keys.index] & (keys.frame != WHOLE)
-    what = "the clip has a row without a frame, which is for all frames; give one or the other"
-    require(~mixed, path, what)
 
 
 def _of_ids(columns: _Columns, name: str, keys: FrameKeys, path: Path) -> dict[str, str]:
@@ -234,9 +233,14 @@ def _put_expr(labels: FrameLabels, column: pa.ChunkedArray, path: Path) -> None:
     labels.expr[:], labels.expr_mask[:] = np.where(given, found, 0), given
 
 
-def _of_clip(labels: FrameLabels, frames: np.ndarray, rows: np.ndarray) -> FrameLabels:
-    """Labels of the clip that has the given rows."""
+def _of_clip(labels: FrameLabels, places: Places, rows: np.ndarray) -> FrameLabels:
+    """Labels of the clip that has the given rows, at frames or at times."""
+    frames, times = places.keys.frame, places.times
+    if times is not None:
+        rows = rows[np.argsort(frames[rows])]
     own = {name: array[rows] for name, array in vars(labels).items()}
     if frames[rows[0]] == WHOLE:
         return ClipLabels(**own)
+    if times is not None:
+        return TimedLabels(**own, times=times[rows])
     return FrameLabels(**own).spread(frames[rows] - 1)

@@ -21,7 +21,7 @@ from features.faces.detect import FaceSettings
 from features.pipeline import Extractor
 from features.store import TrackStore
 from features.track import _replacing
-from tests.media import face_frame, face_picture, plain_frames, tone, write_video
+from tests.media import face_frame, face_picture, plain_frames, tone, write_sound, write_video
 
 FRAMES = 8
 
@@ -58,6 +58,16 @@ def status_of(argv: list[str]) -> int:
     with pytest.raises(SystemExit) as stop:
         run(ExtractSettings, command, prog="features.extract", description="", argv=argv)
     return int(stop.value.code or 0)
+
+
+def test_sound_without_pictures_says_how_long_it_is_and_that_of_a_video_does_not(
+    root: Path,
+) -> None:
+    write_sound(root / "voice.wav", tone(1.3), 44_100, "pcm_s16le")
+    store = TrackStore(extract(settings(root, "prosody")).store)
+    assert store.info("prosody", "voice").duration == pytest.approx(1.3, abs=1e-4)
+    assert store.info("prosody", "12").duration == 0
+    assert store.ids("faces") == ["12"]
 
 
 def test_every_stream_has_a_row_a_frame_on_the_containers_clock(root: Path) -> None:

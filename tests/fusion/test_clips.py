@@ -7,7 +7,7 @@ import pytest
 
 from features.cli import UserError
 from features.track import SOUND
-from fusion.clips import load_clip
+from fusion.clips import clip_ids, load_clip, sound_clock
 from tests.fusion.corpora import DIMS, clip, module, put, put_video
 
 
@@ -64,7 +64,24 @@ def test_without_faces_the_first_visual_stream_gives_the_clock(store):
     assert len(data) == 10
 
 
-def test_sound_alone_gives_no_frames_and_says_so(store):
+def test_sound_without_pictures_has_a_clock_of_its_own(store):
+    tokens = np.arange(50) / 50 + 0.01
+    put(store, "voice", "1", tokens, person=SOUND, duration=1.01)
+    put(store, "mel", "1", tokens[::2], person=SOUND, duration=1.01)
+    for dims in ({"voice": 3}, {"mel": 2}, {"face": 4, "mel": 2, "voice": 3}):
+        data = load_clip(store, clip("1"), dims, 0.2)
+        np.testing.assert_array_equal(data.times, np.arange(26) / 25)
+        assert not data.face.any()
+    assert data.valid["voice"].all()
+    assert not data.valid["face"].any()
+    assert np.abs(data.streams["voice"][5:20][:, 0] - data.times[5:20]).max() <= 0.0101
+    assert len(sound_clock(4.0)) == len(sound_clock(100 * 0.04)) == 100
+    put_video(store, "2", 10)
+    put(store, "voice", "3", tokens, person=SOUND)  # of a video whose pictures are not there yet
+    assert clip_ids(store) == ["1", "2"]
+
+
+def test_sound_whose_pictures_are_not_extracted_gives_no_frames_and_says_so(store):
     put(store, "voice", "1", np.arange(50) / 50, person=SOUND)
     with pytest.raises(UserError, match=r"^1: .*no 'faces'.*features\.extract"):
         load_clip(store, clip("1"), DIMS, 0.2)

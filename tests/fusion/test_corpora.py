@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from features.cli import UserError
 from features.store import TrackStore
 from fusion import corpora
-from fusion.abaw.labels import EXPRESSIONS, UNITS, Clip, ClipLabels
+from fusion.abaw.labels import EXPRESSIONS, UNITS, Clip, ClipLabels, TimedLabels
 from fusion.corpora import read_corpus
 from fusion.folds import folds_of
 from fusion.predictions import FramePredictions
@@ -79,6 +79,67 @@ def test_a_row_without_a_frame_holds_for_every_frame(tmp_path: Path) -> None:
     assert clips["b"].labels.resized(4).expr_mask.tolist() == [False, True, False, False]
 
 
+def test_rows_with_times_are_given_to_the_nearest_frames_of_any_clock(tmp_path: Path) -> None:
+    clips = table(
+        tmp_path,
+        "id,time,valence,arousal,AU1",
+        *(f"talk,{t},{t / 2},0,{t == 0.5:d}" for t in (0.5, 0.25, 0.0, 0.75)),  # 4 Hz
+        "gap,0,0.1,0,",
+        "gap,0.1,,,",  # said to have none
+        "gap,0.2,0.3,0,",
+        "gap,0.4,0.5,0,",  # .3 is not there
+        "whole,,0.9,0,1",
+    )
+    talk, gap, whole = (clips[name].labels for name in ("talk", "gap", "whole"))
+    assert isinstance(talk, TimedLabels)
+    assert talk.times.tolist() == [0, 0.25, 0.5, 0.75]
+    times = np.arange(24) / 25
+    at_25 = talk.on(times)
+    nearest = np.minimum(np.round(times * 4), 3) / 4
+    expected, shown = np.float32(nearest / 2), np.abs(times - nearest) <= 0.15
+    assert at_25.va_mask.tolist() == shown.tolist()
+    assert at_25.va[at_25.va_mask, 0].tolist() == expected[shown].tolist()
+    assert np.flatnonzero(at_25.au[:, 0]).tolist() == [10, 11, 12, 13, 14, 15]
+    at_50 = talk.on(np.arange(48) / 50)
+    assert at_50.va[:, 0][::2].tolist() == at_25.va[:, 0].tolist()
+    short = gap.on(np.arange(12) / 25)
+    assert np.flatnonzero(short.va_mask).tolist() == [0, 1, 4, 5, 6, 9, 10, 11]
+    assert short.va[[0, 4, 9], 0].tolist() == np.float32([0.1, 0.3, 0.5]).tolist()
+    assert gap.of_task("va").on(np.arange(12) / 25).va_mask.sum() == 8
+    assert not gap.of_task("au").on(np.arange(12) / 25).va_mask.any()
+    assert isinstance(whole, ClipLabels)
+
+
+def test_labels_denser_than_frames_and_a_single_one_go_to_the_nearest_frame(tmp_path: Path) -> None:
+    rows = [f"dense,{i / 100:.2f},{i / 100:.2f},0" for i in range(1, 100, 2)]  # off the frames
+    clips = table(tmp_path, "id,time,valence,arousal", *rows, "one,0.37,0.5,0.5")
+    dense = clips["dense"].labels.on(np.arange(25) / 25)
+    assert dense.va_mask.all()
+    assert np.abs(dense.va[:, 0] - np.arange(25) / 25).max() <= 0.0101
+    assert np.flatnonzero(clips["one"].labels.on(np.arange(25) / 25).va_mask).tolist() == [9]
+
+
+def test_labels_of_another_video_or_in_milliseconds_are_refused(tmp_path: Path) -> None:
+    rows = [f"talk,{i * 40},0,0" for i in range(50)]
+    clips = table(tmp_path, "id,time,valence,arousal", *rows)
+    with pytest.raises(UserError, match=r"^talk: its labels reach 1960 s, but it ends at 1\.96 s"):
+        clips["talk"].labels_on(np.arange(50) / 25)
+
+
+def test_how_labels_by_time_are_placed_is_said(tmp_path: Path) -> None:
+    store = TrackStore(tmp_path / "tracks")
+    for name in ("a", "b"):
+        put_video(store, name, 30)
+    rows = [f"{name},{split},{i / 4},1" for name, split in (("a", ""), ("b", "validation"))
+            for i in range(5)]  # fmt: skip
+    clips = table(tmp_path, "id,split,time,AU1", *rows)
+    data = module(list(clips.values()), store)
+    data.setup("fit")
+    told = "labels by time, about 0.25 s apart: each frame takes the nearest row, no further than"
+    assert any(line.startswith(f"train: {told} 0.6 of that") for line in data.lines())
+    assert data.datasets["train"].labels[0].au_mask[:, 0].all()
+
+
 def test_split_person_and_video_of_a_clip(tmp_path: Path) -> None:
     clips = table(
         tmp_path,
@@ -124,7 +185,7 @@ def test_what_spreadsheets_write_is_understood(tmp_path: Path) -> None:
     [
         (["id,valence", "a,1"], "csv:1: valence and arousal are labels only together"),
         (["id,arrousal", "a,1"], "csv:1: unknown column 'arrousal'"),
-        (["id,time", "a,1"], "csv:1: unknown column 'time'"),
+        (["id,second", "a,1"], "csv:1: unknown column 'second'"),
         (["id,AU1,au1", "a,1,1"], "csv:1: column 'AU1' is there twice"),
         (["id,AU1"], "csv:2: there is no row"),
         (["id,AU1", "a,1", "b,2"], "csv:3: AU1 is 0 or 1"),
@@ -135,6 +196,12 @@ def test_what_spreadsheets_write_is_understood(tmp_path: Path) -> None:
         (["id,AU1", "a,1", "talk.mp4,1"], "csv:3: the id is 'talk.mp4'"),
         (["id,AU1", "a,1", "x/talk,1"], "csv:3: the id is 'x/talk'"),
         (["id,frame,AU1", "a,1,1", "a,0,1"], "csv:3: the frame must be"),
+        (["id,frame,time,AU1", "a,1,1,1"], "csv:1: frame and time both say where"),
+        (["id,time,AU1", "a,0,1", "a,-1,1"], "csv:3: the time must be seconds"),
+        (["id,time,AU1", "a,0,1", "a,inf,1"], "csv:3: the time must be seconds"),
+        (["id,time,AU1", "a,0,1", "a,1 s,1"], "csv:3: time is '1 s', not a number"),
+        (["id,time,AU1", "a,.5,1", "b,.5,1", "a,0.50,1"], "csv:4: 0.5 s of 'a' had a row before"),
+        (["id,time,AU1", "b,1,1", "a,0,1", "a,,1"], "csv:3: the clip has a row without a time"),
         (["id,frame,AU1", "a,1,1", "a,2.5,1"], "csv:3: the frame must be"),
         (["id,frame,AU1", "a,1,1", "a,inf,1"], "csv:3: the frame must be"),
         (["id,frame,AU1", "a,1,1", "a,1e9,1"], "csv:3: the frame must be"),
@@ -308,6 +375,39 @@ def test_the_same_afew_va_clip_twice_is_refused(tmp_path: Path) -> None:
         afew(tmp_path / part, "001", {"00000": {"valence": 1, "arousal": 0}})
     with pytest.raises(UserError, match="'001' is also"):
         read_corpus(tmp_path)
+
+
+# EmoDB
+
+
+def test_names_of_emodb_are_labels_of_whole_clips(tmp_path: Path) -> None:
+    touch(tmp_path, "wav/03a01Fa.wav", "wav/10b02Lb.wav", "16/16a05Wb.ogg", "wav/03a01Xa.wav")
+    touch(tmp_path, "notes/03a01Fa.txt")
+    clips = {clip.id: clip for clip in read_corpus(tmp_path)}
+    assert sorted(clips) == ["03a01Fa", "10b02Lb", "16a05Wb"]
+    assert EXPRESSIONS[clips["03a01Fa"].labels.expr[0]] == "Happiness"
+    assert EXPRESSIONS[clips["16a05Wb"].labels.expr[0]] == "Anger"
+    assert not clips["10b02Lb"].labels.expr_mask.any()  # boredom
+    assert [clip.group for clip in clips.values()] == ["03", "10", "16"]
+    touch(tmp_path, "again/03a01Fa.flac")
+    with pytest.raises(UserError, match="'03a01Fa' is also"):
+        read_corpus(tmp_path)
+
+
+def test_the_labels_of_real_emodb_are_those_of_its_table() -> None:
+    import csv
+
+    root = shared_data() / "speech"
+    with (root / "speech.csv").open(encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["corpus"] == "emodb"]
+    words = {"anger": 1, "disgust": 2, "fear": 3, "happiness": 4, "sadness": 5, "neutral": 0}
+    clips = {clip.id: clip for clip in read_corpus(root / "emodb")}
+    assert len(clips) == len(rows) == 535
+    for row in rows:
+        clip = clips[Path(row["file"]).stem]
+        known = words.get(row["emotion"])
+        assert clip.labels.expr_mask.any() == (known is not None), row
+        assert known is None or clip.labels.expr[0] == known
 
 
 # Which data set a folder is
