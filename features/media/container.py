@@ -1,13 +1,10 @@
-"""Opens media files and reads their clock. Data flow: file > packets > times of the frames."""
+"""Opens media files and tells what their headers say. Data flow: file > container > streams."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import av
-import numpy as np
 
 from features.cli import UserError
 
@@ -27,28 +24,6 @@ class MediaError(UserError):
 
 class NoVideo(MediaError):
     """A media file without a single video frame, e.g. a sound file."""
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """Times of a video as its packets tell them, without decoding.
-
-    Attributes:
-        times: (F,) float64, seconds from the first frame, strictly rising.
-        start: Seconds of the first frame on the container's clock.
-        certain: Whether packets and pictures must be one to one: every packet has a time, the
-            first can be decoded by itself, there is one video stream and nothing is cut off.
-        promised: Frames that the file's index promises, if its end is cut off; else None.
-        ticks: (F,) int64, times on the container's own clock; empty if a packet has none.
-        keys: (K,) int64, rows of the frames that can be decoded by themselves; empty as `ticks`.
-    """
-
-    times: np.ndarray
-    start: float
-    certain: bool
-    promised: int | None = None
-    ticks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 @contextmanager
@@ -75,7 +50,7 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
 
 def video_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """The first stream of moving pictures; NoVideo if there is none. Cover art does not count."""
-    streams = _video_streams(container)
+    streams = video_streams(container)
     if not streams:
         raise NoVideo(f"{path}: no video in it, or its end is missing; give a whole video file")
     require_decoder(streams[0], path)
@@ -88,48 +63,6 @@ def require_decoder(stream: av.stream.Stream, path: Path) -> None:
         raise MediaError(
             f"{path}: no decoder for its {stream.type}, or its header is damaged; encode it again"
         )
-
-
-def read_timeline(path: Path) -> Timeline:
-    """Reads the times of all frames from the packets.
-
-    Raises:
-        MediaError: If the file cannot be read; NoVideo if it holds no frame.
-    """
-    with open_media(path) as container:
-        stream = video_stream(container, path)
-        marks = [_Mark.of(packet) for packet in container.demux(stream) if packet.size]
-        cut = is_cut(container, stream, len(marks))
-        alone = len(_video_streams(container)) == 1
-        step = 1 / nominal_rate(stream)
-        promised = len(shown_entries(stream)) if cut else None
-    shown = [mark for mark in marks if mark.shown]
-    if not shown:
-        raise NoVideo(f"{path}: the video holds no frame; replace it or leave it out")
-    certain = alone and not cut and shown[0].key
-    timed = sorted((mark for mark in shown if mark.ticks is not None), key=lambda m: m.ticks or 0)
-    unknown = [None] * (len(shown) - len(timed))
-    times = np.array(list(rising([*(mark.seconds for mark in timed), *unknown], step)))
-    start = float(times[0])
-    if unknown:
-        return Timeline(times - start, start, False, promised)
-    ticks = np.array([mark.ticks for mark in timed], np.int64)
-    keys = np.flatnonzero([mark.key for mark in timed])
-    return Timeline(times - start, start, certain, promised, ticks, keys)
-
-
-class _Mark(NamedTuple):
-    """What is kept of a packet: all packets of an hour are as large as the file."""
-
-    ticks: int | None
-    seconds: float | None
-    key: bool
-    shown: bool
-
-    @classmethod
-    def of(cls, packet: av.Packet) -> "_Mark":
-        time = seconds(packet.pts, packet)
-        return cls(packet.pts, time, packet.is_keyframe, not packet.is_discard)
 
 
 def seconds(ticks: int | None, of: av.Packet | av.VideoFrame | av.AudioFrame) -> float | None:
@@ -188,6 +121,7 @@ def rising(times: Iterable[float | None], step: float) -> Iterator[float]:
         last = time
 
 
-def _video_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
+def video_streams(container: av.container.InputContainer) -> list[av.VideoStream]:
+    """Streams of moving pictures: cover art does not count."""
     cover = av.stream.Disposition.attached_pic
     return [s for s in container.streams.video if not s.disposition & cover]

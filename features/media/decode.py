@@ -16,17 +16,16 @@ from features.media.container import (
     LONGEST_LOSS,
     MIN_STEP,
     MediaError,
-    Timeline,
     cut_off,
     is_cut,
     nominal_rate,
     open_media,
-    read_timeline,
     rising,
     seconds,
     video_stream,
 )
 from features.media.display import Display
+from features.media.timeline import Timeline, has_times, read_timeline
 
 MOST_PACKETS = 2
 """Packets that may make up a frame: those of its fields."""
@@ -85,6 +84,7 @@ class _Decoding:
         self._path, self._container, self._stream = path, container, stream
         self._rows = 0
         self._plan: Timeline | None = None
+        self._clock = None if has_times(container, stream) else read_timeline(path)
 
     def pictures(self) -> Iterator[tuple[float | None, av.VideoFrame, bool]]:
         """(seconds on the container's clock, frame, lost) of every picture."""
@@ -100,7 +100,7 @@ class _Decoding:
                         raise self._broken()
                     yield lost, last, True
                     self._rows += 1
-                yield time, frame, False
+                yield self._shown_at(time), frame, False
                 self._rows += 1
                 last = frame
         except av.error.FFmpegError as error:
@@ -122,9 +122,23 @@ class _Decoding:
                     raise
                 continue
             yield from frames
-        least = len(self._plan.times) if self._plan else max(1, (packets - hidden) / MOST_PACKETS)
-        if self._rows < least or is_cut(self._container, self._stream, packets):
+        if is_cut(self._container, self._stream, packets) or self._too_few(packets - hidden):
             raise self._broken()
+
+    def _too_few(self, packets: int) -> bool:
+        """Whether frames are missing, of so many packets that are to be shown."""
+        if self._plan is None and self._rows >= max(1, packets / MOST_PACKETS):
+            return False
+        damaged, self._plan = self._plan is not None, self._plan or read_timeline(self._path)
+        return self._rows < max(1, len(self._plan.times) / (1 if damaged else MOST_PACKETS))
+
+    def _shown_at(self, time: float | None) -> float | None:
+        """Seconds at which the next row is shown, by the container's clock."""
+        if time is None and self._rows == 0:
+            return read_timeline(self._path).start
+        if self._clock is None or self._rows >= len(self._clock.times):
+            return None if self._clock else time
+        return float(self._clock.start + self._clock.times[self._rows])
 
     def _row_of(self, time: float | None) -> int:
         """Row of a frame; after a fault they need not follow each other."""

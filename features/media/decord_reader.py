@@ -15,8 +15,9 @@ import av
 import numpy as np
 
 from features.cli import UserError
-from features.media.container import Timeline, open_media, read_timeline, video_stream
+from features.media.container import open_media, video_stream
 from features.media.display import Display
+from features.media.timeline import Timeline, read_timeline
 
 try:
     import decord

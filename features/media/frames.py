@@ -19,12 +19,12 @@ from features.media.container import (
     MediaError,
     nominal_rate,
     open_media,
-    read_timeline,
     video_stream,
 )
 from features.media.decode import Picture, read_pictures
 from features.media.decord_reader import decord_blocks
 from features.media.display import Display, Painter
+from features.media.timeline import read_timeline
 
 Reader = Literal["pyav", "decord"]
 """Who decodes pictures."""

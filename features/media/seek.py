@@ -10,9 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from features.media.container import MediaError, Timeline, open_media, read_timeline
+from features.media.container import MediaError, open_media
 from features.media.decode import decoded_stream, read_pictures
 from features.media.display import Display, Painter
+from features.media.timeline import Timeline, read_timeline
 
 
 def frames_at(path: Path, rows: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -45,22 +46,38 @@ def _seek(path: Path, timeline: Timeline, wanted: list[int]) -> Iterator[tuple[i
     with open_media(path) as container:
         stream = decoded_stream(container, path)
         frames = container.decode(stream)
-        frame = _next(frames)
+        frame, at = _next(frames), 0
         if frame is None:
             return
-        painter, at = Painter(Display.of(stream, frame)), 0
+        painter = Painter(Display.of(stream, frame))
+        targets = [timeline.ticks[timeline.keys], timeline.seeks]
         for row in (row for row in wanted if row < len(timeline.ticks)):
-            key = int(timeline.keys[timeline.keys <= row][-1])
-            if key > at:
-                container.seek(int(timeline.ticks[key]), stream=stream)
-                frames = container.decode(stream)
-                frame = _next(frames)
-            while frame is not None and (frame.pts or 0) < timeline.ticks[row]:
-                frame = _next(frames)
-            if frame is None or frame.pts != timeline.ticks[row]:
+            key = int(np.searchsorted(timeline.keys, row, "right")) - 1
+            if key >= 0 and timeline.keys[key] > at:
+                at = int(timeline.keys[key])
+                for clock in targets.copy():
+                    container.seek(int(clock[key]), stream=stream)
+                    frames = container.decode(stream)
+                    frame = _at(frames, int(timeline.ticks[at]))
+                    if frame is not None:
+                        break
+                    targets.reverse()  # the next key will be sought by what served
+            while frame is not None and at < row and frame.pts == timeline.ticks[at]:
+                frame, at = _next(frames), at + 1
+            if frame is None or frame.pts != timeline.ticks[at]:
                 return
-            at = row
             yield row, painter.painted(frame)
+
+
+def _at(frames: Iterator[av.VideoFrame], ticks: int) -> av.VideoFrame | None:
+    """The frame of that time; None if only later ones come.
+
+    MPEG's streams are sought by when packets are decoded, and land behind a frame's packet if told
+    when it is shown.
+    """
+    while (frame := _next(frames)) is not None and (frame.pts is None or frame.pts < ticks):
+        pass
+    return frame if frame is not None and frame.pts == ticks else None
 
 
 def _next(frames: Iterator[av.VideoFrame]) -> av.VideoFrame | None:

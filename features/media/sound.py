@@ -21,12 +21,12 @@ from features.media.container import (
     NoVideo,
     is_cut,
     open_media,
-    read_timeline,
     require_decoder,
     seconds,
     video_stream,
 )
 from features.media.mixing import Mixer
+from features.media.timeline import read_timeline
 
 log = logging.getLogger(__name__)
 

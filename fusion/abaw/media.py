@@ -18,10 +18,10 @@ from features.media.container import (
     has_index,
     nominal_rate,
     open_media,
-    read_timeline,
     shown_entries,
     video_stream,
 )
+from features.media.timeline import read_timeline
 from features.sources import VIDEO_SUFFIXES
 from fusion.abaw.layout import video_of
 

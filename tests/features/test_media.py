@@ -23,8 +23,9 @@ from features.media import (
     seek,
 )
 from features.media import frames as frames_module
-from features.media.container import MIN_STEP, read_timeline, rising
+from features.media.container import MIN_STEP, rising
 from features.media.decord_reader import decord_blocks
+from features.media.timeline import read_timeline
 from tests.media import (
     brightness_index,
     plain_frames,
