@@ -17,6 +17,7 @@ import pandas as pd
 
 from features.cli import UserError
 from features.faces.persons import split_person
+from features.tables import read_table_text
 
 SPLITS = ("train", "validation", "test")
 
@@ -162,7 +163,9 @@ def read_people(root: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        text = read_table_text(path)
+        table = pd.read_csv(text.lines, sep=text.separator, dtype=str, keep_default_na=False,
+                            skipinitialspace=True)  # fmt: skip
         people = table[["id", "person"]].drop_duplicates().to_numpy()
     except (ValueError, KeyError) as error:  # pandas' own errors are ValueErrors
         raise UserError(f"{path}: not a CSV file with columns id,person; mend it") from error

@@ -69,7 +69,7 @@ def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[
         raise UserError(
             f"{root}: no annotations found; expected ABAW's folders (VA_Estimation_Challenge/"
             f"Train_Set with .txt files or the like), {table.FILE} with a column id, or the files"
-            " of RAVDESS, EmoDB or AFEW-VA"
+            f" of RAVDESS, EmoDB or AFEW-VA{table.why_not(root)}"
         )
     if len(names) > 1:
         raise UserError(

@@ -20,6 +20,7 @@ from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from features.cli import UserError
 from features.sources import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from features.tables import TextTable, read_table_text
 from fusion.abaw.keys import FrameKeys
 from fusion.abaw.labels import (
     DIMENSIONS,
@@ -45,7 +46,16 @@ _Columns = dict[str, pa.ChunkedArray]
 def find(root: Path, files: Sequence[Path]) -> list[Path]:
     """`labels.csv` of the root itself, if it has a column id."""
     path = root / FILE
-    return [path] if path.is_file() and "id" in _header(path) else []
+    return [path] if path.is_file() and "id" in _header(read_table_text(path, quiet=True)) else []
+
+
+def why_not(root: Path) -> str:
+    """The end of a message: that the table that is there is none of labels; empty without it."""
+    path = root / FILE
+    if not path.is_file():
+        return ""
+    names = read_table_text(path, quiet=True).header
+    return f"; {path} has no column id, but {', '.join(names) or 'nothing'}"
 
 
 def read(paths: Sequence[Path]) -> list[Clip]:
@@ -73,17 +83,16 @@ def read(paths: Sequence[Path]) -> list[Clip]:
     return clips
 
 
-def _header(path: Path) -> list[str]:
+def _header(table: TextTable) -> list[str]:
     """Names of the columns; letter case and spaces around them do not count."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        names = next(csv.reader(file), [])
     written = {name.lower(): name for name in (*TEXTS, *NUMBERS)}
-    return [written.get(name.strip().lower(), name.strip()) for name in names]
+    return [written.get(name.lower(), name) for name in table.header]
 
 
 def _read_columns(path: Path) -> _Columns:
     """All columns, texts without spaces around them and numbers as float64 with null for none."""
-    names = _header(path)
+    text = read_table_text(path)
+    names = _header(text)
     for i, name in enumerate(names):
         if name not in (*TEXTS, *NUMBERS):
             known = ", ".join((*TEXTS, "frame", "time", *DIMENSIONS, f"{UNITS[0]} to {UNITS[-1]}"))
@@ -97,40 +106,39 @@ def _read_columns(path: Path) -> _Columns:
     types = {name: pa.string() if name in TEXTS else pa.float64() for name in names}
     try:
         table = read_csv(
-            pa.BufferReader(path.read_bytes().rstrip()),
+            pa.BufferReader(text.text.encode()),
             ReadOptions(column_names=names, skip_rows=1),
-            ParseOptions(ignore_empty_lines=False),
-            ConvertOptions(column_types=types),
+            ParseOptions(delimiter=text.separator, ignore_empty_lines=False),
+            ConvertOptions(column_types=types, decimal_point=text.decimal_point),
         )
     except pa.ArrowInvalid as error:
-        _find_bad_line(path, names, str(error))
+        _find_bad_line(path, text, names, str(error))
     return {
         name: pc.utf8_trim_whitespace(table[name]) if name in TEXTS else table[name]
         for name in names
     }
 
 
-def _find_bad_line(path: Path, names: Sequence[str], complaint: str) -> NoReturn:
+def _find_bad_line(path: Path, text: TextTable, names: Sequence[str], complaint: str) -> NoReturn:
     """Names the first line that is not a row of these columns."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows = csv.reader(file)
-        next(rows)
-        for row in rows:
-            if len(row) != len(names):
-                fail(path, rows.line_num, f"{len(row)} cells under {len(names)} columns; mend it")
-            for name, text in zip(names, row, strict=True):
-                if name in NUMBERS and text.strip() and not _is_number(text):
-                    fail(path, rows.line_num, f"{name} is '{text.strip()}', not a number; mend it")
-        if rows.line_num == 1:
-            fail(path, 2, "there is no row after the header; add one for each clip or frame")
-    raise UserError(
-        f"{path}: not a CSV file in UTF-8 ({complaint.splitlines()[0]}); save it as one"
-    )
+    rows = csv.reader(text.lines, delimiter=text.separator)
+    next(rows)
+    for row in rows:
+        if len(row) != len(names):
+            fail(path, rows.line_num, f"{len(row)} cells under {len(names)} columns; mend it")
+        for name, cell in zip(names, row, strict=True):
+            if name in NUMBERS and cell.strip() and not _is_number(cell, text.decimal_point):
+                fail(path, rows.line_num, f"{name} is '{cell.strip()}', not a number; mend it")
+    if rows.line_num == 1:
+        fail(path, 2, "there is no row after the header; add one for each clip or frame")
+    raise UserError(f"{path}: not a CSV file ({complaint.splitlines()[0]}); save it as one")
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: str, point: str) -> bool:
+    if point != "." and "." in text:
+        return False
     try:
-        float(text)
+        float(text.replace(point, "."))
     except ValueError:
         return False
     return "_" not in text

@@ -226,9 +226,51 @@ def test_mistakes_in_a_table_are_one_line_with_file_and_line(
     assert "\n" not in str(error.value)
 
 
-def test_bytes_that_are_not_utf_8_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_bytes(b"id,AU1\nm\xfcller,1\n")
-    with pytest.raises(UserError, match=r"labels\.csv: not a CSV file in UTF-8"):
+TABLE = "id,frame,valence,arousal,expression\nmüller,1,0.25,-0.5,Fear\nmüller,2,1,0,\n"
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+def test_tables_are_read_in_the_encodings_and_separators_of_spreadsheets(
+    tmp_path: Path, encoding: str, separator: str
+) -> None:
+    text = TABLE.replace(",", separator).replace("\n", "\r\n")
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    (clip,) = read_corpus(tmp_path)
+    assert (clip.id, clip.labels.va.tolist()) == ("müller", [[0.25, -0.5], [1, 0]])
+    assert clip.labels.expr.tolist() == [EXPRESSIONS.index("Fear"), 0]
+    (tmp_path / "people.csv").write_bytes(
+        f"id{separator}person\nmüller{separator}Ä\n".encode(encoding)
+    )
+    assert read_corpus(tmp_path)[0].group == "Ä"
+
+
+def test_decimal_commas_are_read_where_semicolons_separate(tmp_path: Path) -> None:
+    clips = table(tmp_path, "id;frame;valence;arousal", "a;1;0,25;-0,5", "a;2;1;0")
+    assert clips["a"].labels.va.tolist() == [[0.25, -0.5], [1, 0]]
+    write(tmp_path / "labels.csv", "id;frame;valence;arousal", "a;1;0,25;-0,5", "a;2;0.1;0")
+    with pytest.raises(UserError, match=r"labels\.csv:3: valence is '0\.1', not a number"):
+        read_corpus(tmp_path)
+
+
+def test_that_an_encoding_is_a_guess_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "labels.csv").write_bytes("id,AU1\nmüller,1\n".encode("latin-1"))
+    read_corpus(tmp_path)
+    assert [line.partition(": ")[2] for line in caplog.messages] == [
+        "not in UTF-8; read as Latin-1 (Windows). Save it in UTF-8 if ids or names come out wrong"
+    ]
+
+
+def test_a_table_without_ids_is_named_where_no_labels_are_found(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"labels\.csv has no column id, but clip, AU1"):
+        table(tmp_path, "clip,AU1", "a,1")
+
+
+def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_bytes(b"id,AU1\na,\0\n")
+    with pytest.raises(UserError, match=r"labels\.csv: not a text file; save it as CSV"):
         read_corpus(tmp_path)
 
 
