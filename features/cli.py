@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
+from features.scratch import TemporaryFault
 from features.stopping import TERMINATED, terminable
 
 S = TypeVar("S")
@@ -70,8 +71,7 @@ def run(
         except OSError as error:
             if error.errno not in _EXPLAINED:
                 raise
-            where = f" ({error.filename})" if error.filename else ""
-            status = _complain(prog, f"{_EXPLAINED[error.errno]}{where}", FAILED)
+            status = _complain(prog, f"{_EXPLAINED[error.errno]}{_where(error)}", FAILED)
     sys.exit(status)
 
 
@@ -183,6 +183,13 @@ _EXPLAINED = {
     errno.ENFILE: f"too many open files on this machine; end other programs {_AGAIN}",
     errno.ENOMEM: f"out of memory; end what else fills it {_AGAIN}",
 }
+
+
+def _where(error: OSError) -> str:
+    """What an error names, in brackets."""
+    if isinstance(error, TemporaryFault):
+        return f" (the folder of temporary files, {error.filename}; TMPDIR chooses another)"
+    return f" ({error.filename})" if error.filename else ""
 
 
 def _show_warning(

@@ -19,6 +19,7 @@ import torch
 
 from features.claims import INDEX, Claims
 from features.cli import UserError
+from features.scratch import TemporaryFault
 from features.sources import Source
 from features.track import write_atomically
 
@@ -100,8 +101,10 @@ def is_the_runs(error: OSError, source: Source) -> bool:
     """Whether an error met in working on a source would meet every source alike.
 
     That is so for a full disk, a read-only file system and rights that are lost, unless the error
-    names a file of the source.
+    names a file of the source; and for any fault of the folder of temporary files.
     """
+    if isinstance(error, TemporaryFault):
+        return True
     named = _named(error)
     own = named is not None and any(f == named or f in named.parents for f in _files(source))
     return error.errno in _RUN and not own

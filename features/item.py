@@ -19,12 +19,14 @@ from features.failures import cause_of, is_out_of_memory, is_the_runs
 from features.media import Reader
 from features.notices import gathered_notices
 from features.outcome import Outcome
-from features.pipeline import Extractor
+from features.pipeline import Extractor, SoundOutOfMemory
+from features.scratch import TemporaryFault
 from features.sources import Source, SourceHashes
 from features.store import TrackStore
 from features.timing import StageTimes
 from features.wanted import Todo
 
+_ROOM = "end what else fills it, take fewer --workers, or use a larger machine"
 UNFORESEEN = "leave it out, and report it with the traceback on stderr"
 """Ends the cause of a failure that nobody foresaw."""
 
@@ -97,7 +99,8 @@ def _made(extractor: Extractor, source: Source) -> Outcome:
         return replace(outcome, cause=str(error))
     except OSError as error:
         if is_the_runs(error, source):
-            fault = OSError(error.errno, error.strerror, error.filename)
+            kind = TemporaryFault if isinstance(error, TemporaryFault) else OSError
+            fault = kind(error.errno, error.strerror, error.filename)  # can be pickled
             return replace(outcome, fault=fault)
         return replace(outcome, cause=cause_of(error, source))
     # Whatever a library raises on an odd file, or a mistake of ours, must not end the others' work.
@@ -106,21 +109,28 @@ def _made(extractor: Extractor, source: Source) -> Outcome:
 
 
 def _work(extractor: Extractor, todo: Todo) -> int:
-    """Works on an item in ever smaller blocks until they fit; how often they were halved."""
-    halved = 0
+    """Works on an item in ever smaller blocks until they fit; how often they were halved.
+
+    Where sound found no memory beside pictures, it is given all of it once.
+    """
+    extractor.whole_block()
+    halved, alone = 0, False
     while True:
         try:
             extractor.work(todo)
             return halved
+        except SoundOutOfMemory as error:
+            if alone or not (todo.faces or todo.visual):
+                raise UserError(f"{todo.source.id}: out of memory at its sound; {_ROOM}") from error
+            alone = True
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             if not extractor.halve_block():
                 raise UserError(
-                    f"{todo.source.id}: out of memory even frame by frame; end what else fills it,"
-                    " take fewer --workers, or use a larger machine"
+                    f"{todo.source.id}: out of memory even frame by frame; {_ROOM}"
                 ) from error
-        halved += 1
+            halved += 1
         torch.cuda.empty_cache()
         todo = extractor.plan(todo.source)  # some of it may have been written
 

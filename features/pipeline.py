@@ -23,6 +23,7 @@ from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.follow import Follower
 from features.faces.person import Person, pack, unpack
 from features.faces.persons import parse_persons
+from features.failures import is_out_of_memory
 from features.gathered import Gathered
 from features.looks import Looks
 from features.media import Reader, SpooledSound, frame_times, spool_sound
@@ -31,6 +32,10 @@ from features.store import TrackStore
 from features.timing import StageTimes
 from features.track import MAIN, SOUND, FeatureTrack
 from features.wanted import FACES, Todo, Wanted
+
+
+class SoundOutOfMemory(MemoryError):
+    """Memory was too small for the sound; smaller blocks of pictures are no remedy."""
 
 
 class Extractor:
@@ -59,7 +64,7 @@ class Extractor:
         reader: Reader = "pyav",
     ) -> None:
         self._reader = reader
-        self._store, self._faces = store, faces
+        self._store, self._faces, self._batch = store, faces, faces.batch
         self._crops_fps, self._persons = crops_fps, parse_persons(persons)
         self._detector = FaceDetector(faces, device)
         revision = self._detector.revision
@@ -75,6 +80,7 @@ class Extractor:
 
         Raises:
             UserError: If the source cannot be read; what could be made of it is.
+            SoundOutOfMemory: If all but the sound is made.
         """
         with ThreadPoolExecutor(1, "sound") as thread:
             sound = thread.submit(self._hear, todo.source, todo.audio)
@@ -85,18 +91,27 @@ class Extractor:
                 if isinstance(heard, UserError) and str(heard) != str(error):
                     raise UserError(f"{error}; {heard}") from error
                 raise
-            sound.result()
+            try:
+                sound.result()
+            except (MemoryError, RuntimeError) as error:
+                if is_out_of_memory(error):
+                    raise SoundOutOfMemory from error
+                raise
 
     def key(self, source: Source) -> str:
         """Hash of the source's content and of every setting: another may end otherwise."""
         return self._wanted.key(source)
 
     def halve_block(self) -> bool:
-        """Takes half as many frames at once from now on; False if it is one already."""
+        """Takes half as many frames at once, till `whole_block`; False if it is one already."""
         if self._faces.batch <= 1:
             return False
         self._faces = replace(self._faces, batch=self._faces.batch // 2)
         return True
+
+    def whole_block(self) -> None:
+        """Takes as many frames at once as the settings say."""
+        self._faces = replace(self._faces, batch=self._batch)
 
     # Sound -----------------------------------------------------------------------------------
 

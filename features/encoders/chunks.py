@@ -8,13 +8,13 @@ Letters: N samples, T tokens.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from tempfile import TemporaryFile
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from features.progress import beat
+from features.scratch import ScratchFile
 
 _SAMPLE = np.dtype("<f4")
 
@@ -112,15 +112,16 @@ class Spool:
     """
 
     def __init__(self, blocks: Iterable[np.ndarray]) -> None:
-        self._file = TemporaryFile(prefix="affuse-sound-")  # noqa: SIM115 (closed by __exit__)
+        self._file = ScratchFile("affuse-sound-")
         moments = Moments(1)
         try:
             for block in blocks:
                 samples = np.ascontiguousarray(block, dtype=_SAMPLE)
                 if samples.ndim != 1:
                     raise ValueError(f"a block of sound must be (N,), not {samples.shape}")
-                self._file.write(samples.data)
+                self._file.write(samples)
                 moments.add(samples[None])
+            self._file.flush()
         except BaseException:
             self._file.close()
             raise
@@ -144,8 +145,8 @@ class Spool:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Samples [start, stop), as many of them as there are, (N,) float32."""
         beat()
-        self._file.seek(start * _SAMPLE.itemsize)
-        data = self._file.read((stop - start) * _SAMPLE.itemsize)
+        self._file.file.seek(start * _SAMPLE.itemsize)
+        data = self._file.file.read((stop - start) * _SAMPLE.itemsize)
         return np.frombuffer(data, dtype=_SAMPLE).copy()
 
     def walk(self, grid: TokenGrid, tokens: int) -> Iterator[np.ndarray]:
@@ -167,14 +168,14 @@ def joined_on_disk(parts: Iterable[np.ndarray], dim: int, dtype: DTypeLike) -> n
         dtype: Type of the result.
     """
     rows = 0
-    with TemporaryFile(prefix="affuse-tokens-") as file:
+    with ScratchFile("affuse-tokens-") as file:
         for part in parts:
-            file.write(np.ascontiguousarray(part, dtype).data)
+            file.write(np.ascontiguousarray(part, dtype))
             rows += len(part)
         if not rows:
             return np.zeros((0, dim), dtype)
         file.flush()
-        return np.asarray(np.memmap(file, dtype, "r+", shape=(rows, dim)))
+        return np.asarray(np.memmap(file.file, dtype, "r+", shape=(rows, dim)))
 
 
 class Moments:

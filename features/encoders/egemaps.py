@@ -25,6 +25,7 @@ from numpy.typing import DTypeLike
 from features.cli import UserError
 from features.encoders.chunks import Piece, Spool, TokenGrid, joined_on_disk, plan
 from features.encoders.protocol import READY, Status, Tokens
+from features.scratch import telling_the_folder
 
 RATE, STEP = 16000, 160
 """Sampling rate in Hz; samples from one descriptor to the next."""
@@ -114,10 +115,11 @@ class EgemapsEncoder:
     def _write_window(self, folder: Path) -> Path:
         """The part of openSMILE's configuration that says what functionals are taken over."""
         path = folder / "window.conf.inc"
-        path.write_text(
-            f"frameMode = fixed\nframeSize = {self._grid.field / RATE}\n"
-            f"frameStep = {self._grid.hop / RATE}\nframeCenterSpecial = left\n"
-        )
+        with telling_the_folder():
+            path.write_text(
+                f"frameMode = fixed\nframeSize = {self._grid.field / RATE}\n"
+                f"frameStep = {self._grid.hop / RATE}\nframeCenterSpecial = left\n"
+            )
         return path
 
     def _encode(self, smile: Any, sound: Spool, piece: Piece) -> np.ndarray:

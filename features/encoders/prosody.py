@@ -23,6 +23,7 @@ from torchaudio.functional import melscale_fbanks
 from features.cli import UserError
 from features.encoders.chunks import TokenGrid, joined_on_disk
 from features.encoders.protocol import READY, Status, Tokens
+from features.progress import beat
 
 VERSION = "1"
 """Raise this when a change of the code changes the values."""
@@ -210,6 +211,7 @@ def _windows(blocks: Iterable[np.ndarray], width: int) -> Iterator[np.ndarray]:
         samples += len(block)
         waiting = np.concatenate([waiting, block])
         while len(waiting) >= need:
+            beat()
             yield _cut(waiting[:need], width)
             waiting, done = waiting[BATCH * HOP :], done + BATCH
     if left := samples // HOP - done:

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 
 from features.cli import UserError
+from features.progress import beat
 
 MIN_STEP = 1e-4
 """Seconds put between frames whose times in the container do not rise."""
@@ -14,6 +15,8 @@ USUAL_RATE = 25.0
 """Frames per second where a container gives neither times nor a rate."""
 LONGEST_LOSS = 1.0
 """Seconds of pictures or sound that may be undecodable in one go, if decoding takes up again."""
+ALIVE_EVERY = 1000
+"""Packets between signs of life."""
 INDEX_SLACK = 2
 """Packets that an index may name in excess without the file being cut off."""
 
@@ -63,6 +66,14 @@ def require_decoder(stream: av.stream.Stream, path: Path) -> None:
         raise MediaError(
             f"{path}: no decoder for its {stream.type}, or its header is damaged; encode it again"
         )
+
+
+def alive(packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
+    """The packets, with signs of life: a share may take minutes for those of hours."""
+    for number, packet in enumerate(packets):
+        if number % ALIVE_EVERY == 0:
+            beat()
+        yield packet
 
 
 def seconds(ticks: int | None, of: av.Packet | av.VideoFrame | av.AudioFrame) -> float | None:

@@ -6,13 +6,13 @@ An hour of sound at 16 kHz takes 230 MB of temporary files, which vanish with th
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from threading import Lock
-from typing import IO
 
 import numpy as np
 
 from features.media.sound import Resampler, native_sound
+from features.progress import beat
+from features.scratch import ScratchFile
 
 
 class SpooledSound:
@@ -45,44 +45,49 @@ def spool_sound(path: Path, rates: Iterable[int]) -> Iterator[SpooledSound | Non
         The sound, readable within the `with` block; None if the file holds video but no sound.
 
     Raises:
-        MediaError: If the file cannot be read or its sound breaks off; OSError if the disk of the
-            temporary files is full.
+        MediaError: If the file cannot be read or its sound breaks off; TemporaryFault if the
+            folder of temporary files is full.
     """
     native = native_sound(path)
     if native is None:
         yield None
         return
     with ExitStack() as stack:
-        spools = {rate: _Spool(stack.enter_context(TemporaryFile())) for rate in rates}
+        spools = {rate: _Spool(stack.enter_context(ScratchFile("affuse-sound-"))) for rate in rates}
         resamplers = {rate: Resampler(native.rate, rate) for rate in spools}
         samples = 0
         for block in native.blocks:
             samples += len(block)
             for rate, resampler in resamplers.items():
                 spools[rate].write(resampler.add(block))
+            beat()
         for rate, resampler in resamplers.items():
             spools[rate].write(resampler.end())
+            spools[rate].flush()
         yield SpooledSound(native.offset, samples / native.rate, spools)
 
 
 class _Spool:
     """Blocks of samples in a file."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: ScratchFile) -> None:
         self._file = file
         self._lengths: list[int] = []
         self._lock = Lock()
 
     def write(self, block: np.ndarray) -> None:
         if len(block):
-            block.tofile(self._file)
+            self._file.write(block)
             self._lengths.append(len(block))
+
+    def flush(self) -> None:
+        self._file.flush()
 
     def blocks(self) -> Iterator[np.ndarray]:
         start = 0
         for length in self._lengths:
             with self._lock:
-                self._file.seek(start)
-                block = np.fromfile(self._file, np.float32, length)
+                self._file.file.seek(start)
+                block = np.fromfile(self._file.file, np.float32, length)
             start += block.nbytes
             yield block

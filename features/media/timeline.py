@@ -16,6 +16,7 @@ import numpy as np
 
 from features.media.container import (
     NoVideo,
+    alive,
     is_cut,
     nominal_rate,
     open_media,
@@ -64,7 +65,7 @@ def read_timeline(path: Path) -> Timeline:
     with open_media(path) as container:
         stream = video_stream(container, path)
         opening, marks = _Opening(stream), list[_Mark]()
-        for packet in container.demux(stream):
+        for packet in alive(container.demux(stream)):
             opening.look(packet)
             if packet.size:
                 marks.append(_mark(packet, stream))

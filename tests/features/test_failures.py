@@ -2,7 +2,10 @@
 
 import csv
 import errno
+import tempfile
 import threading
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +16,18 @@ from hypothesis import settings as options
 from hypothesis import strategies as st
 
 from features.claims import Claims
-from features.cli import UserError
+from features.cli import UserError, run
+from features.encoders.protocol import AudioEncoder
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.failures import FILE, Failures, cause_of, is_out_of_memory, is_the_runs
 from features.hashing import sha256_of
 from features.leftovers import sweep
 from features.pipeline import Extractor
+from features.scratch import TemporaryFault
 from features.sources import Source
 from features.store import TrackStore
 from features.wanted import Todo
-from tests.media import tone, write_sound
+from tests.media import plain_frames, tone, write_sound, write_video
 
 
 @pytest.fixture
@@ -139,6 +144,80 @@ def test_a_fault_of_the_store_stops_the_run(
         extract(settings(root))
     assert not (root / "tracks" / FILE).exists()  # no item is to blame
     assert not (root / "tracks" / ".claims").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_full_temporary_folder_ends_the_run_in_one_line_and_blames_no_item(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as full:
+        device = Path("/dev/full")
+        full.setattr("features.scratch.TemporaryFile", lambda prefix: device.open("w+b"))
+        argv = ["--data.root", str(root), "--encoders", "[prosody]", "--workers", "0"]
+        with pytest.raises(SystemExit) as stopped:
+            run(ExtractSettings, command, prog="features.extract", description="", argv=argv)
+    assert stopped.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no space left on the disk" in line
+    assert f"(the folder of temporary files, {tempfile.gettempdir()}; TMPDIR chooses" in line
+    assert "good" not in TrackStore(root / "tracks").ids("prosody")
+    (root / "bad.wav").unlink()
+    assert extract(settings(root)).extracted == 1
+
+
+def test_a_temporary_folder_that_is_not_there_is_the_runs_fault(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(prefix: str) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr("features.scratch.TemporaryFile", refuse)
+    (root / "bad.wav").unlink()
+    with pytest.raises(TemporaryFault, match="No usable temporary directory"):
+        extract(settings(root))
+    assert not (root / "tracks" / FILE).exists()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_sound_without_memory_is_tried_alone_and_leaves_the_pictures_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    for name in ("a", "b"):
+        write_video(tmp_path / f"{name}.mp4", plain_frames(4), sound=tone(0.2))
+    hear, blocks, tries = Extractor._hear, list[int](), list[str]()
+
+    def hungry(self: Extractor, source: Source, encoders: Sequence[AudioEncoder]) -> None:
+        blocks.append(self._faces.batch)
+        tries.append(source.id)
+        if source.id == "a" and tries.count("a") <= times:
+            raise MemoryError
+        hear(self, source, encoders)
+
+    monkeypatch.setattr(Extractor, "_hear", hungry)
+    summary = extract(replace(settings(tmp_path), encoders=["expression", "prosody"]))
+    assert set(blocks) == {16}
+    assert tries.count("a") == 2
+    assert list(summary.failures) == (["a"] if times == 2 else [])
+    if times == 2:
+        assert "a: out of memory at its sound; end what else" in summary.failures["a"]
+
+
+def test_the_next_item_gets_whole_blocks_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        write_sound(tmp_path / f"{name}.wav", tone(0.2, 16_000), 16_000, "pcm_s16le")
+    work, blocks = Extractor.work, list[tuple[str, int]]()
+
+    def hungry(self: Extractor, todo: Todo) -> None:
+        blocks.append((todo.source.id, self._faces.batch))
+        if todo.source.id == "a" and self._faces.batch > 8:
+            raise MemoryError
+        work(self, todo)
+
+    monkeypatch.setattr(Extractor, "work", hungry)
+    assert extract(settings(tmp_path)).extracted == 2
+    assert blocks == [("a", 16), ("a", 8), ("b", 16)]
 
 
 @pytest.mark.parametrize(

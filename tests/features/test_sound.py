@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features.encoders.prosody import ProsodyEncoder
 from features.media import MediaError, NoVideo, frame_times, probe, read_sound, spool_sound
 from features.media import sound as sound_module
 from tests.media import (
@@ -157,6 +158,23 @@ def test_spooled_sound_is_decoded_once_for_all_rates(
         for rate in (8_000, 16_000, 24_000):
             assert sum(map(len, spooled.blocks(rate))) == pytest.approx(rate, abs=2)
     assert len(calls) == 1
+
+
+def test_decoding_and_prosody_give_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = list[float]()
+    monkeypatch.setattr("features.progress._listeners", [lambda: beats.append(1.0)])
+    path = write_sound(tmp_path / "s.wav", tone(20.0, 8_000), 8_000, "pcm_s16le")
+    with spool_sound(path, [16_000]) as spooled:
+        assert len(beats) >= 19
+        assert spooled is not None
+        beats.clear()
+        ProsodyEncoder().encode_sound(spooled.blocks(16_000))
+    assert len(beats) >= 9
+    beats.clear()
+    frame_times(write_video(tmp_path / "v.mp4", plain_frames(5)))
+    assert beats
 
 
 def test_two_readers_of_spooled_sound_do_not_disturb_each_other(tmp_path: Path) -> None:
