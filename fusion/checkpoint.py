@@ -24,7 +24,7 @@ from fusion.decision import AuDecision, Decision
 from fusion.model.settings import ModelSettings
 from fusion.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
 from fusion.normalise import Normaliser
-from fusion.seen import tasks_of
+from fusion.seen import BY_FOLD, is_among, tasks_of
 from fusion.specs import StreamSpec
 
 KEY = "affuse"
@@ -74,6 +74,22 @@ class Checkpoint:
     def learnt(self) -> list[str]:
         """Tasks that it has learnt: va, expr, au. What it says of others means nothing."""
         return tasks_of({"config": self.config, "provenance": self.provenance})
+
+    def held_out_decision(self, track_id: str, file: str = "") -> Decision | None:
+        """What was chosen without a clip that the decision was tuned on.
+
+        Args:
+            track_id: The clip.
+            file: sha256 of its file, "" if unknown.
+
+        Returns:
+            None for a clip that was not tuned on, or of tuning that did not keep this.
+        """
+        decided = self.provenance.get("decided", {})
+        for fold in decided.get(BY_FOLD, ()) if isinstance(decided, Mapping) else ():
+            if is_among(fold["clips"], track_id, file):
+                return Decision.from_state(fold["decision"])
+        return None
 
     @property
     def networks(self) -> list[Network]:

@@ -9,24 +9,26 @@ frames, 95 % intervals by video > lines on the screen, and a folder of tables an
     python -m fusion.evaluate --pred A --pred B --data.root ROOT         # two of them compared
 
 A second `--pred` is short for `--against`. The split, or the truth, says which clips are scored.
+Scores of clips that the model was trained on are refused, or with `--in_sample true` marked on each
+line. What `fusion.tune` has chosen on the clips that are scored is cross-fitted: each person is
+decided by what was chosen on the others, so the scores are those that tuning says may be quoted.
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 from features.cli import FAILED, OK, UsageError, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
-from fusion.abaw.annotations import CorpusKind, read_truth
 from fusion.abaw.challenges import EDITIONS, LATEST
 from fusion.abaw.labels import Clip
 from fusion.bootstrap import compare
-from fusion.corpora import read_corpus
 from fusion.metrics import MetricAccumulator
 from fusion.predictions import write_predictions
+from fusion.score_remarks import MARK, in_sample, remarks, require_unseen
 from fusion.score_report import (
     Rules,
     format_comparison,
@@ -35,46 +37,19 @@ from fusion.score_report import (
     write_comparison,
     write_report,
 )
+from fusion.scored_clips import (
+    CorpusSettings,
+    LabelledSettings,
+    labelled_clips,
+    require_untrained,
+)
 from fusion.scoring import Evaluation, score_pair, score_store
 
 if TYPE_CHECKING:
     from fusion.checkpoint import Checkpoint
 
 
-@dataclass
-class CorpusSettings:
-    """Where the data lies.
-
-    Args:
-        root: Folder of the corpus. None: the demo corpus.
-        store: Folder of the tracks. None: `ROOT/tracks`.
-        cache: Folder of aligned tracks. None: that of the checkpoint's run, if it is here, else
-            `.aligned` in the store.
-        challenge: Which of ABAW's annotations count in a folder that holds both: of single tasks,
-            or the multi-task ones (mtl). auto: there must be only one kind, or a checkpoint says
-            which it was trained with.
-    """
-
-    root: Path | None = None
-    store: Path | None = None
-    cache: Path | None = None
-    challenge: CorpusKind = "auto"
-
-    def annotations(self, config: Mapping[str, Any]) -> CorpusKind:
-        """`challenge`, or what a checkpoint of this config was trained with."""
-        trained: CorpusKind = config.get("data", {}).get("challenge", "auto")
-        return trained if self.challenge == "auto" else self.challenge
-
-
-@dataclass
-class LabelledSettings(CorpusSettings):
-    """Where the data lies, and labels that are no part of the corpus.
-
-    Args:
-        truth: Folder with `Test_Set` folders of real labels, to score those clips instead.
-    """
-
-    truth: Path | None = None
+__all__ = ["CorpusSettings", "EvaluateSettings", "labelled_clips", "score_clips"]
 
 
 @dataclass
@@ -86,7 +61,9 @@ class EvaluateSettings:
         pred: Folder of predictions to score instead of a checkpoint.
         against: Folder of predictions to compare those of `pred` with, on the clips of both.
         data: Where the data lies.
-        split: Part to score: train, validation.
+        split: Part to score: train, validation, test; held_out: what the checkpoint's run held out,
+            a fold or the validation split. None: validation, or of a corpus without, held_out.
+        in_sample: Score clips that the model was trained on, too, and mark every line.
         edition: Challenge whose metrics count, 2 to 11.
         exact: In edition 2, accuracy of action units by whole frames instead of single units.
         draws: Draws of the bootstrap; 0: no intervals.
@@ -98,7 +75,8 @@ class EvaluateSettings:
     pred: Path | None = None
     against: Path | None = None
     data: LabelledSettings = field(default_factory=LabelledSettings)
-    split: str = "validation"
+    split: Literal["train", "validation", "test", "held_out"] | None = None
+    in_sample: bool = False
     edition: int = LATEST
     exact: bool = False
     draws: int = 2000
@@ -109,31 +87,6 @@ class EvaluateSettings:
     def rules(self) -> Rules:
         """How scores and intervals are taken."""
         return Rules(self.edition, self.exact, self.draws, self.seed)
-
-
-def labelled_clips(
-    data: LabelledSettings, split: str, config: Mapping[str, Any] | None = None
-) -> list[Clip]:
-    """Clips to score: of the hidden truth if there is one, else of a split.
-
-    Args:
-        data: Where they lie.
-        split: Which.
-        config: Settings of the checkpoint that is scored, if one is.
-
-    Raises:
-        UserError: If there is none with labels.
-    """
-    challenge = data.annotations(config or {})
-    if data.truth:
-        clips, where = read_truth(data.truth, challenge), data.truth
-    else:
-        where = root_or_demo(data.root)
-        clips = [clip for clip in read_corpus(where, challenge) if clip.split == split]
-    clips = [clip for clip in clips if len(clip.labels)]
-    if not clips:
-        raise UserError(f"{where}: no labelled '{split}' clips; see --split, --data.truth")
-    return clips
 
 
 def score_clips(
@@ -165,7 +118,8 @@ def score_checkpoint(
     from fusion.predictor import predict_clips  # torch: seconds that stored predictions do without
 
     evaluation = Evaluation.of(clips)
-    for one in predict_clips(checkpoint, store, clips, cache=cache):
+    once = list(evaluation.clips.values())
+    for one in predict_clips(checkpoint, store, once, cache=cache, cross_fitted=True):
         evaluation.add(one)
         if keep:
             write_predictions(one, keep)
@@ -179,20 +133,32 @@ def evaluate(settings: EvaluateSettings) -> tuple[MetricAccumulator, list[str]]:
 
 
 def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
-    """Holds what the settings name, a checkpoint or stored predictions, against the labels."""
+    """Holds what the settings name, a checkpoint or stored predictions, against the labels.
+
+    Raises:
+        UserError: If the model was trained on labels that are scored, unless settings allow that.
+    """
     if settings.pred:
-        return score_store(settings.pred, labelled_clips(settings.data, settings.split))
+        evaluation = score_store(settings.pred, labelled_clips(settings.data, settings.split))
+        if not settings.in_sample:
+            require_unseen([evaluation], [str(settings.pred)], OTHER_PREDICTIONS)
+        return evaluation
     from fusion.checkpoint import load_checkpoint
     from fusion.predictor import known_people
 
     checkpoint = load_checkpoint(settings.checkpoint)
-    clips = labelled_clips(settings.data, settings.split, checkpoint.config)
+    clips = labelled_clips(settings.data, settings.split, checkpoint)
     root = root_or_demo(settings.data.root)
     if settings.data.truth:
         annotations = settings.data.annotations(checkpoint.config)
         clips = known_people(checkpoint, clips, root, annotations)
     store = TrackStore(settings.data.store or default_store(root))
+    if not settings.in_sample:
+        require_untrained(checkpoint, store, clips)
     return score_checkpoint(checkpoint, store, clips, cache=settings.data.cache)
+
+
+OTHER_PREDICTIONS = "score out-of-fold predictions, or clips that were held out,"
 
 
 def format_scores(scores: dict[str, float]) -> str:
@@ -223,11 +189,14 @@ def _show(settings: EvaluateSettings, evaluation: Evaluation) -> None:
     metrics, rules = evaluation.metrics, settings.rules
     scores = metrics.scores(rules.edition, rules.exact)
     intervals = rules.intervals(evaluation)
-    print(format_scores(scores))
-    print(format_scores(metrics.class_scores(rules.edition)))
+    reasons = in_sample(evaluation)
+    mark = MARK if reasons else ""
+    print(mark + format_scores(scores))
+    print(mark + format_scores(metrics.class_scores(rules.edition)))
     if intervals:
-        print(format_intervals({name: intervals[name] for name in scores}))
-    print(rules.line(len(evaluation.videos())))
+        print(mark + format_intervals({name: intervals[name] for name in scores}))
+    print(mark + rules.line(len(evaluation.videos())))
+    print("".join(f"{line}\n" for line in (*reasons, *remarks(evaluation, rules.edition))), end="")
     if settings.out:
         title = str(settings.pred or settings.checkpoint)
         print(write_report(settings.out, evaluation, intervals, rules, title))
@@ -243,9 +212,15 @@ def _compare(settings: EvaluateSettings) -> int:
     first, second = (list(one.videos().values()) for one in pair)
     if not first:
         raise UserError(f"{names[0]} and {names[1]}: no clip could be read in both")
+    if not settings.in_sample:
+        require_unseen(pair, names, OTHER_PREDICTIONS)
     comparisons = compare(first, second, rules.draws, rules.seed, rules.edition, rules.exact)
-    print(format_comparison(comparisons, names))
-    print(rules.line(len(first)))
+    mark = MARK if any(map(in_sample, pair)) else ""
+    lines = [*format_comparison(comparisons, names).splitlines(), rules.line(len(first))]
+    print("\n".join(mark + line for line in lines))
+    for one, where in zip(pair, names, strict=True):
+        print("".join(f"{line} in {where}\n" for line in in_sample(one)), end="")
+    print("".join(f"{line}\n" for line in remarks(pair[0], rules.edition)), end="")
     if settings.out:
         print(write_comparison(settings.out, comparisons, rules, names, len(first)))
     lacks = "prediction; run python -m fusion.predict"

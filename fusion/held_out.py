@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from features.store import TrackStore
+from fusion.abaw.annotations import CorpusKind
 from fusion.abaw.labels import Clip, once_each
 from fusion.checkpoint import Checkpoint, load_checkpoint
 from fusion.corpora import read_corpus
-from fusion.data import VALIDATION, split_clips
+from fusion.data import VALIDATION, DataSettings, split_clips
 from fusion.dataset import listed
 from fusion.metrics import MetricAccumulator
 from fusion.predictions import (
@@ -20,6 +21,8 @@ from fusion.predictions import (
     write_predictions,
 )
 from fusion.predictor import predict_clips, predictions_made_of
+from fusion.score_remarks import in_sample, remarks
+from fusion.scoring import Evaluation
 from fusion.train_settings import TrainSettings
 
 
@@ -37,16 +40,31 @@ def score_held_out(
     every = read_corpus(settings.data.root, settings.data.challenge)
     clips = once_each(split_clips(every, settings.data)[VALIDATION])
     model, store = load_checkpoint(checkpoint), settings.data.tracks()
-    absent = {clip.id: clip for clip in clips}
-    metrics = MetricAccumulator()
+    evaluation = Evaluation.of(clips)
     for one in _predictions(model, store, clips, keep, settings.data.cache):
-        clip = absent.pop(one.id)
-        metrics.expressions |= clip.expressions
-        labels = clip.labels_on(one.times).of_tasks(model.learnt)
-        metrics.add(labels, one.va, one.expr_class, one.au_on)
-    if absent:
-        print(f"not scored, no tracks: {listed(sorted(absent), 'clips')}")
-    return metrics
+        evaluation.add(one)
+    if evaluation.missing:
+        print(f"not scored, no tracks: {listed(evaluation.missing, 'clips')}")
+    for name, what in (evaluation.faults | evaluation.remarks).items():
+        print(f"{name}: {what}")
+    for line in [*in_sample(evaluation), *remarks(evaluation)]:
+        print(line)
+    return evaluation.metrics
+
+
+def held_out_clips(
+    checkpoint: Checkpoint, root: Path, challenge: CorpusKind = "auto"
+) -> list[Clip]:
+    """Clips of a corpus that a checkpoint's run has held out: a fold, or the validation split.
+
+    Args:
+        checkpoint: Whose run.
+        root: Folder of the corpus.
+        challenge: Which annotations count in a folder that holds both kinds.
+    """
+    trained = checkpoint.config.get("data", {})
+    settings = DataSettings(fold=trained.get("fold"), folds=trained.get("folds", 5))
+    return once_each(split_clips(read_corpus(root, challenge), settings)[VALIDATION])
 
 
 def _predictions(
@@ -57,7 +75,7 @@ def _predictions(
     cache: Path | None,
 ) -> Iterator[FramePredictions]:
     """Predictions of clips: those in `keep` by this checkpoint of these tracks, then the others."""
-    made = predictions_made_of(checkpoint, store, clips) if keep else {}
+    made = predictions_made_of(checkpoint, store, clips, cross_fitted=True) if keep else {}
     absent = []
     for clip in clips:
         path = keep / f"{clip.id}.parquet" if keep else None
@@ -65,7 +83,9 @@ def _predictions(
             yield read_predictions(path)
         else:
             absent.append(clip)
-    for one in predict_clips(checkpoint, store, absent, clips, cache) if absent else ():
+    if not absent:
+        return
+    for one in predict_clips(checkpoint, store, absent, clips, cache, cross_fitted=True):
         if keep:
             write_predictions(one, keep)
         yield one

@@ -7,7 +7,7 @@ Letters: F frames of a clip.
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +23,13 @@ from fusion.clips import ClipStreams, clip_ids, load_clip
 from fusion.columns import COLUMNS
 from fusion.columns import COMPOUND as SIX
 from fusion.corpora import with_persons
-from fusion.decision import RawScores
-from fusion.extra_corpora import Source
+from fusion.decision import Decision, RawScores
+from fusion.extra_corpora import Source, file_of
 from fusion.made_of import made_of
 from fusion.predictions import MADE_OF, FramePredictions
 from fusion.run_network import NetworkRunner
+from fusion.seen import CROSS_FITTED, LEARNT, TUNED, chosen_by, marks
+from fusion.sources import CHOSEN
 from fusion.specs import require_same_specs, stream_specs
 
 
@@ -37,6 +39,8 @@ def predict_clips(
     clips: Sequence[Clip],
     among: Sequence[Clip] | None = None,
     cache: Path | None = None,
+    *,
+    cross_fitted: bool = False,
 ) -> Iterator[FramePredictions]:
     """Predicts clip after clip; those without any track are left out.
 
@@ -48,13 +52,22 @@ def predict_clips(
             them; None: `clips`. To be given where some clips of a person were predicted before.
         cache: Folder of aligned tracks. None: the one of the checkpoint's run, if it is there,
             else `.aligned` in the store.
+        cross_fitted: Decide a clip that the checkpoint was tuned on by what was chosen on other
+            people, so that scores of it may be quoted.
 
     Raises:
         UserError: If the store's tracks come from other encoders than the checkpoint's.
     """
-    made = predictions_made_of(checkpoint, store, clips, among)
+    made = predictions_made_of(checkpoint, store, clips, among, cross_fitted=cross_fitted)
     for raw in raw_scores(checkpoint, store, clips, among, cache):
-        yield _to_predictions(checkpoint, raw, made[raw.clip.id])
+        file = file_of(store, raw.clip, checkpoint.specs)
+        known = marks(checkpoint.provenance, raw.clip, file)
+        decision = checkpoint.decision
+        if cross_fitted and TUNED in known:
+            other = checkpoint.held_out_decision(raw.clip.id, file)
+            if other is not None:
+                decision, known[CROSS_FITTED] = other, known.pop(TUNED)
+        yield _to_predictions(checkpoint, raw, decision, {MADE_OF: made[raw.clip.id], **known})
 
 
 def predictions_made_of(
@@ -62,12 +75,14 @@ def predictions_made_of(
     store: TrackStore,
     clips: Sequence[Clip],
     among: Sequence[Clip] | None = None,
+    *,
+    cross_fitted: bool = False,
 ) -> dict[str, str]:
     """Clip to the fingerprint that its predictions bear in their provenance, as `MADE_OF`."""
     dims = {name: spec.dim for name, spec in checkpoint.specs.items()}
     every = {clip.id: Source(clip, clip, store) for clip in (*(among or ()), *clips)}
     return made_of(
-        checkpoint.revision,
+        checkpoint.revision + ("-cross-fitted" if cross_fitted else ""),
         every.values(),
         dims,
         checkpoint.network.align_window,
@@ -159,22 +174,19 @@ def clips_of_store(store: TrackStore) -> list[Clip]:
     return [Clip(name, video_of(name), "test", empty, name) for name in clip_ids(store)]
 
 
-def _to_predictions(checkpoint: Checkpoint, raw: RawScores, made: str) -> FramePredictions:
-    """Scores of one clip decided, with what made them."""
+def _to_predictions(
+    checkpoint: Checkpoint, raw: RawScores, decision: Decision, known: Mapping[str, str]
+) -> FramePredictions:
+    """Scores of one clip decided, with what made them, and from what, and what that knew of it."""
     revisions = {f"stream {n}": f"{s.encoder} {s.revision}" for n, s in checkpoint.specs.items()}
     return FramePredictions(
         id=raw.clip.id,
         video=raw.clip.video,
         times=raw.times,
         face=raw.face,
-        **checkpoint.decision.apply(raw)._asdict(),
-        thresholds=np.array(checkpoint.decision.au.thresholds, np.float32),
-        provenance={
-            "checkpoint": checkpoint.revision,
-            MADE_OF: made,
-            **_origin(checkpoint),
-            **revisions,
-        },
+        **decision.apply(raw)._asdict(),
+        thresholds=np.array(decision.au.thresholds, np.float32),
+        provenance={"checkpoint": checkpoint.revision, **known, **_origin(checkpoint), **revisions},
     )
 
 
@@ -184,5 +196,7 @@ def _origin(checkpoint: Checkpoint) -> dict[str, str]:
     return {
         "corpus": str(origin.get("corpus", "")),
         "tasks": " ".join(str(task).upper() for task in origin.get("tasks", ())),
+        CHOSEN: " ".join(chosen_by(origin)).upper(),
+        LEARNT: " ".join(checkpoint.learnt).upper(),
         **({"adaptation": lines[0]} if lines else {}),
     }

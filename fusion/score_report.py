@@ -19,6 +19,7 @@ from features.track import write_atomically
 from fusion import score_pictures as pictures
 from fusion import score_tables as tables
 from fusion.bootstrap import Comparison, Interval, bootstrap
+from fusion.score_remarks import MARK, in_sample, remarks
 from fusion.scoring import Evaluation
 
 OFFICIAL = ("CCC_V", "CCC_A", "VA", "EXPR", "AU", "P")
@@ -165,8 +166,11 @@ def _markdown(
     videos = len(evaluation.videos())
     faults = [f"{n}: labels but no prediction" for n in evaluation.missing]
     faults += [f"{n}: {what}" for n, what in (evaluation.faults | evaluation.remarks).items()]
+    reasons = in_sample(evaluation)
+    notes = remarks(evaluation, rules.edition)
     lines = [
-        f"# Scores of {title}",
+        f"# {MARK if reasons else ''}Scores of {title}",
+        *(["\n".join(f"- {note}" for note in (*reasons, *notes))] if reasons or notes else []),
         f"{len(evaluation.scored)} clips of {videos} videos,"
         f" {sum(evaluation.frames.values()):,} frames; rules of edition {rules.edition}."
         f" {rules.line(videos)}",
@@ -206,6 +210,8 @@ def _json(evaluation: Evaluation, intervals: Mapping[str, Interval], rules: Rule
         "videos": len(evaluation.videos()),
         "draws": rules.draws,
         "seed": rules.seed,
+        "in sample": in_sample(evaluation),
+        "remarks": remarks(evaluation, rules.edition),
         "scores": {name: _or_null(value) for name, value in scores.items()},
         "intervals": {
             name: [_or_null(each.low), _or_null(each.high)] for name, each in intervals.items()

@@ -7,16 +7,17 @@ Only counts are kept, so memory does not grow with the frames. Row i of the labe
 as is row i of the predictions; where one has more rows than the other the surplus is not scored.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from features.cli import UserError
 from features.progress import ProgressReport
-from fusion.abaw.labels import Clip
+from fusion.abaw.labels import TASKS, Clip, once_each
 from fusion.calibration import Calibration
 from fusion.metrics import MetricAccumulator
 from fusion.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.seen import KINDS, LEARNT, NAMES, said_of
 
 FEW_FRAMES = 2
 """Containers and decoders may differ by so many frames; more is another video."""
@@ -33,6 +34,8 @@ class Evaluation:
         frames: Predicted frames of each scored clip, by id.
         remarks: Id to what is odd, though scored.
         faults: Id to what is wrong: another length by many, a damaged file.
+        marks: Id to what the model knew of the clip: kind (fusion/seen.py) to the tasks.
+        unlearnt: Tasks with labels that some model has not learnt, and which are not scored there.
     """
 
     clips: dict[str, Clip]
@@ -41,24 +44,35 @@ class Evaluation:
     frames: dict[str, int] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
+    marks: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    unlearnt: set[str] = field(default_factory=set)
 
     @staticmethod
     def of(clips: Sequence[Clip]) -> "Evaluation":
-        """Nothing scored yet of some labelled clips."""
-        return Evaluation({clip.id: clip for clip in clips})
+        """Nothing scored yet of some labelled clips; an id may be there twice, for other tasks."""
+        return Evaluation({clip.id: clip for clip in once_each(clips)})
 
-    def add(self, predictions: FramePredictions, frames: int | None = None) -> None:
+    def add(
+        self,
+        predictions: FramePredictions,
+        frames: int | None = None,
+        tasks: Collection[str] | None = None,
+    ) -> None:
         """Scores one clip.
 
         Args:
             predictions: Of a labelled clip that was not scored before.
             frames: Score so many frames at most; None: all.
+            tasks: Score these alone (va, expr, au); None: those that the model has learnt.
         """
         clip = self.clips[predictions.id]
+        tasks = learnt_by(predictions) if tasks is None else tasks
+        self.unlearnt |= set(clip.labels.tasks()) - set(tasks)
         rows = clip.labels.rows_for(len(predictions))
         self._compare_lengths(predictions.id, rows, len(predictions))
         shown = predictions if frames is None else first_frames(predictions, frames)
-        labels = clip.labels_on(shown.times)
+        labels = clip.labels_on(shown.times).of_tasks(tasks)
+        self._mark(predictions, labels.tasks())
         metrics = MetricAccumulator(expressions=clip.expressions)
         metrics.add(labels, shown.va, shown.expr_class, shown.au_on)
         self.scored[predictions.id] = metrics
@@ -83,6 +97,22 @@ class Evaluation:
             people.setdefault(self.clips[name].video, []).append(self.scored[name])
         return {video: pooled(each) for video, each in sorted(people.items())}
 
+    def of_kind(self, kind: str) -> list[str]:
+        """Tasks, as users call them, of whose labels the model knew something by a kind of mark."""
+        found = {task for marks in self.marks.values() for task in marks.get(kind, ())}
+        return [task for task in TASKS if task.lower() in found]
+
+    def marked(self, kind: str) -> list[str]:
+        """Ids of the scored clips that have a kind of mark."""
+        return sorted(name for name, marks in self.marks.items() if marks.get(kind))
+
+    def _mark(self, predictions: FramePredictions, tasks: Collection[str]) -> None:
+        """Keeps what predictions say that their model knew of labels which are scored."""
+        kinds = {kind: said_of(predictions.provenance, kind) or () for kind in KINDS}
+        self.marks[predictions.id] = {
+            kind: [task for task in said if task in tasks] for kind, said in kinds.items()
+        }
+
     def _compare_lengths(self, name: str, rows: int, frames: int) -> None:
         text = f"{rows} rows of labels, {frames} frames predicted; matched by frame number"
         if abs(rows - frames) > FEW_FRAMES:
@@ -90,6 +120,12 @@ class Evaluation:
             self.faults[name] = f"{text}, only frames 1 to {scored} are scored; is it this video?"
         elif rows != frames:
             self.remarks[name] = text
+
+
+def learnt_by(predictions: FramePredictions) -> list[str]:
+    """Tasks (va, expr, au) that the model of predictions has learnt; all if they do not say."""
+    said = said_of(predictions.provenance, LEARNT)
+    return list(NAMES) if said is None else said
 
 
 def pooled(parts: Iterable[MetricAccumulator]) -> MetricAccumulator:
@@ -146,8 +182,10 @@ def score_pair(first: Path, second: Path, clips: Sequence[Clip]) -> tuple[Evalua
             read = [_read(p[name], one) for p, one in zip(paths, pair, strict=True)]
             readable = [each for each in read if each is not None]
             if len(readable) == len(pair):  # scored in both sets or in neither
+                frames = min(map(len, readable))
+                tasks = set(learnt_by(readable[0])) & set(learnt_by(readable[1]))
                 for one, predictions in zip(pair, readable, strict=True):
-                    one.add(predictions, frames=min(map(len, readable)))
+                    one.add(predictions, frames, tasks)
             progress.step(name)
     for held, one in zip(paths, pair, strict=True):
         left = held.keys() - one.scored.keys() - one.faults.keys()

@@ -16,8 +16,12 @@ from fusion.abaw.labels import TASKS, Clip, FrameLabels
 
 TRAINED, JUDGED, TUNED = "trained", "judged", "tuned"
 """Parts of a provenance: clips trained on, clips that chose the epoch, clips tuned on."""
+CROSS_FITTED, LEARNT = "cross-fitted", "learnt"
+"""In predictions: tasks decided by what was tuned on others; tasks that the model has learnt."""
 ON, BY_FOLD = "on", "by_fold"
 """Parts of what is said of tuning: clips by task; what each fold's people were decided by."""
+KINDS = (TRAINED, JUDGED, TUNED, CROSS_FITTED)
+"""What a model may know of a clip that it predicts."""
 NAMES = tuple(task.lower() for task in TASKS)
 
 ClipsByTask = dict[str, dict[str, str]]
@@ -117,3 +121,13 @@ def marks(provenance: Mapping[str, Any], clip: Clip, file: str = "") -> dict[str
     unlabelled = replace(clip, labels=FrameLabels.empty(0))
     said = {kind: tasks_seen(clips, unlabelled, file) for kind, clips in known.items()}
     return {kind: " ".join(tasks).upper() for kind, tasks in said.items() if tasks}
+
+
+def said_of(provenance: Mapping[str, str], key: str) -> list[str] | None:
+    """Tasks (va, expr, au) that predictions name under a key, any member's of an ensemble.
+
+    None if they say nothing of it.
+    """
+    texts = [text for name, text in provenance.items() if name.partition(" #")[0] == key]
+    words = {word.lower() for text in texts for word in text.split()}
+    return [task for task in NAMES if task in words] if texts else None

@@ -19,14 +19,13 @@ from features.cli import FAILED, OK, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
 from fusion.abaw.annotations import CorpusKind
-from fusion.abaw.labels import TASKS, UNITS, Clip, once_each
+from fusion.abaw.labels import TASKS, UNITS, Clip
 from fusion.checkpoint import Checkpoint, load_checkpoint, write_decision
-from fusion.corpora import read_corpus
-from fusion.data import VALIDATION, DataSettings, split_clips
 from fusion.decision import Decision, RawScores
 from fusion.evaluate import CorpusSettings
 from fusion.extra_corpora import file_of
 from fusion.folds import linked
+from fusion.held_out import held_out_clips
 from fusion.predictor import raw_scores
 from fusion.seen import BY_FOLD, ON, clips_by_task, tasks_seen, trained_clips
 from fusion.tuning import Tuned, tune_clips
@@ -63,9 +62,7 @@ def validation_clips(
     Raises:
         UserError: If there is no such clip, or the model was trained on such labels of one.
     """
-    trained = checkpoint.config.get("data", {})
-    settings = DataSettings(fold=trained.get("fold"), folds=trained.get("folds", 5))
-    held_out = once_each(split_clips(read_corpus(root, challenge), settings)[VALIDATION])
+    held_out = held_out_clips(checkpoint, root, challenge)
     learnt = [replace(clip, labels=clip.labels.of_tasks(checkpoint.learnt)) for clip in held_out]
     clips = [clip for clip in learnt if clip.labels.tasks()]
     if not clips:
