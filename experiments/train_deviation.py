@@ -104,7 +104,7 @@ def train(settings: TrainDeviation) -> int:
             flush=True,
         )
     save_deviation(settings.out, net, backbone, data.about)
-    written, _ = load_deviation(settings.out, backbone)
+    written = load_deviation(settings.out, backbone)
     print(f"held-out accuracy as written {held_out_accuracy(written, data, backbone):.4f}")
     print(f"wrote {settings.out} ({settings.out.stat().st_size / 1e6:.1f} MB)")
     file.unlink(missing_ok=True)

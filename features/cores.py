@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.cli import UserError
+from features.device import may_have_gpu
 
 WORKER_BYTES = 1.2e9
 """Main memory of a worker on the CPU. On clips of 1920x1080 with the default encoders one held
@@ -116,6 +117,8 @@ def free_memory() -> float:
 
 def _devices(device: str) -> tuple[tuple[str, ...], int | None]:
     """Devices of the workers, and how many workers their memory holds; None if that is not told."""
+    if device == "cpu" or (device == "auto" and not may_have_gpu()):
+        return (device,), None
     import torch  # takes seconds, and not everybody who divides a machine has it
 
     gpus = torch.cuda.device_count() if device.startswith(("auto", "cuda")) else 0

@@ -1,11 +1,24 @@
 """Where to compute. Data flow: name in the settings > tried once > device of torch."""
 
-import torch
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.cli import UserError
 
+if TYPE_CHECKING:  # takes seconds
+    import torch
 
-def resolve_device(name: str) -> torch.device:
+
+def may_have_gpu() -> bool:
+    """Whether `auto` may find a GPU here, told without torch, which takes seconds to load."""
+    if sys.platform != "linux":
+        return True
+    nodes = ("nvidia*", "dxg", "kfd")  # of NVIDIA, of Windows' subsystem for Linux, of AMD
+    return any(next(Path("/dev").glob(node), None) for node in nodes)
+
+
+def resolve_device(name: str) -> "torch.device":
     """The device of that name, known to work.
 
     Args:
@@ -15,6 +28,8 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         UserError: If there is no such device here.
     """
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

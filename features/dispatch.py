@@ -16,28 +16,27 @@ from features.crew import Crew
 from features.failures import Failure, Failures, cause_of, is_the_runs
 from features.leases import POLL, STALE
 from features.outcome import Outcome
-from features.pipeline import Extractor
 from features.progress import ProgressReport
 from features.shards import extent_of
 from features.sources import Source
 from features.summary import ExtractSummary
-from features.wanted import Todo
+from features.wanted import Todo, Wanted
 
 
 class Dispatcher:
     """Has the items made that no other run makes; a bad one never stops the others.
 
     Args:
-        extractor: Tells what items lack.
+        wanted: Tells what items lack.
         claims: Claims of this run in the store.
         summary: Where is counted what was done.
         retry: Whether to try again what failed before, though nothing has changed.
     """
 
     def __init__(
-        self, extractor: Extractor, claims: Claims, summary: ExtractSummary, retry: bool = False
+        self, wanted: Wanted, claims: Claims, summary: ExtractSummary, retry: bool = False
     ) -> None:
-        self._extractor, self._claims, self._retry = extractor, claims, retry
+        self._wanted, self._claims, self._retry = wanted, claims, retry
         self._failures = Failures(summary.store, claims)
         self._before: dict[str, Failure] = {}
         self._taken: dict[str, Source] = {}
@@ -50,14 +49,14 @@ class Dispatcher:
         self._before = self._failures.standing()
         for source in sources:
             try:
-                todo = self._extractor.plan(source)
+                todo = self._wanted.plan(source)
             except (UserError, OSError) as error:
                 self._fail(source, _cause_of_reading(error, source))
                 continue
             before = self._before.get(source.id)
             if todo.empty:
                 ready.append(source.id)
-            elif before and not self._retry and before.key == self._extractor.key(source):
+            elif before and not self._retry and before.key == self._wanted.key(source):
                 self.summary.failures[source.id] = before.cause
                 self.summary.failed_before += 1
             else:
@@ -135,7 +134,7 @@ class Dispatcher:
     def _fail(self, source: Source, cause: str) -> None:
         """Sets a failure down, in the summary and in the store."""
         try:
-            key = self._extractor.key(source)
+            key = self._wanted.key(source)
         except (UserError, OSError):  # what cannot be read is tried again by every run
             key = ""
         self.summary.failures[source.id] = cause

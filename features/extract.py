@@ -24,9 +24,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
-from typing import Literal
-
-import torch
+from typing import TYPE_CHECKING, Literal
 
 from features.claims import INDEX, Claims
 from features.cli import FAILED, OK, run
@@ -41,12 +39,14 @@ from features.hand import warm_up
 from features.item import Recipe, make_item
 from features.leftovers import sweep
 from features.media import Reader
-from features.pipeline import Extractor
 from features.plan import make_plan
 from features.shards import in_shard
 from features.sources import SourceHashes, find_sources
 from features.summary import ExtractSummary
 from features.wanted import FACES, Todo
+
+if TYPE_CHECKING:  # loads torch
+    from features.pipeline import Extractor
 
 
 @dataclass
@@ -114,27 +114,22 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
     store = settings.data.store or default_store(root)
     sources = in_shard(find_sources(root), settings.shard)
     hashes, recipe = SourceHashes(store / "sources.json"), _recipe(settings, store)
-    device = _device_here(settings)
-    encoders = recipe.encoders_on(device)
-
-    def extractor_in(folder: Path) -> Extractor:
-        return recipe.extractor(folder, hashes, encoders, device)
-
-    extractor = extractor_in(store)
+    _check_device(settings)
+    wanted = recipe.wanted(hashes)
     summary = ExtractSummary(store, len(sources))
-    streams = {FACES, *(stream for one in encoders for stream in one.streams)}
+    streams = {FACES, *(stream for one in wanted.encoders for stream in one.streams)}
     with Claims(store) as claims, _swept(store, streams, claims):
-        dispatcher = Dispatcher(extractor, claims, summary, settings.retry_failed)
+        dispatcher = Dispatcher(wanted, claims, summary, settings.retry_failed)
         todos = dispatcher.todos(sources)
         with claims.lock(INDEX):
             hashes.save()
         print(f"{len(sources)} items below {root}: {summary.ready} ready, {len(todos)} to do")
-        with _as_many_threads_as_a_worker():
-            if settings.plan:
-                _print_plan(settings, todos, store, extractor_in)
-            elif todos:
-                with closing(_crew(settings, recipe, extractor, len(todos))) as crew:
-                    dispatcher.work(todos, crew)
+        if settings.plan:
+            with _as_many_threads_as_a_worker():
+                _print_plan(settings, todos, recipe, hashes)
+        elif todos:
+            with _crew(settings, recipe, hashes, len(todos)) as crew:
+                dispatcher.work(todos, crew)
     return summary
 
 
@@ -152,42 +147,58 @@ def _recipe(settings: ExtractSettings, store: Path) -> Recipe:
     )
 
 
-def _device_here(settings: ExtractSettings) -> str:
-    """Device of this process's own encoders: the CPU where they only tell what is lacking."""
-    if settings.plan or (settings.executor == "local" and parse_workers(settings.workers) == 0):
-        return settings.device
-    if settings.executor == "local":
-        resolve_device(settings.device)  # complains here rather than in every worker
-    return "cpu"
+def _check_device(settings: ExtractSettings) -> None:
+    """Complains of an absent device here rather than in every worker."""
+    if settings.executor == "local" and settings.device not in ("auto", "cpu"):
+        resolve_device(settings.device)
 
 
-def _crew(settings: ExtractSettings, recipe: Recipe, extractor: Extractor, items: int) -> Crew:
-    """Who makes the items."""
+def _extractors(
+    settings: ExtractSettings, recipe: Recipe, hashes: SourceHashes
+) -> "Callable[[Path], Extractor]":
+    """Makes extractors of this process for any store, all with the same encoders."""
+    encoders = recipe.encoders_on(settings.device)
+    return lambda store: recipe.extractor(store, hashes, encoders, settings.device)
+
+
+@contextmanager
+def _crew(
+    settings: ExtractSettings, recipe: Recipe, hashes: SourceHashes, items: int
+) -> Iterator[Crew]:
+    """Who makes the items; all workers end with the context."""
+    crew: Crew
     if settings.executor == "ray":
         from features.ray_crew import RayCrew  # an extra that need not be installed
 
-        return RayCrew(recipe, settings.workers, items, settings.device,
+        crew = RayCrew(recipe, settings.workers, items, settings.device,
                        address=settings.ray_address, time_limit=settings.time_limit)  # fmt: skip
+        with closing(crew):
+            yield crew
+        return
     machine = share(settings.workers, items, settings.device)
-    if machine.workers == 0:
-        return Here(partial(make_item, extractor))
-    return ProcessCrew(recipe, machine, settings.time_limit)
+    if machine.workers:
+        with closing(ProcessCrew(recipe, machine, settings.time_limit)) as crew:
+            yield crew
+        return
+    with _as_many_threads_as_a_worker():
+        extractor = _extractors(settings, recipe, hashes)(recipe.store)
+        yield Here(partial(make_item, extractor))
 
 
 def _print_plan(
-    settings: ExtractSettings,
-    todos: Sequence[Todo],
-    store: Path,
-    extractor_in: Callable[[Path], Extractor],
+    settings: ExtractSettings, todos: Sequence[Todo], recipe: Recipe, hashes: SourceHashes
 ) -> None:
     """Says what there is to do and how long the workers of these settings would take here."""
     workers = share(settings.workers, len(todos), settings.device).workers
-    make_plan(todos, store, extractor_in, workers).print()
+    extractor_in = _extractors(settings, recipe, hashes)
+    make_plan(todos, recipe.store, extractor_in, workers).print()
 
 
 @contextmanager
 def _as_many_threads_as_a_worker() -> Iterator[None]:
     """Threads of torch while this process works itself."""
+    import torch  # takes seconds, and a process that watches workers can do without
+
     threads = torch.get_num_threads()
     torch.set_num_threads(THREADS)
     try:

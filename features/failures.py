@@ -15,8 +15,6 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
 from features.claims import INDEX, Claims
 from features.cli import UserError
 from features.scratch import TemporaryFault
@@ -122,6 +120,8 @@ def cause_of(error: UserError | OSError, source: Source) -> str:
 
 def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     """Whether memory, the machine's or the GPU's, was too small."""
+    import torch  # takes seconds, which a run that only plans can do without
+
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(words in str(error) for words in CPU_FULL)

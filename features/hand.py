@@ -25,8 +25,12 @@ from features.worker import ARENAS, READY, THREADS, Builder, serve
 if TYPE_CHECKING:
     from features.sources import Source
 
-PRELOADED = ["features.item", "facenet_pytorch"]
-"""Modules that workers find loaded."""
+PRELOADED = [
+    *("features.item", "features.pipeline"),
+    *("features.encoders.expression_net", "features.encoders.whole_sound_norm"),
+    *("facenet_pytorch", "torchaudio", "transformers"),
+]
+"""Modules that workers find loaded: what they would load by themselves is in each one's memory."""
 WORDS_WAIT = 2.0
 """Seconds that a worker without progress gets to say where it is."""
 _FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')

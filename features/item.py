@@ -7,24 +7,25 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from features.cli import UserError
 from features.device import resolve_device
 from features.encoders.protocol import Encoder
-from features.encoders.registry import EncoderSettings, build_encoder
+from features.encoders.registry import EncoderSettings, build_encoder, describe_encoder
 from features.faces.detect import FaceSettings
 from features.failures import cause_of, is_out_of_memory, is_the_runs
 from features.media import Reader
 from features.notices import gathered_notices
 from features.outcome import Outcome
-from features.pipeline import Extractor, SoundOutOfMemory
 from features.scratch import TemporaryFault
 from features.sources import Source, SourceHashes
 from features.store import TrackStore
 from features.timing import StageTimes
-from features.wanted import Todo
+from features.wanted import Todo, Wanted
+
+if TYPE_CHECKING:  # loads torch, which a process that only plans can do without
+    from features.pipeline import Extractor
 
 _ROOM = "end what else fills it, take fewer --workers, or use a larger machine"
 UNFORESEEN = "leave it out, and report it with the traceback on stderr"
@@ -53,15 +54,17 @@ class Recipe:
     persons: str
     reader: Reader
 
-    def __call__(self, device: str) -> Extractor:
+    def __call__(self, device: str) -> "Extractor":
         """Builds one that computes on a device; UserError if an encoder cannot be built."""
         hashes = SourceHashes(self.store / "sources.json")
         return self.extractor(self.store, hashes, self.encoders_on(device), device)
 
     def extractor(
         self, store: Path, hashes: SourceHashes, encoders: Sequence[Encoder], device: str
-    ) -> Extractor:
+    ) -> "Extractor":
         """An Extractor into any store, with encoders and hashes that are there already."""
+        from features.pipeline import Extractor
+
         return Extractor(
             TrackStore(store),
             hashes,
@@ -73,20 +76,35 @@ class Recipe:
             reader=self.reader,
         )
 
+    def wanted(self, hashes: SourceHashes) -> Wanted:
+        """What sources should have in the store, told without loading an encoder.
+
+        Raises:
+            UserError: If an encoder cannot be had, as far as that is seen without its weights.
+        """
+        return Wanted(
+            TrackStore(self.store),
+            hashes,
+            self.faces,
+            [describe_encoder(name, self.encoders, self.faces.margin) for name in self.names],
+            crops_fps=self.crops_fps,
+            persons=self.persons,
+        )
+
     def encoders_on(self, device: str) -> list[Encoder]:
         """The encoders on a device; UserError if one cannot be built."""
         settings = replace(self.encoders, device=device)
         return [build_encoder(name, settings, self.faces.margin) for name in self.names]
 
 
-def make_item(extractor: Extractor, source: Source) -> Outcome:
+def make_item(extractor: "Extractor", source: Source) -> Outcome:
     """Makes what a source lacks; whatever goes wrong is in the outcome, but Ctrl-C."""
     with gathered_notices() as notices:
         outcome = _made(extractor, source)
     return replace(outcome, notices=tuple(notices))
 
 
-def _made(extractor: Extractor, source: Source) -> Outcome:
+def _made(extractor: "Extractor", source: Source) -> Outcome:
     """The outcome without notices."""
     extractor.times = StageTimes()
     outcome = Outcome(source.id, times=extractor.times)
@@ -108,11 +126,15 @@ def _made(extractor: Extractor, source: Source) -> Outcome:
         return replace(outcome, cause=_unforeseen(error, source), trace=traceback.format_exc())
 
 
-def _work(extractor: Extractor, todo: Todo) -> int:
+def _work(extractor: "Extractor", todo: Todo) -> int:
     """Works on an item in ever smaller blocks until they fit; how often they were halved.
 
     Where sound found no memory beside pictures, it is given all of it once.
     """
+    import torch
+
+    from features.pipeline import SoundOutOfMemory
+
     extractor.whole_block()
     halved, alone = 0, False
     while True:

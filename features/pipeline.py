@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from features.cli import UserError
 from features.crops import crop_numbers, crop_person, framed, read_crops
-from features.encoders.protocol import AudioEncoder, Encoder
+from features.encoders.protocol import AudioEncoder, Encoder, VisualEncoder, description_of
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.follow import Follower
 from features.faces.person import Person, pack, unpack
@@ -32,6 +31,9 @@ from features.store import TrackStore
 from features.timing import StageTimes
 from features.track import MAIN, SOUND, FeatureTrack
 from features.wanted import FACES, Todo, Wanted
+
+if TYPE_CHECKING:
+    import torch
 
 
 class SoundOutOfMemory(MemoryError):
@@ -60,15 +62,17 @@ class Extractor:
         encoders: Sequence[Encoder],
         crops_fps: float | None = None,
         persons: str = "2",
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
         reader: Reader = "pyav",
     ) -> None:
         self._reader = reader
         self._store, self._faces, self._batch = store, faces, faces.batch
         self._crops_fps, self._persons = crops_fps, parse_persons(persons)
         self._detector = FaceDetector(faces, device)
-        revision = self._detector.revision
-        self._wanted = Wanted(store, hashes, faces, revision, encoders, crops_fps, self._persons)
+        self._visual = {e.name: e for e in encoders if isinstance(e, VisualEncoder)}
+        self._audio = {e.name: e for e in encoders if isinstance(e, AudioEncoder)}
+        described = [description_of(encoder) for encoder in encoders]
+        self._wanted = Wanted(store, hashes, faces, described, crops_fps, persons)
         self.times = StageTimes()
 
     def plan(self, source: Source) -> Todo:
@@ -83,7 +87,7 @@ class Extractor:
             SoundOutOfMemory: If all but the sound is made.
         """
         with ThreadPoolExecutor(1, "sound") as thread:
-            sound = thread.submit(self._hear, todo.source, todo.audio)
+            sound = thread.submit(self._hear, todo)
             try:
                 self._see(todo)
             except UserError as error:
@@ -115,8 +119,9 @@ class Extractor:
 
     # Sound -----------------------------------------------------------------------------------
 
-    def _hear(self, source: Source, encoders: Sequence[AudioEncoder]) -> None:
+    def _hear(self, todo: Todo) -> None:
         """Writes the streams of audio encoders; empty tracks for a video without sound."""
+        source, encoders = todo.source, [self._audio[one.name] for one in todo.audio]
         if not encoders:
             return
         assert source.media is not None
@@ -164,7 +169,7 @@ class Extractor:
 
     def _look_first(self, todo: Todo) -> None:
         """Finds everybody in a video."""
-        looks, gathered = self._looks(todo.source), Gathered(todo.visual, self._faces.batch)
+        looks, gathered = self._looks(todo.source), self._gathered(todo)
         follower = Follower(self._faces)
         times = looks.first(self._detector, follower, gathered)
         people = follower.people(self._persons)
@@ -183,7 +188,7 @@ class Extractor:
     def _look_again(self, todo: Todo) -> None:
         """Runs encoders on people who are known."""
         tracks = self._known_faces(todo)
-        gathered = Gathered(todo.visual, self._faces.batch)
+        gathered = self._gathered(todo)
         people = [unpack(track.values, track.valid, name) for name, track in tracks.items()]
         known = {owner: (who, who.valid) for owner, who in enumerate(people)}
         self._looks(todo.source).second(known, gathered)
@@ -196,7 +201,7 @@ class Extractor:
 
     def _see_crops(self, todo: Todo) -> None:
         """Runs encoders on ready-made crops."""
-        source, gathered = todo.source, Gathered(todo.visual, self._faces.batch)
+        source, gathered = todo.source, self._gathered(todo)
         people, times = self._crop_people(source)
         for owner, person in enumerate(people if todo.visual else []):
             for numbers, crops in read_crops(source.crops[person.name], self._faces.batch):
@@ -210,6 +215,10 @@ class Extractor:
             self._write_faces(source, people, times)
         owners = {who.name: np.full(len(times), owner) for owner, who in enumerate(people)}
         self._write_seen(todo, times, gathered, owners)
+
+    def _gathered(self, todo: Todo) -> Gathered:
+        """Where the features of the encoders that are to run go."""
+        return Gathered([self._visual[one.name] for one in todo.visual], self._faces.batch)
 
     def _looks(self, source: Source) -> Looks:
         assert source.media is not None
@@ -250,7 +259,7 @@ class Extractor:
     ) -> None:
         """Writes the visual streams of people; rows (F,) whose owner gave nothing are empty."""
         seen = {name: gathered.has(rows) for name, rows in owners.items()}
-        for encoder in todo.visual:
+        for encoder in (self._visual[one.name] for one in todo.visual):
             for stream, dim in encoder.streams.items():
                 for name, rows in owners.items():
                     values = gathered.values(stream, dim, rows)

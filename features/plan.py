@@ -14,20 +14,23 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import av
 
 from features.cli import UserError
 from features.crops import crop_files
-from features.encoders.protocol import Encoder
+from features.encoders.protocol import Description
 from features.faces.person import FACE_COLUMNS
 from features.media import frame_times
 from features.media.container import open_media, video_stream
-from features.pipeline import Extractor
 from features.progress import in_words
 from features.shards import Extent, extent_of
 from features.sources import Source
 from features.wanted import Todo
+
+if TYPE_CHECKING:  # loads torch, which is not needed where there is nothing to measure
+    from features.pipeline import Extractor
 
 SAMPLE_SECONDS = 4.0
 """Length of what is measured of an item."""
@@ -79,7 +82,7 @@ class Plan:
 def make_plan(
     todos: Sequence[Todo],
     store: Path,
-    extractor_in: Callable[[Path], Extractor],
+    extractor_in: "Callable[[Path], Extractor]",
     workers: int = 0,
 ) -> Plan:
     """Adds up headers and measures a sample.
@@ -114,7 +117,7 @@ def make_plan(
 
 
 def _sample(
-    todos: Sequence[Todo], extractor_in: Callable[[Path], Extractor]
+    todos: Sequence[Todo], extractor_in: "Callable[[Path], Extractor]"
 ) -> tuple[float, float, int]:
     """Seconds, cost and number of the samples of a costly item and a usual one of a kind."""
     seconds, cost, items = 0.0, 0.0, 0
@@ -132,7 +135,9 @@ def _sample(
     return seconds, cost, items
 
 
-def _measure(todo: Todo, extractor: Extractor, folder: Path, seconds: float) -> tuple[float, float]:
+def _measure(
+    todo: Todo, extractor: "Extractor", folder: Path, seconds: float
+) -> tuple[float, float]:
     """Seconds that the first `seconds` of an item take, and what they cost."""
     source = cut(todo.source, seconds, folder)
     if todo.visual and not todo.faces:
@@ -197,6 +202,6 @@ def _bytes(todo: Todo, extent: Extent) -> float:
     return faces + visual + audio
 
 
-def _row_bytes(encoder: Encoder) -> int:
+def _row_bytes(encoder: Description) -> int:
     """Bytes of one row of all streams of an encoder, in float16."""
     return sum(2 * dim + ROW_BYTES for dim in encoder.streams.values())

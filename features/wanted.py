@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from features.encoders.protocol import AudioEncoder, Encoder, VisualEncoder
-from features.faces.detect import FaceSettings
+from features.encoders.protocol import Description, Encoder
+from features.faces.detect import FaceDetector, FaceSettings
+from features.faces.persons import parse_persons
 from features.fingerprint import PICTURES, fingerprint
 from features.fingerprint import SOUND as SOUND_VERSION
 from features.hashing import settings_hash
@@ -35,8 +36,8 @@ class Todo:
 
     source: Source
     faces: bool
-    visual: tuple[VisualEncoder, ...]
-    audio: tuple[AudioEncoder, ...]
+    visual: tuple[Description, ...]
+    audio: tuple[Description, ...]
     people: tuple[str, ...] = ()
 
     @property
@@ -46,16 +47,15 @@ class Todo:
 
 
 class Wanted:
-    """The tracks that sources should have, by one set of encoders.
+    """The tracks that sources should have, by one set of encoders, which are its `encoders`.
 
     Args:
         store: Where tracks are.
         hashes: Hashes of source files.
         faces: How faces are found and cut out.
-        detector: Revision of the face detector.
         encoders: Encoders to run.
         crops_fps: Frame rate of ready-made crops without a video.
-        persons: Most people that are kept.
+        persons: Who is kept: `main`, `all` or how many.
     """
 
     def __init__(
@@ -63,21 +63,21 @@ class Wanted:
         store: TrackStore,
         hashes: SourceHashes,
         faces: FaceSettings,
-        detector: str,
-        encoders: Sequence[Encoder],
-        crops_fps: float | None,
-        persons: int = 2,
+        encoders: Sequence[Description],
+        crops_fps: float | None = None,
+        persons: str = "2",
     ) -> None:
         self._store, self._hashes = store, hashes
-        self._detector = detector
+        self._detector = FaceDetector(faces).revision
         self._cropping = {
             "faces": faces.key(),
-            "detector": detector,
-            "persons": persons,
+            "detector": self._detector,
+            "persons": parse_persons(persons),
             "pictures": PICTURES,
         }
-        self._visual = tuple(e for e in encoders if isinstance(e, VisualEncoder))
-        self._audio = tuple(e for e in encoders if isinstance(e, AudioEncoder))
+        self._visual = tuple(e for e in encoders if not e.hears)
+        self._audio = tuple(e for e in encoders if e.hears)
+        self.encoders = tuple(encoders)
         self._crops_fps = crops_fps
 
     def plan(self, source: Source) -> Todo:
@@ -121,7 +121,9 @@ class Wanted:
         clock = {"crops_fps": self._crops_fps} if source.crops and source.video is None else {}
         return self._cropping | clock
 
-    def info(self, source: Source, person: str, stream: str, encoder: Encoder | None) -> TrackInfo:
+    def info(
+        self, source: Source, person: str, stream: str, encoder: Description | Encoder | None
+    ) -> TrackInfo:
         """Header of a track that is about to be made, or is looked for; no encoder means faces."""
         if encoder is None:
             name, revision, settings = "mtcnn", self._detector, self._cropping_of(source)
@@ -147,6 +149,6 @@ class Wanted:
     def _ready(self, info: TrackInfo) -> bool:
         return self._store.status(info.stream, info.id, info.key) is Status.READY
 
-    def _lacks(self, source: Source, person: str, encoder: Encoder) -> bool:
+    def _lacks(self, source: Source, person: str, encoder: Description) -> bool:
         """Whether any stream of the encoder is not ready."""
         return not all(self._ready(self.info(source, person, s, encoder)) for s in encoder.streams)

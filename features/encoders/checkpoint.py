@@ -11,14 +11,14 @@ has no symbolic links the cache keeps no hash, and nothing is compared.) A folde
 names is taken as it is.
 """
 
+import json
 import pickle
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-import torch
-import transformers  # imports each of its parts at first use, which takes seconds
 from huggingface_hub import snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     HfHubHTTPError,
@@ -27,12 +27,13 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
 )
 from safetensors import SafetensorError
-from torch import nn
-from transformers.utils import logging
 
 from features.cli import UserError
 from features.encoders.protocol import READY, Status
 from features.hashing import sha256_of, weights_hash
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    from torch import nn
 
 _UNREADABLE = (
     OSError,
@@ -103,15 +104,37 @@ class Checkpoint:
         """Hash of the weights."""
         return weights_hash(*self.weights)
 
-    def config(self) -> Any:
-        """The model's configuration; raises UserError if it cannot be read."""
+    def config(self, *wanted: str) -> Any:
+        """The model's configuration; raises UserError if it cannot be read.
+
+        Args:
+            wanted: Names of its values that will be looked at, if not all: what the file says is
+                enough then, unless it leaves one of them to transformers, which takes seconds.
+        """
+        if (given := self._said("config.json", wanted)) is not None:
+            return given
+        import transformers
+
         return self._read(transformers.AutoConfig, "configuration")
 
-    def preprocessor(self) -> Any:
-        """The feature extractor's configuration; raises UserError if it cannot be read."""
+    def preprocessor(self, *wanted: str) -> Any:
+        """The feature extractor's configuration; as `config`."""
+        if (given := self._said("preprocessor_config.json", wanted)) is not None:
+            return given
+        import transformers
+
         return self._read(transformers.AutoFeatureExtractor, "preprocessor configuration")
 
-    def load(self, model_class: Any, may_lack: tuple[str, ...] = (), **options: Any) -> nn.Module:
+    def _said(self, name: str, wanted: tuple[str, ...]) -> Any:
+        """The values of a JSON file; None if none is wanted, or the file does not tell them all."""
+        try:
+            given = json.loads((self.folder / name).read_text()) if wanted else {}
+        except (OSError, ValueError):  # transformers will tell
+            return None
+        tells = isinstance(given, dict) and all(given.get(key) is not None for key in wanted)
+        return SimpleNamespace(**given) if wanted and tells else None
+
+    def load(self, model_class: Any, may_lack: tuple[str, ...] = (), **options: Any) -> "nn.Module":
         """The model with its weights, frozen, float32, in evaluation mode.
 
         Args:
@@ -123,6 +146,9 @@ class Checkpoint:
             UserError: If the weights cannot be read, do not fit, leave part of the model untrained,
                 or are not finite.
         """
+        import torch
+        from transformers.utils import logging
+
         logging.disable_progress_bar()
         logging.set_verbosity_error()
         try:
@@ -141,8 +167,10 @@ class Checkpoint:
         frozen: nn.Module = model.eval().requires_grad_(False)
         return frozen
 
-    def _check(self, model: nn.Module, report: dict[str, Any], may_lack: tuple[str, ...]) -> None:
+    def _check(self, model: "nn.Module", report: dict[str, Any], may_lack: tuple[str, ...]) -> None:
         """Raises UserError for weights that are missing, of another size or not finite."""
+        import torch
+
         fault = ""
         lacking = sorted(set(report["missing_keys"]) - set(may_lack))
         infinite = (n for n, w in model.state_dict().items() if not torch.isfinite(w).all())

@@ -8,24 +8,67 @@ Its weights come from `python -m experiments.train_deviation`.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
+from safetensors import SafetensorError, safe_open
 
 from features.cli import UserError
-from features.encoders.deviation_net import (
-    METRIC_DIM,
-    REMEDY,
-    load_backbone,
-    load_deviation,
-    trained_on,
+from features.encoders.expression import DIM as EXPRESSION_DIM
+from features.encoders.expression import FACE_SIZE, ExpressionEncoder
+from features.encoders.expression import WEIGHTS as EXPRESSION_WEIGHTS
+from features.encoders.face_batch import FaceInput, in_batches
+from features.encoders.facenet import DIM as FACENET_DIM
+from features.encoders.protocol import (
+    READY,
+    Described,
+    Description,
+    Status,
+    inference,
+    weights_hash,
 )
-from features.encoders.face_batch import in_batches
-from features.encoders.protocol import READY, Status, weights_hash
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
+    from torch import Tensor
 
 WEIGHTS = Path(__file__).parent / "weights/deviation.safetensors"
+REMEDY = "train one by python -m experiments.train_deviation --pictures FOLDER --out FILE"
+METRIC_DIM = 16
+"""Dimensions of the metric space."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What is known of an identity network without its weights.
+
+    Attributes:
+        dim: Length of its vectors.
+        view: How pictures that show a face as the network knows it become its input.
+        trained_on: What it has seen.
+        weights: File of its weights; None if the settings name it.
+    """
+
+    dim: int
+    view: FaceInput
+    trained_on: str
+    weights: Path | None = None
+
+
+BACKBONES = {
+    "expression": Identity(
+        dim=EXPRESSION_DIM,
+        view=FaceInput((FACE_SIZE, FACE_SIZE), mean=(127.5,), std=(127.5,), scale=1.0),
+        trained_on=ExpressionEncoder.trained_on,
+        weights=EXPRESSION_WEIGHTS,
+    ),
+    "facenet": Identity(
+        dim=FACENET_DIM,
+        view=FaceInput((160, 160), mean=(127.5,) * 3, std=(128.0,) * 3, scale=1.0),
+        trained_on="what the facenet weights were trained on",
+    ),
+}
+"""Identity networks by name."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +88,7 @@ class DeviationSettings:
     stream: str = "deviation"
 
 
-class DeviationEncoder:
+class DeviationEncoder(Described):
     """A `VisualEncoder`.
 
     Args:
@@ -64,29 +107,44 @@ class DeviationEncoder:
         settings: DeviationSettings | None = None,
         *,
         margin: float = 0.0,
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
     ) -> None:
+        import torch
+
+        from features.encoders.deviation_net import load_backbone, load_deviation
+
         settings = settings or DeviationSettings()
-        if (status := self.status(settings)) != READY:
-            raise UserError(f"deviation: {status.remedy}")
+        super().__init__(self.describe(settings, margin))
         self._margin, self._device = margin, torch.device(device)
         self._backbone = load_backbone(settings.backbone, settings.weights_identity)
-        weights = _weights(settings)
-        net, data = load_deviation(weights, self._backbone)
-        self._net = net.to(self._device)
-        self.input = self._backbone.view.words
-        self.settings: dict[str, Any] = {
-            "backbone": settings.backbone,
-            "identity": self._backbone.revision,
-            "margin": margin,
-        }
-        self.revision = weights_hash(weights)
-        self.streams = {
-            settings.stream: self._backbone.dim,
-            f"{settings.stream}.metric": METRIC_DIM,
-        }
-        self.licence = "that of the backbone's weights and of the training pictures"
-        self.trained_on = f"{data}; backbone: {trained_on(self._backbone)}"
+        self._net = load_deviation(_weights(settings), self._backbone).to(self._device)
+
+    @classmethod
+    def describe(cls, settings: DeviationSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`."""
+        if settings.backbone not in BACKBONES:
+            known = ", ".join(BACKBONES)
+            raise UserError(
+                f"unknown backbone '{settings.backbone}' of deviation; known are {known}"
+            )
+        if (status := cls.status(settings)) != READY:
+            raise UserError(f"deviation: {status.remedy}")
+        backbone, weights = BACKBONES[settings.backbone], _weights(settings)
+        identity = backbone.weights or Path(settings.weights_identity).expanduser()
+        data = weights_about(weights).get("trained_on", "unknown")
+        return Description(
+            name=cls.name,
+            input=backbone.view.words,
+            revision=weights_hash(weights),
+            settings={
+                "backbone": settings.backbone,
+                "identity": weights_hash(identity),
+                "margin": margin,
+            },
+            streams={settings.stream: backbone.dim, f"{settings.stream}.metric": METRIC_DIM},
+            licence="that of the backbone's weights and of the training pictures",
+            trained_on=f"{data}; backbone: {backbone.trained_on}",
+        )
 
     @classmethod
     def status(cls, settings: DeviationSettings) -> Status:
@@ -109,9 +167,25 @@ class DeviationEncoder:
         values = map(np.ascontiguousarray, (deviation, metric))
         return dict(zip(self.streams, values, strict=True))
 
-    @torch.inference_mode()
-    def _run(self, faces: Tensor) -> Tensor:
+    @inference
+    def _run(self, faces: "Tensor") -> "Tensor":
+        import torch
+
         return torch.cat(self._net(faces.to(self._device)), dim=1)
+
+
+def weights_about(path: Path) -> dict[str, str]:
+    """What a file of `experiments.train_deviation` says of itself: backbone, revision, trained_on.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        fault = "it is cut off, damaged or of another kind"
+        raise UserError(f"{path}: cannot read the weights ({fault}); {REMEDY}") from error
 
 
 def _weights(settings: DeviationSettings) -> Path:

@@ -15,28 +15,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from features.cli import UserError
+from features.encoders.deviation import BACKBONES, METRIC_DIM, REMEDY, weights_about
 from features.encoders.expression import WEIGHTS as EXPRESSION_WEIGHTS
-from features.encoders.expression import ExpressionEncoder, grey_faces
-from features.encoders.expression_net import FACE_SIZE, load_expression_net
+from features.encoders.expression import grey_faces
+from features.encoders.expression_net import load_expression_net
 from features.encoders.face_batch import FaceInput
 from features.encoders.facenet import load_facenet
 from features.encoders.protocol import weights_hash
 from features.encoders.weights_file import load_weights, read_weights
 
-METRIC_DIM = 16
 POWERS = 3
 _TINY = 1e-4
 """Shorter vectors are not stretched to unit length: an untrained network's zero stays zero."""
-
-_GREY = FaceInput((FACE_SIZE, FACE_SIZE), mean=(127.5,), std=(127.5,), scale=1.0)
-_RGB = FaceInput((160, 160), mean=(127.5,) * 3, std=(128.0,) * 3, scale=1.0)
-REMEDY = "train one by python -m experiments.train_deviation --pictures FOLDER --out FILE"
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ def expression_backbone() -> Backbone:
         net=nn.Sequential(parts).eval().requires_grad_(False),
         dim=net.classify.in_features,
         revision=weights_hash(EXPRESSION_WEIGHTS),
-        view=_GREY,
+        view=BACKBONES["expression"].view,
         crops=grey_faces,
     )
 
@@ -129,7 +124,8 @@ def facenet_backbone(weights: Path) -> Backbone:
     """
     net = load_facenet(weights)
     net.logits, net.classify = nn.Identity(), True  # type: ignore[assignment]
-    return Backbone("facenet", net, 512, weights_hash(weights), _RGB, _RGB.batch)
+    known = BACKBONES["facenet"]
+    return Backbone("facenet", net, known.dim, weights_hash(weights), known.view, known.view.batch)
 
 
 def load_backbone(name: str, weights: str) -> Backbone:
@@ -145,13 +141,6 @@ def load_backbone(name: str, weights: str) -> Backbone:
     if not weights:
         raise UserError("the backbone facenet needs a file of InceptionResnetV1's weights")
     return facenet_backbone(Path(weights).expanduser())
-
-
-def trained_on(backbone: Backbone) -> str:
-    """What the identity network has seen."""
-    if backbone.name == "expression":
-        return ExpressionEncoder.trained_on
-    return "what the facenet weights were trained on"
 
 
 def save_deviation(path: Path, net: DeviationNet, backbone: Backbone, data: str) -> None:
@@ -174,22 +163,21 @@ def save_deviation(path: Path, net: DeviationNet, backbone: Backbone, data: str)
     partial.replace(path)
 
 
-def load_deviation(path: Path, backbone: Backbone) -> tuple[DeviationNet, str]:
-    """The network in evaluation mode, and what it was trained on.
+def load_deviation(path: Path, backbone: Backbone) -> DeviationNet:
+    """The network in evaluation mode.
 
     Raises:
         UserError: If the file is absent, damaged, or was trained with another backbone or other
             weights of it.
     """
     read_weights(path, REMEDY)
-    with safe_open(path, framework="pt") as file:
-        about = file.metadata() or {}
+    about = weights_about(path)
     found = f"{about.get('backbone')} {about.get('revision')}"
     if found != (here := f"{backbone.name} {backbone.revision}"):
         raise UserError(f"{path}: is of backbone {found}, not {here}; {REMEDY}")
     net = DeviationNet(backbone.net, backbone.dim)
     load_weights(net.trained(), path, REMEDY)
-    return net.eval().requires_grad_(False), about.get("trained_on", "unknown")
+    return net.eval().requires_grad_(False)
 
 
 class _Pool(nn.Module):

@@ -11,21 +11,24 @@ those of jitter and shimmer, for which openSMILE remembers the periods of all vo
 Letters: N samples, T tokens, D = 88 functionals.
 """
 
+import importlib.metadata
 import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike
 
 from features.cli import UserError
 from features.encoders.chunks import Piece, Spool, TokenGrid, joined_on_disk, plan
-from features.encoders.protocol import READY, Status, Tokens
+from features.encoders.protocol import READY, Described, Description, Status, Tokens
 from features.scratch import telling_the_folder
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
 
 RATE, STEP = 16000, 160
 """Sampling rate in Hz; samples from one descriptor to the next."""
@@ -33,6 +36,8 @@ STRETCH, CONTEXT = 60.0, 1.0
 """Seconds that openSMILE hears at once, and by which stretches reach into each other at least."""
 LOOKAHEAD = 1600
 """Samples after a token's window that openSMILE wants: its longest descriptor hears 60 ms."""
+FUNCTIONALS = 88
+"""Length of a token."""
 _REMEDY = "pip install 'affuse[egemaps]'"
 
 
@@ -52,7 +57,7 @@ class EgemapsSettings:
     stream: str = "egemaps"
 
 
-class EgemapsEncoder:
+class EgemapsEncoder(Described):
     """An `AudioEncoder`; token j is centred at hop * j + window / 2 seconds.
 
     The columns of the stream are named in `columns`, in openSMILE's order.
@@ -72,20 +77,30 @@ class EgemapsEncoder:
     trained_on = "nothing"
 
     def __init__(
-        self, settings: EgemapsSettings | None = None, device: torch.device | str = "cpu"
+        self, settings: EgemapsSettings | None = None, device: "torch.device | str" = "cpu"
     ) -> None:
         settings = settings or EgemapsSettings()
-        self._grid = _grid(settings)
-        if self.status(settings) != READY:
-            raise UserError(f"egemaps needs opensmile: {_REMEDY}")
-        import opensmile
+        super().__init__(self.describe(settings))
+        self._grid, self._stream = _grid(settings), settings.stream
+        self.columns: list[str] = _smile().feature_names
 
-        self._opensmile, self._stream = opensmile, settings.stream
-        self.token_rate = RATE / self._grid.hop
-        self.columns: list[str] = self._smile().feature_names
-        self.revision = f"eGeMAPSv02-opensmile-{opensmile.__version__}"
-        self.streams = {settings.stream: len(self.columns)}
-        self.settings: dict[str, Any] = {"window": settings.window, "hop": settings.hop}
+    @classmethod
+    def describe(cls, settings: EgemapsSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`."""
+        grid = _grid(settings)
+        if cls.status(settings) != READY:
+            raise UserError(f"egemaps needs opensmile: {_REMEDY}")
+        return Description(
+            name=cls.name,
+            input=cls.input,
+            revision=f"eGeMAPSv02-opensmile-{importlib.metadata.version('opensmile')}",
+            settings={"window": settings.window, "hop": settings.hop},
+            streams={settings.stream: FUNCTIONALS},
+            licence=cls.licence,
+            trained_on=cls.trained_on,
+            rate=cls.rate,
+            token_rate=RATE / grid.hop,
+        )
 
     @classmethod
     def status(cls, settings: EgemapsSettings) -> Status:
@@ -97,20 +112,13 @@ class EgemapsEncoder:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         with Spool(blocks) as sound, TemporaryDirectory(prefix="affuse-egemaps-") as folder:
             total = self._grid.count(len(sound))
-            smile = self._smile(frameModeFunctionalsConf=str(self._write_window(Path(folder))))
+            smile = _smile(frameModeFunctionalsConf=str(self._write_window(Path(folder))))
             length = 1 + round(STRETCH * self.token_rate)
             overlap = min(length - 1, 1 + round(2 * CONTEXT * self.token_rate))
             pieces = plan(total, length, overlap)
             parts = (self._encode(smile, sound, piece)[piece.kept_here] for piece in pieces)
             values = joined_on_disk(parts, len(self.columns), dtype)
         return Tokens({self._stream: values}, self._grid.centres(total))
-
-    def _smile(self, **options: str) -> Any:
-        return self._opensmile.Smile(
-            self._opensmile.FeatureSet.eGeMAPSv02,
-            self._opensmile.FeatureLevel.Functionals,
-            options=options,
-        )
 
     def _write_window(self, folder: Path) -> Path:
         """The part of openSMILE's configuration that says what functionals are taken over."""
@@ -129,6 +137,14 @@ class EgemapsEncoder:
         samples = np.pad(samples, (0, stop + LOOKAHEAD - start - len(samples)))
         functionals: np.ndarray = smile(samples, RATE)[0].T
         return functionals[: piece.stop - piece.start]
+
+
+def _smile(**options: str) -> Any:
+    import opensmile
+
+    return opensmile.Smile(
+        opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals, options=options
+    )
 
 
 def _grid(settings: EgemapsSettings) -> TokenGrid:

@@ -11,15 +11,24 @@ in `.pt` files, which are pickled whole, are refused.
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from features.cli import UserError
 from features.encoders.face_batch import BATCH, FaceInput
 from features.encoders.onnx_features import open_with_features
-from features.encoders.protocol import READY, Status, weights_hash
+from features.encoders.protocol import (
+    READY,
+    Described,
+    Description,
+    Status,
+    description_of,
+    weights_hash,
+)
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
 
 _DEFAULT = "enet_b0_8_best_vgaf"
 _FOLDERS = (".emotiefflib", ".hsemotion")
@@ -47,7 +56,7 @@ class EmotieffSettings:
     stream: str = "emotieff"
 
 
-class EmotieffEncoder:
+class EmotieffEncoder(Described):
     """A `VisualEncoder`.
 
     The probabilities are in ABAW's order: Neutral, Anger, Disgust, Fear, Happiness, Sadness,
@@ -70,8 +79,10 @@ class EmotieffEncoder:
         settings: EmotieffSettings | None = None,
         *,
         margin: float = 0.0,
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
     ) -> None:
+        import torch
+
         settings = settings or EmotieffSettings()
         if lacking := _lacking():
             raise UserError(lacking)
@@ -84,13 +95,23 @@ class EmotieffEncoder:
             raise UserError(f"{path}: gives {scores} numbers, not 7 or 8 expressions; {_REMEDY}")
         self._order = _ORDERS[scores]
         self._stream, self._probs = settings.stream, f"{settings.stream}.probs"
-        self.streams = {self._stream: features, self._probs: len(self._order)}
-        self.input = self._faces.words
-        self.revision = weights_hash(path)
-        self.settings: dict[str, Any] = self._faces.settings | {"margin": margin}
         known = path.stem.startswith(("enet_", "mbf_", "mobilevit_"))
-        self.licence = "Apache-2.0" if known else f"see the origin of {path.name}"
-        self.trained_on = _trained_on(path.stem) if known else self.licence
+        origin = f"see the origin of {path.name}"
+        about = Description(
+            name=self.name,
+            input=self._faces.words,
+            revision=weights_hash(path),
+            settings=self._faces.settings | {"margin": margin},
+            streams={self._stream: features, self._probs: len(self._order)},
+            licence="Apache-2.0" if known else origin,
+            trained_on=_trained_on(path.stem) if known else origin,
+        )
+        super().__init__(about)
+
+    @classmethod
+    def describe(cls, settings: EmotieffSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`. Its graph and weights are one file, which is opened."""
+        return description_of(cls(settings, margin=margin))
 
     @classmethod
     def status(cls, settings: EmotieffSettings) -> Status:

@@ -8,22 +8,34 @@ image > ExpressionNet > mean of both: embedding (stream `expression`, 256), clas
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional
 
-from features.encoders.expression_net import (
-    EXPRESSIONS,
-    FACE_SIZE,
-    METRIC_DIM,
-    load_expression_net,
-    scale_grey,
+from features.encoders.protocol import (
+    READY,
+    Described,
+    Description,
+    Status,
+    inference,
+    revision_of,
 )
-from features.encoders.protocol import READY, Status, weights_hash
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
+    from torch import Tensor
+
+FACE_SIZE = 48
+"""Side of the input picture in pixels (the native size of FER2013)."""
+EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
+"""Order of the logits: ABAW's order without its last class, Other."""
+WIDTHS = (48, 96, 192)
+"""Channels of the network's stages, fine to coarse."""
+DIM = 256
+"""Length of the embedding."""
+METRIC_DIM = 16
+"""Dimensions of the metric space, as FECNet and PASN have it."""
 
 WEIGHTS = Path(__file__).parent / "weights/expression.safetensors"
 
@@ -48,7 +60,7 @@ class ExpressionSettings:
     stream: str = "expression"
 
 
-class ExpressionEncoder:
+class ExpressionEncoder(Described):
     """Frozen ExpressionNet behind the encoder protocol.
 
     Args:
@@ -71,21 +83,37 @@ class ExpressionEncoder:
         settings: ExpressionSettings | None = None,
         *,
         margin: float = 0.0,
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
         weights: Path = WEIGHTS,
     ) -> None:
+        import torch
+
+        from features.encoders.expression_net import load_expression_net
+
         settings = settings or ExpressionSettings()
+        super().__init__(self.describe(settings, margin, weights))
         self._margin, self._mirror, self._device = margin, settings.mirror, torch.device(device)
-        self.settings: dict[str, Any] = {"framing": framing(margin), "mirror": settings.mirror}
         net = load_expression_net(weights, _REMEDY)
-        self.revision = weights_hash(weights)
         self._net = net.to(self._device).to(memory_format=torch.channels_last)
-        self._stream = settings.stream
-        self.streams = {
-            settings.stream: net.classify.in_features,
-            f"{settings.stream}.probs": len(EXPRESSIONS),
-            f"{settings.stream}.metric": METRIC_DIM,
-        }
+
+    @classmethod
+    def describe(
+        cls, settings: ExpressionSettings, margin: float = 0.0, weights: Path = WEIGHTS
+    ) -> Description:
+        """What it would be; see `Encoder`."""
+        return Description(
+            name=cls.name,
+            input=cls.input,
+            revision=revision_of(weights, _REMEDY),
+            settings={"framing": framing(margin), "mirror": settings.mirror},
+            streams={
+                settings.stream: DIM,
+                f"{settings.stream}.probs": len(EXPRESSIONS),
+                f"{settings.stream}.metric": METRIC_DIM,
+            },
+            licence=cls.licence,
+            trained_on=cls.trained_on,
+        )
 
     @classmethod
     def status(cls, settings: ExpressionSettings) -> Status:
@@ -102,11 +130,18 @@ class ExpressionEncoder:
 
     def encode_grey(self, faces: np.ndarray) -> dict[str, np.ndarray]:
         """Encodes grey pictures (N, 48, 48) uint8 that are framed as FER2013's; see above."""
+        import torch
+
+        from features.encoders.expression_net import scale_grey
+
         return self._encode(scale_grey(torch.from_numpy(np.ascontiguousarray(faces)[:, None])))
 
-    @torch.inference_mode()
-    def _encode(self, faces: Tensor) -> dict[str, np.ndarray]:
+    @inference
+    def _encode(self, faces: "Tensor") -> dict[str, np.ndarray]:
         """Streams of scaled faces (N, 1, 48, 48)."""
+        import torch
+        from torch.nn import functional
+
         faces = faces.to(self._device)
         views = [faces, faces.flip(3)] if self._mirror else [faces]
         outputs = [self._net(view) for view in views]
@@ -122,8 +157,12 @@ def framing(margin: float) -> list[float]:
     return [0.5 + (share - 0.5) / (1 + margin) for share in FRAMING]
 
 
-def grey_faces(crops: np.ndarray, margin: float = 0.0) -> Tensor:
+def grey_faces(crops: np.ndarray, margin: float = 0.0) -> "Tensor":
     """ExpressionNet inputs (N, 1, 48, 48) from aligned RGB crops (N, H, W, 3) uint8; N may be 0."""
+    import torch
+
+    from features.encoders.expression_net import scale_grey
+
     faces = np.zeros((len(crops), 1, FACE_SIZE, FACE_SIZE), np.uint8)
     for face, crop in zip(faces, crops, strict=True):
         face[0] = _reframed(crop, framing(margin))

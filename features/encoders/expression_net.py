@@ -12,17 +12,14 @@ from pathlib import Path
 from torch import Tensor, nn
 from torch.nn import functional
 
+from features.encoders.expression import DIM, EXPRESSIONS, FACE_SIZE, METRIC_DIM, WIDTHS
 from features.encoders.weights_file import load_weights
 
-FACE_SIZE = 48
-"""Side of the input picture in pixels (the native size of FER2013)."""
-
-EXPRESSIONS = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
-"""Order of the logits: ABAW's order without its last class, Other."""
+__all__ = ["EXPRESSIONS", "FACE_SIZE", "METRIC_DIM", "ExpressionNet", "load_expression_net"]
 
 
-METRIC_DIM = 16
-"""Dimensions of the metric space, as FECNet and PASN have it."""
+BLOCKS = (2, 2, 3)
+"""Residual blocks of each stage."""
 
 
 class ResidualBlock(nn.Module):
@@ -55,15 +52,20 @@ class ExpressionNet(nn.Module):
         dropout: Share of embedding values dropped before the logits, in training only.
     """
 
-    def __init__(self, dim: int = 256, dropout: float = 0.2) -> None:
+    def __init__(self, dim: int = DIM, dropout: float = 0.2) -> None:
         super().__init__()
         self.stem = nn.Sequential(
             nn.Conv2d(1, 32, 3, 1, 1, bias=False), nn.BatchNorm2d(32), nn.ReLU()
         )
         self.stages = nn.ModuleList(
-            [_stage(32, 48, blocks=2), _stage(48, 96, blocks=2), _stage(96, 192, blocks=3)]
+            [
+                _stage(channels_in, channels_out, blocks)
+                for channels_in, channels_out, blocks in zip(
+                    (32, *WIDTHS), WIDTHS, BLOCKS, strict=False
+                )
+            ]
         )
-        self.embed = nn.Sequential(nn.Linear(192, dim), nn.ReLU())
+        self.embed = nn.Sequential(nn.Linear(WIDTHS[-1], dim), nn.ReLU())
         self.dropout = nn.Dropout(dropout)
         self.classify = nn.Linear(dim, len(EXPRESSIONS))
         self.project = nn.Linear(dim, METRIC_DIM)

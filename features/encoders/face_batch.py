@@ -10,14 +10,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
 from features.cli import UserError
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    from torch import Tensor
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of RGB in [0, 1], over ImageNet's training pictures."""
@@ -59,11 +60,13 @@ class FaceInput:
         plain = {"size": self.size, "mean": self.mean, "std": self.std, "framing": self.framing}
         return {name: list(value) for name, value in plain.items()} | {"scale": self.scale}
 
-    def batch(self, crops: np.ndarray, margin: float = 0.0) -> Tensor:
+    def batch(self, crops: np.ndarray, margin: float = 0.0) -> "Tensor":
         """Crops (N, H, W, 3) uint8, which show `margin` more than the close view, as (N, C, h, w).
 
         N may be 0.
         """
+        import torch
+
         grey = len(self.mean) == 1
         faces = np.empty((len(crops), *self.size, len(self.mean)), np.float32)
         for face, crop in zip(faces, crops, strict=True):
@@ -86,7 +89,7 @@ class FaceInput:
         return np.asarray(cv2.resize(seen, self.size[::-1], interpolation=how))
 
 
-def in_batches(run: Callable[[Tensor], Tensor], faces: Tensor, dim: int) -> np.ndarray:
+def in_batches(run: "Callable[[Tensor], Tensor]", faces: "Tensor", dim: int) -> np.ndarray:
     """Runs a network over (N, C, h, w) a few at a time; returns (N, dim) float32.
 
     N may be 0.

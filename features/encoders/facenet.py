@@ -9,16 +9,18 @@ The weights are those that facenet-pytorch downloads; this encoder downloads not
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
 from features.cli import UserError
 from features.encoders.face_batch import FaceInput, in_batches
-from features.encoders.protocol import READY, Status, weights_hash
-from features.encoders.weights_file import load_weights, read_weights
+from features.encoders.protocol import READY, Described, Description, Status, inference
+from features.hashing import weights_hash
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
+    from torch import nn
 
 DIM = 512
 """Length of the identity embedding."""
@@ -44,7 +46,7 @@ class FacenetSettings:
     stream: str = "facenet"
 
 
-class FacenetEncoder:
+class FacenetEncoder(Described):
     """A `VisualEncoder`.
 
     Args:
@@ -64,22 +66,30 @@ class FacenetEncoder:
         settings: FacenetSettings | None = None,
         *,
         margin: float = 0.0,
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
     ) -> None:
+        import torch
+
         settings = settings or FacenetSettings()
-        path = weights_path(settings)
-        if path is None:
-            raise UserError(f"facenet: {_absent(settings)}")
-        self._net = load_facenet(path).to(device)
+        super().__init__(self.describe(settings, margin))
+        self._net = load_facenet(_weights(settings)).to(device)
         self._device, self._margin = torch.device(device), margin
         self._stream = settings.stream
-        self.streams = {settings.stream: DIM}
-        self.revision = weights_hash(path)
-        self.settings: dict[str, Any] = _FACES.settings | {"margin": margin}
+
+    @classmethod
+    def describe(cls, settings: FacenetSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`."""
+        path = _weights(settings)
         known = {FILE: "VGGFace2", _CASIA: "CASIA-WebFace"}.get(path.name)
-        self.trained_on = known or f"see the origin of {path.name}"
-        self.licence = (
-            f"MIT for the code; {known}'s pictures: research use" if known else self.trained_on
+        origin = f"see the origin of {path.name}"
+        return Description(
+            name=cls.name,
+            input=cls.input,
+            revision=weights_hash(path),
+            settings=_FACES.settings | {"margin": margin},
+            streams={settings.stream: DIM},
+            licence=f"MIT for the code; {known}'s pictures: research use" if known else origin,
+            trained_on=known or origin,
         )
 
     @classmethod
@@ -91,7 +101,7 @@ class FacenetEncoder:
             return Status("needs weights", _absent(settings))
         return READY
 
-    @torch.inference_mode()
+    @inference
     def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
         """Encodes RGB crops (N, H, W, 3) uint8 into (N, 512) float32; see `VisualEncoder`."""
         faces = _FACES.batch(crops, self._margin)
@@ -100,6 +110,8 @@ class FacenetEncoder:
 
 def weights_path(settings: FacenetSettings) -> Path | None:
     """The file that is named, or the one that facenet-pytorch has downloaded; None if absent."""
+    import torch
+
     if settings.weights:
         paths = [Path(settings.weights).expanduser()]
     else:
@@ -109,7 +121,15 @@ def weights_path(settings: FacenetSettings) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def load_facenet(path: Path) -> nn.Module:
+def _weights(settings: FacenetSettings) -> Path:
+    """The file of weights; UserError if there is none."""
+    path = weights_path(settings)
+    if path is None:
+        raise UserError(f"facenet: {_absent(settings)}")
+    return path
+
+
+def load_facenet(path: Path) -> "nn.Module":
     """InceptionResnetV1 with the weights of a file, frozen, in evaluation mode.
 
     The classifier over identities (`logits`), which facenet-pytorch's files hold too, is dropped.
@@ -117,6 +137,10 @@ def load_facenet(path: Path) -> nn.Module:
     Raises:
         UserError: If the package is absent, or the file cannot be read or does not fit.
     """
+    from torch import nn
+
+    from features.encoders.weights_file import load_weights, read_weights
+
     try:
         from facenet_pytorch import InceptionResnetV1
     except ImportError as error:
@@ -134,5 +158,7 @@ def load_facenet(path: Path) -> nn.Module:
 def _absent(settings: FacenetSettings) -> str:
     if settings.weights:
         return f"no such file: {settings.weights}; {_REMEDY}"
+    import torch
+
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     return f"no {FILE} in {folder}; download it from facenet-pytorch or {_REMEDY}"

@@ -8,18 +8,18 @@ Letters: N crops, D feature dimensions, C channels.
 
 import inspect
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import transformers
-from torch import Tensor
 
 from features.cli import UserError
 from features.encoders.checkpoint import Checkpoint
-from features.encoders.face_batch import checkpoint_input, in_batches
-from features.encoders.protocol import Status
-from features.encoders.weights_file import read_weights
+from features.encoders.face_batch import FaceInput, checkpoint_input, in_batches
+from features.encoders.protocol import Described, Description, Status, inference
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
+    from torch import Tensor
 
 _OPTION = "--hf_image.model"
 
@@ -38,7 +38,7 @@ class HfImageSettings:
     stream: str = "hf-image"
 
 
-class HfImageEncoder:
+class HfImageEncoder(Described):
     """A `VisualEncoder`.
 
     Args:
@@ -57,11 +57,12 @@ class HfImageEncoder:
         settings: HfImageSettings | None = None,
         *,
         margin: float = 0.0,
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
     ) -> None:
+        import torch
+
         settings = settings or HfImageSettings()
-        if not settings.model:
-            raise UserError(f"hf-image: no model is named; give one by {_OPTION} NAME_OR_DIR")
+        super().__init__(self.describe(settings, margin))
         checkpoint = Checkpoint.find(settings.model, _OPTION)
         config = checkpoint.config()
         kind = _image_class(config, settings.model)
@@ -69,11 +70,27 @@ class HfImageEncoder:
         self._model: Any = checkpoint.load(kind, **_without_pooler(kind, checkpoint)).to(device)
         self._margin, self._stream = margin, settings.stream
         self._device = torch.device(device)
-        self.streams = {settings.stream: self._dimension(settings.model)}
-        self.input = self._input.words
-        self.revision = checkpoint.revision
-        self.settings: dict[str, Any] = self._input.settings | {"margin": margin}
-        self.licence = self.trained_on = f"see the card of {settings.model}"
+
+    @classmethod
+    def describe(cls, settings: HfImageSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`. The length of its vectors is found without weights."""
+        if not settings.model:
+            raise UserError(f"hf-image: no model is named; give one by {_OPTION} NAME_OR_DIR")
+        checkpoint = Checkpoint.find(settings.model, _OPTION)
+        config = checkpoint.config()
+        kind = _image_class(config, settings.model)
+        seen = checkpoint_input(checkpoint.folder, config, _OPTION)
+        options = _without_pooler(kind, checkpoint)
+        card = f"see the card of {settings.model}"
+        return Description(
+            name=cls.name,
+            input=seen.words,
+            revision=checkpoint.revision,
+            settings=seen.settings | {"margin": margin},
+            streams={settings.stream: _dimension(kind, config, options, seen, settings.model)},
+            licence=card,
+            trained_on=card,
+        )
 
     @classmethod
     def status(cls, settings: HfImageSettings) -> Status:
@@ -82,29 +99,36 @@ class HfImageEncoder:
             return Status("needs weights", f"name an image model by {_OPTION} NAME_OR_DIR")
         return Checkpoint.status(settings.model, _OPTION)
 
-    @torch.inference_mode()
+    @inference
     def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
         """Encodes RGB crops (N, H, W, 3) uint8 into (N, D) float32; see `VisualEncoder`."""
         faces = self._input.batch(crops, self._margin)
         return {self._stream: in_batches(self._run, faces, self.streams[self._stream])}
 
-    def _dimension(self, model: str) -> int:
-        """Length of the vectors, found by a black picture."""
-        probe = torch.zeros(1, len(self._input.mean), *self._input.size)
-        try:
-            return self._run(probe).shape[1]
-        except (TypeError, ValueError, AttributeError) as error:
-            raise UserError(
-                f"{model}: gives no features of a picture alone; give another by {_OPTION}"
-            ) from error
-
-    @torch.inference_mode()
-    def _run(self, faces: Tensor) -> Tensor:
+    @inference
+    def _run(self, faces: "Tensor") -> "Tensor":
         return _pooled(self._model(faces.to(self._device)))
+
+
+@inference
+def _dimension(kind: Any, config: Any, options: dict[str, Any], seen: FaceInput, model: str) -> int:
+    """Length of the vectors, found by a picture through a model without values ("meta")."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            net = kind(config, **options).eval()
+            return int(_pooled(net(torch.zeros(1, len(seen.mean), *seen.size))).shape[1])
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{model}: gives no features of a picture alone; give another by {_OPTION}"
+        ) from error
 
 
 def _image_class(config: Any, model: str) -> Any:
     """Class of the model; UserError unless pictures, and pictures only, are what it takes."""
+    import transformers
+
     kind = transformers.MODEL_MAPPING.get(type(config), None)
     if config.model_type == "vit_mae":
         raise UserError(f"{model} is a masked autoencoder; run it by the encoder mae, --mae.model")
@@ -119,18 +143,17 @@ def _image_class(config: Any, model: str) -> Any:
 
 def _without_pooler(kind: Any, checkpoint: Checkpoint) -> dict[str, Any]:
     """Leaves out a pooling layer that the files have no weights for: classifiers save none."""
+    from features.encoders.weights_file import weight_names
+
     if "add_pooling_layer" not in inspect.signature(kind.__init__).parameters:
         return {}
-    names = (
-        name
-        for path in checkpoint.weights
-        for name in read_weights(path, f"give a transformers checkpoint by {_OPTION} DIR")
-    )
+    remedy = f"give a transformers checkpoint by {_OPTION} DIR"
+    names = (name for path in checkpoint.weights for name in weight_names(path, remedy))
     pooled = any("pooler" in name.split(".") for name in names)
     return {} if pooled else {"add_pooling_layer": False}
 
 
-def _pooled(output: Any) -> Tensor:
+def _pooled(output: Any) -> "Tensor":
     """One vector a picture, (N, D): pooled by the model, or the mean over tokens or positions."""
     pooled = getattr(output, "pooler_output", None)
     if pooled is not None:

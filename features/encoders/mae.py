@@ -7,17 +7,18 @@ Letters: N crops, P patches, D feature dimensions.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-import transformers
-from torch import Tensor
 
 from features.cli import UserError
 from features.encoders.checkpoint import Checkpoint
 from features.encoders.face_batch import checkpoint_input, in_batches
-from features.encoders.protocol import Status
+from features.encoders.protocol import Described, Description, Status, inference
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
+    from torch import Tensor
 
 _OPTION = "--mae.model"
 _DEFAULT = "facebook/vit-mae-base"
@@ -39,7 +40,7 @@ class MaeSettings:
     stream: str = "mae"
 
 
-class MaeEncoder:
+class MaeEncoder(Described):
     """A `VisualEncoder`; its features are those after the final layer norm.
 
     Args:
@@ -58,51 +59,63 @@ class MaeEncoder:
         settings: MaeSettings | None = None,
         *,
         margin: float = 0.0,
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
     ) -> None:
+        import torch
+
         settings = settings or MaeSettings()
+        super().__init__(self.describe(settings, margin))
         checkpoint = Checkpoint.find(settings.model, _OPTION)
         config = checkpoint.config()
         self._input = checkpoint_input(checkpoint.folder, config, _OPTION)
         self._model: Any = _load(checkpoint, config.model_type).to(device)
         self._device, self._margin = torch.device(device), margin
         self._stream, self._pool = settings.stream, settings.pool
-        self.input = self._input.words
-        self.streams = {settings.stream: int(config.hidden_size)}
-        self.revision = checkpoint.revision
-        self.settings: dict[str, Any] = {
-            "pool": settings.pool,
-            "margin": margin,
-            **self._input.settings,
-        }
+
+    @classmethod
+    def describe(cls, settings: MaeSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`."""
+        checkpoint = Checkpoint.find(settings.model, _OPTION)
+        config = checkpoint.config("model_type", "hidden_size", "num_channels", "image_size")
+        _check_kind(checkpoint, config.model_type)
+        seen = checkpoint_input(checkpoint.folder, config, _OPTION)
         card = f"see the card of {settings.model}"
         official = settings.model.startswith("facebook/vit-mae-")
-        self.licence = "Apache-2.0" if official else card
-        self.trained_on = "ImageNet-1k, without labels" if official else card
+        return Description(
+            name=cls.name,
+            input=seen.words,
+            revision=checkpoint.revision,
+            settings={"pool": settings.pool, "margin": margin, **seen.settings},
+            streams={settings.stream: int(config.hidden_size)},
+            licence="Apache-2.0" if official else card,
+            trained_on="ImageNet-1k, without labels" if official else card,
+        )
 
     @classmethod
     def status(cls, settings: MaeSettings) -> Status:
         """Whether the checkpoint is on this disk; loads nothing."""
         return Checkpoint.status(settings.model, _OPTION)
 
-    @torch.inference_mode()
+    @inference
     def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
         """Encodes RGB crops (N, H, W, 3) uint8 into (N, D) float32; see `VisualEncoder`."""
         faces = self._input.batch(crops, self._margin)
         return {self._stream: in_batches(self._run, faces, self.streams[self._stream])}
 
-    def _run(self, faces: Tensor) -> Tensor:
+    def _run(self, faces: "Tensor") -> "Tensor":
         """(N, C, h, w) to (N, D)."""
         tokens = encode_patches(self._model, faces.to(self._device))
         return tokens[:, 0] if self._pool == "cls" else tokens[:, 1:].mean(dim=1)
 
 
-def encode_patches(model: Any, faces: Tensor) -> Tensor:
+def encode_patches(model: Any, faces: "Tensor") -> "Tensor":
     """Class token and patch tokens in their order, (N, 1 + P, D), of a ViT or ViTMAE model.
 
     A ViTMAEModel shuffles the patches by random noise and keeps the first of them: its
     `config.mask_ratio` must be 0, and rising noise leaves them where they are.
     """
+    import torch
+
     if model.config.model_type != "vit_mae":
         tokens: Tensor = model(faces).last_hidden_state
         return tokens
@@ -114,10 +127,17 @@ def encode_patches(model: Any, faces: Tensor) -> Tensor:
 
 def _load(checkpoint: Checkpoint, kind: str) -> Any:
     """The encoder alone: without a decoder, a classifier or a pooling layer."""
+    import transformers
+
     if kind == "vit_mae":
         return checkpoint.load(transformers.ViTMAEModel, mask_ratio=0.0)
-    if kind == "vit":
-        return checkpoint.load(transformers.ViTModel, add_pooling_layer=False)
+    return checkpoint.load(transformers.ViTModel, add_pooling_layer=False)
+
+
+def _check_kind(checkpoint: Checkpoint, kind: str) -> None:
+    """Raises UserError for a model that is neither ViT nor ViTMAE."""
+    if kind in ("vit_mae", "vit"):
+        return
     raise UserError(
         f"{checkpoint.model} is a '{kind}' model, not ViT or ViTMAE; give one by {_OPTION},"
         " or run it by the encoder hf-image"

@@ -12,18 +12,19 @@ Letters: B windows of a batch, T tokens, W samples of a window, D columns, M mel
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import DTypeLike
 from scipy.fft import next_fast_len
-from torchaudio.functional import melscale_fbanks
 
 from features.cli import UserError
 from features.encoders.chunks import TokenGrid, joined_on_disk
-from features.encoders.protocol import READY, Status, Tokens
+from features.encoders.protocol import READY, Described, Description, Status, Tokens
 from features.progress import beat
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
 
 VERSION = "1"
 """Raise this when a change of the code changes the values."""
@@ -65,7 +66,7 @@ class ProsodySettings:
     stream: str = "prosody"
 
 
-class ProsodyEncoder:
+class ProsodyEncoder(Described):
     """An `AudioEncoder`; token j is centred at (j + .5) * .02 s, and N samples give floor(N / 320).
 
     The columns of the stream, by name in `columns`:
@@ -97,25 +98,37 @@ class ProsodyEncoder:
     trained_on = "nothing"
 
     def __init__(
-        self, settings: ProsodySettings | None = None, device: torch.device | str = "cpu"
+        self, settings: ProsodySettings | None = None, device: "torch.device | str" = "cpu"
     ) -> None:
         settings = settings or ProsodySettings()
-        _check(settings)
+        super().__init__(self.describe(settings))
         self._stream, self._voicing = settings.stream, settings.voicing
         self._lags = round(RATE / settings.pitch_max), -round(-RATE / settings.pitch_min)
         self._grid = TokenGrid(HOP, HOP, RATE)
         self._hann = np.hanning(SPECTRUM + 1)[:-1]
         self._mel = _mel_filters(settings.mel_bands)
-        self.columns = [f"mel.{i}" for i in range(settings.mel_bands)]
-        self.columns += ["energy", "alpha_ratio", "pitch", "voiced", "periodicity"]
-        self.columns += ["energy.slope", "pitch.slope"]
-        self.streams = {settings.stream: len(self.columns)}
-        self.settings: dict[str, Any] = {
-            "mel_bands": settings.mel_bands,
-            "pitch_min": settings.pitch_min,
-            "pitch_max": settings.pitch_max,
-            "voicing": settings.voicing,
-        }
+        self.columns = _columns(settings)
+
+    @classmethod
+    def describe(cls, settings: ProsodySettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`."""
+        _check(settings)
+        return Description(
+            name=cls.name,
+            input=cls.input,
+            revision=cls.revision,
+            settings={
+                "mel_bands": settings.mel_bands,
+                "pitch_min": settings.pitch_min,
+                "pitch_max": settings.pitch_max,
+                "voicing": settings.voicing,
+            },
+            streams={settings.stream: len(_columns(settings))},
+            licence=cls.licence,
+            trained_on=cls.trained_on,
+            rate=cls.rate,
+            token_rate=cls.token_rate,
+        )
 
     @classmethod
     def status(cls, settings: ProsodySettings) -> Status:
@@ -161,6 +174,13 @@ class ProsodyEncoder:
         octaves = np.where(voiced, np.log2(hertz / PITCH_REFERENCE), 0.0)
         melody = np.stack([_smooth(octaves, voiced), voiced, periodicity], axis=1)
         return melody.astype(np.float32)
+
+
+def _columns(settings: ProsodySettings) -> list[str]:
+    """Names of the columns, in their order."""
+    mel = [f"mel.{i}" for i in range(settings.mel_bands)]
+    levels = ["energy", "alpha_ratio", "pitch", "voiced", "periodicity"]
+    return [*mel, *levels, "energy.slope", "pitch.slope"]
 
 
 def find_pitch(windows: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
@@ -244,6 +264,8 @@ def _slopes(energy: np.ndarray, pitch: np.ndarray, voiced: np.ndarray) -> np.nda
 
 def _mel_filters(bands: int) -> np.ndarray:
     """Triangular filters, (SPECTRUM / 2 + 1, M), each of sum 1."""
+    from torchaudio.functional import melscale_fbanks  # torch takes seconds
+
     bank = melscale_fbanks(
         SPECTRUM // 2 + 1, *MEL_RANGE, bands, RATE, norm=None, mel_scale="htk"
     ).numpy()

@@ -6,22 +6,31 @@ Audio: blocks of mono sound > `encode` > one vector per token and stream, with t
 Letters: N crops, T tokens, D feature dimensions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from features.cli import UserError
 from features.hashing import settings_hash, weights_hash
 
 __all__ = [
     "READY",
     "AudioEncoder",
+    "Described",
+    "Description",
     "Encoder",
+    "EncoderClass",
     "Status",
     "Tokens",
     "VisualEncoder",
+    "description_of",
+    "inference",
+    "revision_of",
     "settings_hash",
     "weights_hash",
 ]
@@ -44,6 +53,59 @@ READY = Status("ready")
 
 
 @dataclass(frozen=True)
+class Description:
+    """What an encoder is, by its configuration and the hash of its weights, which need not be read.
+
+    Attributes:
+        name: Name in configs, e.g. `wav2vec2`.
+        input: What it takes, in words, e.g. `face 48x48 grey` or `sound 16000 Hz`.
+        revision: Hash of the weights, or of the version of the code where there are none.
+        settings: Every setting that changes the output.
+        streams: Stream name to dimension D, e.g. `{"expression": 256, "expression.probs": 7}`.
+        licence: Licence of the weights.
+        trained_on: Data that the weights have seen, for the rules of challenges.
+        rate: Sampling rate of the sound it takes, in Hz; 0 if it takes faces.
+        token_rate: Tokens per second of sound; 0 if it takes faces.
+    """
+
+    name: str
+    input: str
+    revision: str
+    settings: dict[str, Any]
+    streams: dict[str, int]
+    licence: str
+    trained_on: str
+    rate: int = 0
+    token_rate: float = 0.0
+
+    @property
+    def hears(self) -> bool:
+        """Whether it takes sound."""
+        return self.rate > 0
+
+
+class Described:
+    """An encoder that has what its description says as attributes of its own.
+
+    Args:
+        about: The description.
+    """
+
+    name: str
+    input: str
+    revision: str
+    settings: dict[str, Any]
+    streams: dict[str, int]
+    licence: str
+    trained_on: str
+    rate: int
+    token_rate: float
+
+    def __init__(self, about: Description) -> None:
+        vars(self).update(vars(about))
+
+
+@dataclass(frozen=True)
 class Tokens:
     """What an audio encoder heard.
 
@@ -57,17 +119,7 @@ class Tokens:
 
 
 class Encoder(Protocol):
-    """Members that all encoders share.
-
-    Attributes:
-        name: Name in configs, e.g. `wav2vec2`.
-        input: What it takes, in words, e.g. `face 48x48 grey` or `sound 16000 Hz`.
-        revision: Hash of the weights, or of the version of the code where there are none.
-        settings: Every setting that changes the output.
-        streams: Stream name to dimension D, e.g. `{"expression": 256, "expression.probs": 7}`.
-        licence: Licence of the weights.
-        trained_on: Data that the weights have seen, for the rules of challenges.
-    """
+    """Members that all encoders share; the attributes are those of `Description`."""
 
     name: str
     input: str
@@ -80,6 +132,23 @@ class Encoder(Protocol):
     @classmethod
     def status(cls, settings: Any) -> Status:
         """Whether the encoder can run here with these settings of its own; loads nothing."""
+        ...
+
+
+class EncoderClass(Protocol):
+    """A class of encoders that the registry knows: what can be told before one is built."""
+
+    @classmethod
+    def describe(cls, settings: Any, margin: float = 0.0) -> Description:
+        """What the encoder with these settings would be, without its weights in memory.
+
+        Args:
+            settings: Of its own.
+            margin: Share by which face crops show more than the close view.
+
+        Raises:
+            UserError: If it could not be built, as far as that is seen without reading the weights.
+        """
         ...
 
 
@@ -115,3 +184,46 @@ class AudioEncoder(Encoder, Protocol):
         Sound that is shorter than one token gives T = 0.
         """
         ...
+
+
+def description_of(encoder: Encoder) -> Description:
+    """What an encoder that is built says of itself."""
+    return Description(
+        name=encoder.name,
+        input=encoder.input,
+        revision=encoder.revision,
+        settings=encoder.settings,
+        streams=encoder.streams,
+        licence=encoder.licence,
+        trained_on=encoder.trained_on,
+        rate=encoder.rate if isinstance(encoder, AudioEncoder) else 0,
+        token_rate=encoder.token_rate if isinstance(encoder, AudioEncoder) else 0.0,
+    )
+
+
+def revision_of(weights: Path, remedy: str) -> str:
+    """Hash of a file of weights, which are not read otherwise.
+
+    Raises:
+        UserError: If it is absent.
+    """
+    if not weights.is_file():
+        raise UserError(f"{weights}: weights are absent; {remedy}")
+    return weights_hash(weights)
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def inference(run: Callable[P, R]) -> Callable[P, R]:
+    """`torch.inference_mode()` for a function of a module that does not load torch by itself."""
+
+    @wraps(run)
+    def running(*args: P.args, **kwargs: P.kwargs) -> R:
+        import torch
+
+        with torch.inference_mode():
+            return run(*args, **kwargs)
+
+    return running

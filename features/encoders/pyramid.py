@@ -13,18 +13,25 @@ import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from features.cli import UserError
-from features.encoders.expression import WEIGHTS, ExpressionEncoder, framing, grey_faces
-from features.encoders.expression_net import load_expression_net
+from features.encoders.expression import WEIGHTS, WIDTHS, ExpressionEncoder, framing, grey_faces
 from features.encoders.face_batch import FaceInput, in_batches
-from features.encoders.protocol import READY, Status, weights_hash
-from features.encoders.weights_file import read_weights
+from features.encoders.protocol import (
+    READY,
+    Described,
+    Description,
+    Status,
+    inference,
+    weights_hash,
+)
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
+    from torch import Tensor, nn
 
 PACKAGED = "expression"
 _FACES = FaceInput((224, 224))
@@ -50,7 +57,7 @@ class PyramidSettings:
     stream: str = "pyramid"
 
 
-class PyramidEncoder:
+class PyramidEncoder(Described):
     """A `VisualEncoder`.
 
     Args:
@@ -70,26 +77,36 @@ class PyramidEncoder:
         settings: PyramidSettings | None = None,
         *,
         margin: float = 0.0,
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
     ) -> None:
+        import torch
+
         settings = settings or PyramidSettings()
-        if (status := self.status(settings)) != READY:
-            raise UserError(f"pyramid: {status.remedy}")
+        super().__init__(self.describe(settings, margin))
         self._margin, self._device = margin, torch.device(device)
         self._backbone = settings.backbone
         self._packaged = self._backbone == PACKAGED
-        weights = WEIGHTS if self._packaged else Path(settings.weights).expanduser()
-        self._net = self._load(weights)
-        self.revision = weights_hash(weights)
-        self.input = ExpressionEncoder.input if self._packaged else _FACES.words
-        seen = {"framing": framing(margin)} if self._packaged else {"margin": margin}
-        self.settings: dict[str, Any] = {"backbone": settings.backbone, **seen}
-        self._dims = [level.shape[1] for level in self._run(self._batch(_ONE_CROP))]
-        names = [f"{settings.stream}.{number + 1}" for number in range(len(self._dims))]
-        self.streams = dict(zip(names, self._dims, strict=True))
+        self._net = self._load(_weights(settings))
+        self._dims = list(self.streams.values())
+
+    @classmethod
+    def describe(cls, settings: PyramidSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`. The levels of a backbone are found without weights."""
+        if (status := cls.status(settings)) != READY:
+            raise UserError(f"pyramid: {status.remedy}")
+        weights, packaged = _weights(settings), settings.backbone == PACKAGED
+        dims = WIDTHS if packaged else _dims(settings.backbone)
         unknown = f"see the origin of {weights.name}"
-        self.licence = ExpressionEncoder.licence if self._packaged else unknown
-        self.trained_on = ExpressionEncoder.trained_on if self._packaged else unknown
+        seen = {"framing": framing(margin)} if packaged else {"margin": margin}
+        return Description(
+            name=cls.name,
+            input=ExpressionEncoder.input if packaged else _FACES.words,
+            revision=weights_hash(weights),
+            settings={"backbone": settings.backbone, **seen},
+            streams={f"{settings.stream}.{n}": dim for n, dim in enumerate(dims, 1)},
+            licence=ExpressionEncoder.licence if packaged else unknown,
+            trained_on=ExpressionEncoder.trained_on if packaged else unknown,
+        )
 
     @classmethod
     def status(cls, settings: PyramidSettings) -> Status:
@@ -105,6 +122,8 @@ class PyramidEncoder:
 
     def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
         """Encodes RGB crops (N, H, W, 3) uint8 into one (N, D) float32 per level."""
+        import torch
+
         joined = in_batches(
             lambda part: torch.cat(self._run(part), dim=1), self._batch(crops), sum(self._dims)
         )
@@ -114,14 +133,14 @@ class PyramidEncoder:
             for name, level in zip(self.streams, levels, strict=True)
         }
 
-    def _batch(self, crops: np.ndarray) -> Tensor:
+    def _batch(self, crops: np.ndarray) -> "Tensor":
         """The backbone's input (N, C, h, w)."""
         if self._packaged:
             return grey_faces(crops, self._margin)
         return _FACES.batch(crops, self._margin)
 
-    @torch.inference_mode()
-    def _run(self, faces: Tensor) -> list[Tensor]:
+    @inference
+    def _run(self, faces: "Tensor") -> "list[Tensor]":
         faces = faces.to(self._device)
         if self._packaged:
             return list(self._net.levels(faces))
@@ -130,17 +149,28 @@ class PyramidEncoder:
     def _load(self, weights: Path) -> Any:
         """The network, in evaluation mode, of fixed weights."""
         if self._packaged:
+            from features.encoders.expression_net import load_expression_net
+
             return load_expression_net(weights).to(self._device)
-        timm = self._backbone.startswith("timm/")
-        net = _timm_maps(self._backbone) if timm else _torchvision_maps(self._backbone)
+        net = _maps(self._backbone)
         fill(net, weights)
         return net.to(self._device).eval().requires_grad_(False)
 
 
-_ONE_CROP = np.zeros((1, 112, 112, 3), np.uint8)
+def _weights(settings: PyramidSettings) -> Path:
+    return WEIGHTS if settings.backbone == PACKAGED else Path(settings.weights).expanduser()
 
 
-def pooled_stages(maps: dict[str, Tensor] | list[Tensor], backbone: str) -> list[Tensor]:
+@inference
+def _dims(backbone: str) -> list[int]:
+    """Channels of each level of a backbone, as yet without its weights."""
+    import torch
+
+    maps = _maps(backbone).eval()(torch.zeros(1, 3, *_FACES.size))
+    return [level.shape[1] for level in pooled_stages(maps, backbone)]
+
+
+def pooled_stages(maps: "dict[str, Tensor] | list[Tensor]", backbone: str) -> "list[Tensor]":
     """Mean over positions of maps (N, C, h, w) or (N, h, w, C), without those of the stem.
 
     Faces are square, so the two equal sides are the positions (timm's Swin has channels last).
@@ -156,7 +186,7 @@ def pooled_stages(maps: dict[str, Tensor] | list[Tensor], backbone: str) -> list
     return pooled
 
 
-def fill(net: nn.Module, path: Path) -> None:
+def fill(net: "nn.Module", path: Path) -> None:
     """Puts weights of a file into a network that is a part of the one they were made for.
 
     What the file has beyond, such as a classifier, is ignored. timm's feature nets write `_` for
@@ -165,6 +195,8 @@ def fill(net: nn.Module, path: Path) -> None:
     Raises:
         UserError: If the file cannot be read, or lacks a weight or has it in another size.
     """
+    from features.encoders.weights_file import read_weights
+
     given = {name.replace(".", "_"): weight for name, weight in read_weights(path, _REMEDY).items()}
     wanted = net.state_dict()
     for name, weight in wanted.items():
@@ -179,7 +211,12 @@ def fill(net: nn.Module, path: Path) -> None:
     net.load_state_dict(wanted)
 
 
-def _torchvision_maps(backbone: str) -> nn.Module:
+def _maps(backbone: str) -> "nn.Module":
+    """The part of a model that makes the last map of each resolution, without its weights."""
+    return _timm_maps(backbone) if backbone.startswith("timm/") else _torchvision_maps(backbone)
+
+
+def _torchvision_maps(backbone: str) -> "nn.Module":
     """The part of a torchvision model that makes the last map of each resolution."""
     from torchvision.models import get_model, list_models
     from torchvision.models.feature_extraction import create_feature_extractor
@@ -194,17 +231,20 @@ def _torchvision_maps(backbone: str) -> nn.Module:
     return extractor
 
 
-@torch.inference_mode()
-def stage_names(net: nn.Module) -> list[str]:
+@inference
+def stage_names(net: "nn.Module") -> list[str]:
     """Names of the modules that end each resolution between a quarter of the side and one pixel.
 
     They are sought among the parts that at most halve the side, so that the inside of a residual
     block is none.
     """
+    import torch
+    from torch import Tensor
+
     sides: dict[str, tuple[int, int]] = {}
 
-    def note(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
-        def hook(_: nn.Module, given: tuple[Any, ...], made: Any) -> None:
+    def note(name: str) -> "Callable[[nn.Module, tuple[Any, ...], Any], None]":
+        def hook(_: "nn.Module", given: tuple[Any, ...], made: Any) -> None:
             tensors = [*given[:1], made]
             # Maps in other orders, such as (N, h, w, C), have no such square.
             if all(isinstance(t, Tensor) and t.ndim == 4 and _square(t) for t in tensors):
@@ -220,11 +260,11 @@ def stage_names(net: nn.Module) -> list[str]:
     return [name for side, name in last.items() if 1 < side <= _COARSEST]
 
 
-def _square(maps: Tensor) -> bool:
+def _square(maps: "Tensor") -> bool:
     return maps.shape[2] == maps.shape[3]
 
 
-def _parts(net: nn.Module, prefix: str, sides: dict[str, tuple[int, int]]) -> list[str]:
+def _parts(net: "nn.Module", prefix: str, sides: dict[str, tuple[int, int]]) -> list[str]:
     """Names of children in order, those that shrink the picture more than by half taken apart."""
     names = []
     for child_name, child in net.named_children():
@@ -237,7 +277,7 @@ def _parts(net: nn.Module, prefix: str, sides: dict[str, tuple[int, int]]) -> li
     return names
 
 
-def _timm_maps(backbone: str) -> nn.Module:
+def _timm_maps(backbone: str) -> "nn.Module":
     """A timm model that gives its maps; raises UserError if it has none."""
     timm = importlib.import_module("timm")
     name = backbone.removeprefix("timm/")

@@ -14,7 +14,7 @@ from features.encoders.facenet import FacenetEncoder, FacenetSettings
 from features.encoders.hf_image import HfImageEncoder, HfImageSettings
 from features.encoders.mae import MaeEncoder, MaeSettings
 from features.encoders.prosody import ProsodyEncoder, ProsodySettings
-from features.encoders.protocol import AudioEncoder, VisualEncoder
+from features.encoders.protocol import AudioEncoder, Description, EncoderClass, VisualEncoder
 from features.encoders.pyramid import PyramidEncoder, PyramidSettings
 from features.encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
 from features.encoders.whisper import WhisperEncoder, WhisperSettings
@@ -85,6 +85,16 @@ def encoder_class(name: str) -> Any:
         hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
         raise UserError(f"unknown encoder '{name}'; {hint}")
     return known[name]
+
+
+def describe_encoder(name: str, settings: EncoderSettings, margin: float = 0.0) -> Description:
+    """What `build_encoder` would give, without weights in memory.
+
+    Raises:
+        UserError: For an unknown name, or weights that cannot be had.
+    """
+    kind: EncoderClass = encoder_class(name)
+    return kind.describe(settings.of(name), margin)
 
 
 def build_encoder(

@@ -24,18 +24,21 @@ Letters: N samples, T tokens, D feature dimensions, C channels.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import transformers
 from numpy.typing import DTypeLike
-from torch import Tensor, nn
 
 from features.cli import UserError
 from features.encoders.checkpoint import Checkpoint, hidden_states
 from features.encoders.chunks import Moments, Piece, Spool, TokenGrid, joined_on_disk, plan
-from features.encoders.protocol import READY, Status, Tokens
+from features.encoders.protocol import READY, Described, Description, Status, Tokens, inference
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
+    from torch import Tensor
+
+    from features.encoders.whole_sound_norm import WholeSoundNorm
 
 PACKAGED = Path(__file__).parent / "weights/wav2vec2"
 """Folder of the checkpoint that comes with the project, written by its training."""
@@ -44,6 +47,11 @@ _OPTION = "--wav2vec2.model"
 _NOT_PACKAGED = f"install the package anew, or give another checkpoint by {_OPTION}"
 _UNUSED = ("masked_spec_embed",)
 """Weights for training only, which many checkpoints lack."""
+_SHAPE = (
+    *("model_type", "conv_kernel", "conv_stride", "feat_extract_norm"),
+    *("num_conv_pos_embeddings", "num_hidden_layers", "hidden_size"),
+)
+"""What the configuration must say for the encoder to be described."""
 _STATISTICS_STEP = 6400
 """Outputs of the first convolution per step of the statistics: 2 s, some 13 MB for 512 channels."""
 
@@ -89,7 +97,7 @@ class Wav2Vec2Settings:
     stream: str = "wav2vec2"
 
 
-class Wav2Vec2Encoder:
+class Wav2Vec2Encoder(Described):
     """An `AudioEncoder`; token j of hop 320 and field 400 is centred at (320 j + 200) / 16000 s.
 
     Args:
@@ -104,38 +112,33 @@ class Wav2Vec2Encoder:
     name = "wav2vec2"
 
     def __init__(
-        self, settings: Wav2Vec2Settings | None = None, device: torch.device | str = "cpu"
+        self, settings: Wav2Vec2Settings | None = None, device: "torch.device | str" = "cpu"
     ) -> None:
+        import torch
+        import transformers
+
         settings = settings or Wav2Vec2Settings()
         checkpoint = _find(settings.model)
         config = checkpoint.config()
         _check_kind(config, checkpoint)
-        preprocessor = checkpoint.preprocessor()
-        self.rate = int(preprocessor.sampling_rate)
-        self._normalize = bool(preprocessor.do_normalize)
-        self.input = f"sound {self.rate} Hz"
+        super().__init__(_description(settings, checkpoint, config, checkpoint.preprocessor()))
+        self._normalize, self._layers = self.settings["normalize"], self.settings["layers"]
         self._grid = TokenGrid.of_convolutions(config.conv_kernel, config.conv_stride, self.rate)
-        self.token_rate = self.rate / self._grid.hop
         self._first = TokenGrid(config.conv_stride[0], config.conv_kernel[0], self.rate)
         self._chunk, self._overlap = _chunk_tokens(settings, self._grid)
-        depth = config.num_hidden_layers
-        wanted = settings.layers or list(range(-min(4, depth), 0))
-        self._layers = hidden_states(wanted, depth, settings.model, "--wav2vec2.layers")
         self._stream, self._device = settings.stream, torch.device(device)
         self._model: Any = checkpoint.load(transformers.AutoModel, _UNUSED, trust_remote_code=False)
         self._model.to(self._device)
         self._norm = _replace_group_norm(self._model)
-        self.revision = checkpoint.revision
-        self.streams = {settings.stream: int(config.hidden_size)}
-        self.settings: dict[str, Any] = {
-            "layers": self._layers,
-            "chunk": settings.chunk,
-            "overlap": settings.overlap,
-            "normalize": self._normalize,
-        }
-        self.licence, self.trained_on = _KNOWN.get(
-            settings.model, (f"see the card of {settings.model}",) * 2
-        )
+
+    @classmethod
+    def describe(cls, settings: Wav2Vec2Settings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`."""
+        checkpoint = _find(settings.model)
+        config = checkpoint.config(*_SHAPE)
+        _check_kind(config, checkpoint)
+        preprocessor = checkpoint.preprocessor("sampling_rate", "do_normalize")
+        return _description(settings, checkpoint, config, preprocessor)
 
     @classmethod
     def status(cls, settings: Wav2Vec2Settings) -> Status:
@@ -144,7 +147,7 @@ class Wav2Vec2Encoder:
             return Checkpoint.status(settings.model, _OPTION)
         return READY if PACKAGED.is_dir() else Status("needs weights", _NOT_PACKAGED)
 
-    @torch.inference_mode()
+    @inference
     def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         with Spool(blocks) as sound:
@@ -158,14 +161,18 @@ class Wav2Vec2Encoder:
 
     def _encode(self, sound: Spool, piece: Piece) -> np.ndarray:
         """Mean of the wanted hidden states over one piece, (T, D)."""
+        import torch
+
         samples = sound.read(*self._grid.samples_of(piece.start, piece.stop))
         wave = self._prepare(sound, samples)
         states = self._model(wave, output_hidden_states=True).hidden_states
         mean: np.ndarray = torch.stack([states[i][0] for i in self._layers]).mean(0).cpu().numpy()
         return mean
 
-    def _prepare(self, sound: Spool, samples: np.ndarray) -> Tensor:
+    def _prepare(self, sound: Spool, samples: np.ndarray) -> "Tensor":
         """(N,) samples to (1, N), at zero mean and unit variance of the whole sound if need be."""
+        import torch
+
         wave = torch.from_numpy(samples).to(self._device)
         if self._normalize:
             # The feature extractor's formula and its 1e-7.
@@ -181,28 +188,40 @@ class Wav2Vec2Encoder:
         return moments
 
 
-class WholeSoundNorm(nn.Module):
-    """A group norm with one channel a group, whose statistics are given instead of measured."""
+def _description(
+    settings: Wav2Vec2Settings, checkpoint: Checkpoint, config: Any, preprocessor: Any
+) -> Description:
+    """What an encoder of these settings is; UserError if they make no sense."""
+    rate = int(preprocessor.sampling_rate)
+    grid = TokenGrid.of_convolutions(config.conv_kernel, config.conv_stride, rate)
+    _chunk_tokens(settings, grid)
+    depth = config.num_hidden_layers
+    wanted = settings.layers or list(range(-min(4, depth), 0))
+    licence, trained_on = _KNOWN.get(settings.model, (f"see the card of {settings.model}",) * 2)
+    return Description(
+        name=Wav2Vec2Encoder.name,
+        input=f"sound {rate} Hz",
+        revision=checkpoint.revision,
+        settings={
+            "layers": hidden_states(wanted, depth, settings.model, "--wav2vec2.layers"),
+            "chunk": settings.chunk,
+            "overlap": settings.overlap,
+            "normalize": bool(preprocessor.do_normalize),
+        },
+        streams={settings.stream: int(config.hidden_size)},
+        licence=licence,
+        trained_on=trained_on,
+        rate=rate,
+        token_rate=rate / grid.hop,
+    )
 
-    def __init__(self, norm: nn.GroupNorm) -> None:
-        super().__init__()
-        self.norm = norm
-        self.mean = torch.zeros_like(norm.bias)
-        self.deviation = torch.ones_like(norm.weight)
 
-    def fix(self, moments: Moments) -> None:
-        """Uses these statistics of C channels from now on."""
-        self.mean = torch.from_numpy(moments.mean).to(self.mean)
-        self.deviation = torch.from_numpy(moments.variance + self.norm.eps).sqrt().to(self.mean)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(1, C, T) to (1, C, T)."""
-        standard = (x - self.mean[:, None]) / self.deviation[:, None]
-        return standard * self.norm.weight[:, None] + self.norm.bias[:, None]
-
-
-def _replace_group_norm(model: Any) -> WholeSoundNorm | None:
+def _replace_group_norm(model: Any) -> "WholeSoundNorm | None":
     """Puts a WholeSoundNorm in place of the first convolution's group norm, if it has one."""
+    from torch import nn
+
+    from features.encoders.whole_sound_norm import WholeSoundNorm
+
     first = model.feature_extractor.conv_layers[0]
     if not isinstance(getattr(first, "layer_norm", None), nn.GroupNorm):
         return None
@@ -223,7 +242,11 @@ def _check_kind(config: Any, checkpoint: Checkpoint) -> None:
     """Raises UserError unless the model is an encoder that hears raw waveforms."""
     wanted = ("conv_kernel", "conv_stride", "feat_extract_norm", "num_conv_pos_embeddings")
     hears = all(hasattr(config, name) for name in wanted) or config.model_type == "data2vec-audio"
-    if not hears or config.is_encoder_decoder or hasattr(config, "squeeze_factor"):
+    if (
+        not hears
+        or getattr(config, "is_encoder_decoder", False)
+        or hasattr(config, "squeeze_factor")
+    ):
         raise UserError(
             f"{checkpoint.model} is a '{config.model_type}' model, not a wav2vec 2.0, HuBERT,"
             f" WavLM or data2vec-audio one; give another by {_OPTION}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -49,6 +49,22 @@ def read_weights(path: Path, remedy: str) -> dict[str, Tensor]:
         if not torch.isfinite(weight).all():
             raise UserError(f"{path}: weight '{name}' is not finite; {remedy}")
     return weights
+
+
+def weight_names(path: Path, remedy: str) -> list[str]:
+    """Names of the weights of a file; of safetensors only the header is read.
+
+    Raises:
+        UserError: As `read_weights`, as far as it is seen.
+    """
+    if path.suffix != ".safetensors":
+        return list(read_weights(path, remedy))
+    try:
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
+    except (SafetensorError, OSError) as error:
+        fault = "it is cut off, damaged or of another kind"
+        raise UserError(f"{path}: cannot read the weights ({fault}); {remedy}") from error
 
 
 def load_weights(net: nn.Module, path: Path, remedy: str) -> None:

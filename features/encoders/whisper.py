@@ -12,17 +12,18 @@ Letters: N samples, T tokens, D feature dimensions.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import transformers
 from numpy.typing import DTypeLike
 
 from features.cli import UserError
 from features.encoders.checkpoint import Checkpoint, hidden_states
 from features.encoders.chunks import Piece, Spool, TokenGrid, joined_on_disk, plan
-from features.encoders.protocol import Status, Tokens
+from features.encoders.protocol import Described, Description, Status, Tokens, inference
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
 
 _OPTION = "--whisper.model"
 _PREFIX = {r"^(model\.)?encoder\.": ""}
@@ -47,7 +48,7 @@ class WhisperSettings:
     stream: str = "whisper"
 
 
-class WhisperEncoder:
+class WhisperEncoder(Described):
     """An `AudioEncoder`; token j is centred at (j + .5) * .02 s, and N samples give ceil(N / 320).
 
     Args:
@@ -62,47 +63,42 @@ class WhisperEncoder:
     name = "whisper"
 
     def __init__(
-        self, settings: WhisperSettings | None = None, device: torch.device | str = "cpu"
+        self, settings: WhisperSettings | None = None, device: "torch.device | str" = "cpu"
     ) -> None:
+        import torch
+        import transformers
+
         settings = settings or WhisperSettings()
         checkpoint = Checkpoint.find(settings.model, _OPTION)
         config = checkpoint.config()
-        if config.model_type != "whisper":
-            raise UserError(
-                f"{settings.model} is a '{config.model_type}' model, not Whisper;"
-                f" give one by {_OPTION}"
-            )
+        _check_kind(config, settings)
         self._mel: Any = checkpoint.preprocessor()
-        self.rate = int(self._mel.sampling_rate)
-        self.input = f"sound {self.rate} Hz"
-        hop = self._mel.n_samples // config.max_source_positions
-        self._grid = TokenGrid(hop, hop, self.rate)
-        self.token_rate = self.rate / hop
+        super().__init__(_description(settings, checkpoint, config, self._mel))
+        self._grid, self._layers = _grid(config, self._mel), self.settings["layers"]
         self._length = int(config.max_source_positions)
         self._overlap = _overlap_tokens(settings.overlap, self._grid, self._length)
-        self._layers = hidden_states(
-            settings.layers, config.encoder_layers, settings.model, "--whisper.layers"
-        )
         self._stream, self._device = settings.stream, torch.device(device)
         encoder = transformers.models.whisper.modeling_whisper.WhisperEncoder
         self._model: Any = checkpoint.load(encoder, key_mapping=_PREFIX)
         self._model.to(self._device)
-        self.revision = checkpoint.revision
-        self.streams = {settings.stream: int(config.d_model)}
-        self.settings: dict[str, Any] = {"layers": self._layers, "overlap": settings.overlap}
-        official = settings.model.startswith("openai/whisper-")
-        card = f"see the card of {settings.model}"
-        self.licence = "MIT" if official else card
-        self.trained_on = (
-            "transcribed speech from the web, collected by OpenAI" if official else card
+
+    @classmethod
+    def describe(cls, settings: WhisperSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`."""
+        checkpoint = Checkpoint.find(settings.model, _OPTION)
+        config = checkpoint.config(
+            "model_type", "max_source_positions", "encoder_layers", "d_model"
         )
+        _check_kind(config, settings)
+        mel = checkpoint.preprocessor("sampling_rate", "n_samples")
+        return _description(settings, checkpoint, config, mel)
 
     @classmethod
     def status(cls, settings: WhisperSettings) -> Status:
         """Whether the checkpoint is on this disk; see `Encoder`."""
         return Checkpoint.status(settings.model, _OPTION)
 
-    @torch.inference_mode()
+    @inference
     def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
         with Spool(blocks) as sound:
@@ -115,11 +111,50 @@ class WhisperEncoder:
 
     def _encode(self, sound: Spool, piece: Piece) -> np.ndarray:
         """Mean of the wanted hidden states over one piece and its padding, (1500, D)."""
+        import torch
+
         samples = sound.read(*self._grid.samples_of(piece.start, piece.stop))
         mel = self._mel(samples, sampling_rate=self.rate, return_tensors="pt").input_features
         states = self._model(mel.to(self._device), output_hidden_states=True).hidden_states
         mean: np.ndarray = torch.stack([states[i][0] for i in self._layers]).mean(0).cpu().numpy()
         return mean
+
+
+def _check_kind(config: Any, settings: WhisperSettings) -> None:
+    """Raises UserError for another model than Whisper."""
+    if config.model_type != "whisper":
+        raise UserError(
+            f"{settings.model} is a '{config.model_type}' model, not Whisper; give one by {_OPTION}"
+        )
+
+
+def _grid(config: Any, mel: Any) -> TokenGrid:
+    """Where the tokens are."""
+    hop = mel.n_samples // config.max_source_positions
+    return TokenGrid(hop, hop, int(mel.sampling_rate))
+
+
+def _description(
+    settings: WhisperSettings, checkpoint: Checkpoint, config: Any, mel: Any
+) -> Description:
+    """What an encoder of these settings is; UserError if they make no sense."""
+    grid = _grid(config, mel)
+    _overlap_tokens(settings.overlap, grid, int(config.max_source_positions))
+    depth = config.encoder_layers
+    layers = hidden_states(settings.layers, depth, settings.model, "--whisper.layers")
+    official = settings.model.startswith("openai/whisper-")
+    card = f"see the card of {settings.model}"
+    return Description(
+        name=WhisperEncoder.name,
+        input=f"sound {grid.rate} Hz",
+        revision=checkpoint.revision,
+        settings={"layers": layers, "overlap": settings.overlap},
+        streams={settings.stream: int(config.d_model)},
+        licence="MIT" if official else card,
+        trained_on="transcribed speech from the web, collected by OpenAI" if official else card,
+        rate=grid.rate,
+        token_rate=grid.rate / grid.hop,
+    )
 
 
 def _overlap_tokens(seconds: float, grid: TokenGrid, length: int) -> int:

@@ -16,7 +16,8 @@ from features.encoders.protocol import Encoder
 from features.extract import ExtractSettings, command
 from features.item import Recipe
 from features.pipeline import Extractor
-from features.wanted import Todo
+from features.sources import SourceHashes
+from features.wanted import Todo, Wanted
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,13 @@ class Faulty:
             if time.monotonic() > deadline:
                 raise TimeoutError("no other process works")
             time.sleep(0.05)
+
+    @property
+    def store(self) -> Path:
+        return self.recipe.store
+
+    def wanted(self, hashes: SourceHashes) -> Wanted:
+        return self.recipe.wanted(hashes)
 
     def encoders_on(self, device: str) -> list[Encoder]:
         return self.recipe.encoders_on(device)

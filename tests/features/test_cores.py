@@ -67,6 +67,7 @@ def test_workers_are_spread_over_gpus_as_their_memory_allows(
         total_memory = size
 
     machine(monkeypatch, 16)
+    monkeypatch.setattr("features.cores.may_have_gpu", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: Properties)
     got = share("auto", 100, device)

@@ -349,3 +349,16 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(root: Path, tmp_path: 
     assert names == sorted(stamps(tmp_path / "killed"))
     for name in names:
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_run_that_watches_workers_does_not_load_torch(root: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(torch=None, transformers=None)\n"
+        "from features.extract import *\n"
+        "run(ExtractSettings, command, prog='features.extract', description='')"
+    )
+    argv = [sys.executable, "-c", code, "--data.root", str(root), "--workers", "1"]
+    for done in ("1 extracted", "1 ready before"):
+        result = subprocess.run(argv, capture_output=True, text=True, check=False)
+        assert (result.returncode, done in result.stdout) == (0, True), result.stderr

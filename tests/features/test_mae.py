@@ -22,7 +22,7 @@ from transformers import (
 from features.cli import UserError
 from features.encoders.face_batch import IMAGENET_MEAN, IMAGENET_STD
 from features.encoders.mae import MaeEncoder, MaeSettings
-from features.encoders.protocol import VisualEncoder
+from features.encoders.protocol import VisualEncoder, description_of
 
 SMALL: dict[str, Any] = {
     "image_size": 24,
@@ -235,3 +235,8 @@ def test_weights_of_another_size_and_cut_files_are_refused(tmp_path: Path) -> No
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     assert "--mae.model DIR" in complaint(tmp_path)
+
+
+def test_it_is_described_by_its_configuration_without_weights(checkpoint: Path) -> None:
+    settings = MaeSettings(model=str(checkpoint))
+    assert MaeEncoder.describe(settings) == description_of(MaeEncoder(settings))

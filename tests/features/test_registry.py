@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from features.cli import UserError
-from features.encoders.protocol import AudioEncoder, Status, VisualEncoder
+from features.encoders.protocol import READY as READY_STATUS
+from features.encoders.protocol import AudioEncoder, Status, VisualEncoder, description_of
 from features.encoders.registry import (
     AUDIO,
     VISUAL,
     EncoderSettings,
     build_encoder,
+    describe_encoder,
     encoder_class,
 )
 
@@ -55,3 +57,21 @@ def test_an_unknown_name_is_answered_with_the_nearest() -> None:
 def test_an_absent_device_is_refused_before_anything_is_loaded() -> None:
     with pytest.raises(UserError, match="cuda:99"):
         build_encoder("expression", EncoderSettings(device="cuda:99"))
+
+
+def test_a_description_says_without_weights_what_the_encoder_says_when_built() -> None:
+    settings = EncoderSettings(device="cpu")
+    for name, kind in {**VISUAL, **AUDIO}.items():
+        if kind.status(settings.of(name)) == READY_STATUS:
+            encoder = build_encoder(name, settings, margin=0.3)
+            assert describe_encoder(name, settings, margin=0.3) == description_of(encoder)
+
+
+def test_weights_are_not_read_to_describe(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("weights were read")
+
+    for reader in ("weights_file.read_weights", "checkpoint.Checkpoint.load"):
+        monkeypatch.setattr(f"features.encoders.{reader}", read)
+    for name in ("expression", "pyramid", "wav2vec2", "prosody"):
+        assert describe_encoder(name, EncoderSettings()).streams

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from features.cli import UserError
-from features.encoders.protocol import READY, AudioEncoder, Tokens
+from features.encoders.protocol import READY, AudioEncoder, Tokens, description_of
 from features.encoders.wav2vec2 import PACKAGED, Wav2Vec2Encoder, Wav2Vec2Settings
 
 RATE = 16000
@@ -229,3 +229,8 @@ def test_the_packaged_model_is_small_and_works_without_a_network(
     tokens = encoder.encode_sound([uneven_sound(1.0)])
     assert tokens.values["wav2vec2"].shape == (49, 192)
     assert np.isfinite(tokens.values["wav2vec2"]).all()
+
+
+def test_it_is_described_by_its_configuration_without_weights(checkpoint: Path) -> None:
+    settings = Wav2Vec2Settings(model=str(checkpoint))
+    assert Wav2Vec2Encoder.describe(settings) == description_of(Wav2Vec2Encoder(settings))

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from features.cli import UserError
-from features.encoders.protocol import AudioEncoder
+from features.encoders.protocol import AudioEncoder, description_of
 from features.encoders.whisper import WhisperEncoder, WhisperSettings
 from tests.shared import shared_data
 
@@ -161,3 +161,8 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("settings", [{"layers": [3]}, {"layers": []}, {"overlap": 30.0}])
 def test_senseless_settings_are_refused(checkpoint: Path, settings: dict[str, Any]) -> None:
     assert f"--whisper.{next(iter(settings))}" in complaint(checkpoint, **settings)
+
+
+def test_it_is_described_by_its_configuration_without_weights(checkpoint: Path) -> None:
+    settings = WhisperSettings(model=str(checkpoint))
+    assert WhisperEncoder.describe(settings) == description_of(WhisperEncoder(settings))
