@@ -86,8 +86,9 @@ class Extractor:
             UserError: If the source cannot be read; what could be made of it is.
             SoundOutOfMemory: If all but the sound is made.
         """
+        encoders = [self._audio[one.name] for one in todo.audio]
         with ThreadPoolExecutor(1, "sound") as thread:
-            sound = thread.submit(self._hear, todo)
+            sound = thread.submit(self._hear, todo.source, encoders)
             try:
                 self._see(todo)
             except UserError as error:
@@ -119,9 +120,8 @@ class Extractor:
 
     # Sound -----------------------------------------------------------------------------------
 
-    def _hear(self, todo: Todo) -> None:
+    def _hear(self, source: Source, encoders: Sequence[AudioEncoder]) -> None:
         """Writes the streams of audio encoders; empty tracks for a video without sound."""
-        source, encoders = todo.source, [self._audio[one.name] for one in todo.audio]
         if not encoders:
             return
         assert source.media is not None
