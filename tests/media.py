@@ -35,6 +35,7 @@ def write_video(
     options: dict[str, str] | None = None,
     sound_codec: str = "aac",
     pixel: Fraction | None = None,
+    layout: dict[str, str] | None = None,
 ) -> Path:
     """Writes a video and returns its path.
 
@@ -53,10 +54,11 @@ def write_video(
         options: Options of the video encoder.
         sound_codec: ffmpeg's name of the encoder of the sound.
         pixel: Width of a pixel by its height.
+        layout: Options of the container.
     """
     images = list(images)
     moments = [i / fps for i in range(len(images))] if times is None else list(times)
-    layout = {"movflags": "faststart"} if fast_start else {}
+    layout = (layout or {}) | ({"movflags": "faststart"} if fast_start else {})
     with av.open(str(path), "w", options=layout) as container:
         video = _add_video(container, images, fps, codec, options or {})
         if pixel is not None:

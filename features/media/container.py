@@ -101,9 +101,10 @@ def cut_off(path: Path, frames: int, promised: int) -> MediaError:
 def has_index(container: av.container.InputContainer, stream: av.stream.Stream) -> bool:
     """Whether all packets are in an index: only the MP4 family has one that is exact.
 
-    One in fragments has not: each fragment tells of its own packets only.
+    One in fragments has not: each tells of its own packets only, and so they become more than the
+    header counts.
     """
-    return "mp4" in container.format.name and stream.frames > 0
+    return "mp4" in container.format.name and 0 < len(stream.index_entries) <= stream.frames
 
 
 def shown_entries(stream: av.stream.Stream) -> list[av.index.IndexEntry]:

@@ -4,6 +4,7 @@ A packet that cannot be decoded does not end a video: if its place is known from
 and decoding soon takes up again, the picture before it stands in, marked as lost.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import tee
@@ -25,7 +26,10 @@ from features.media.container import (
     video_stream,
 )
 from features.media.display import Display
+from features.media.ending import Ending
 from features.media.timeline import Timeline, has_times, read_timeline
+
+log = logging.getLogger(__name__)
 
 MOST_PACKETS = 2
 """Packets that may make up a frame: those of its fields."""
@@ -85,6 +89,9 @@ class _Decoding:
         self._rows = 0
         self._plan: Timeline | None = None
         self._clock = None if has_times(container, stream) else read_timeline(path)
+        self._opens: float | None = None  # seconds of the first packet that is to be shown
+        self._first: float | None = None  # seconds of the first picture
+        self._gone = list[float]()  # seconds of pictures for which others stand in
 
     def pictures(self) -> Iterator[tuple[float | None, av.VideoFrame, bool]]:
         """(seconds on the container's clock, frame, lost) of every picture."""
@@ -98,25 +105,34 @@ class _Decoding:
                 for lost in self._lost(row):
                     if last is None:
                         raise self._broken()
+                    self._gone.append(lost)
                     yield lost, last, True
                     self._rows += 1
+                self._first = time if self._rows == 0 else self._first
                 yield self._shown_at(time), frame, False
                 self._rows += 1
                 last = frame
         except av.error.FFmpegError as error:
             raise self._broken() from error
+        self._say()
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """Frames of the packets that can be decoded."""
         packets = hidden = 0
+        ending = Ending(self._path, self._container, self._stream)
         for packet in self._container.demux(self._stream):
             packets += bool(packet.size)
             hidden += packet.is_discard
+            ending.watch(packet)
+            if self._opens is None and not packet.is_discard:
+                self._opens = seconds(packet.pts, packet)
             try:
                 frames = packet.decode()
             except av.error.MemoryError:
                 raise
             except av.error.FFmpegError:
+                if packet.is_corrupt:  # the last of a file whose end is missing
+                    continue
                 self._plan = self._plan or read_timeline(self._path)
                 if not self._plan.certain:
                     raise
@@ -124,6 +140,24 @@ class _Decoding:
             yield from frames
         if is_cut(self._container, self._stream, packets) or self._too_few(packets - hidden):
             raise self._broken()
+        ending.say()
+
+    def _say(self) -> None:
+        """Says what of the video is not shown as it was recorded."""
+        if self._opens is not None and self._first is not None:
+            late = self._first - self._opens
+            if late > LONGEST_LOSS:
+                log.warning(
+                    "%s: its first %.2f s of pictures cannot be decoded, since the file begins"
+                    " between keyframes; frames are counted from there on",
+                    *(self._path, late),
+                )
+        if self._gone:
+            log.warning(
+                "%s: %d of its pictures, first at %.2f s, cannot be decoded; the ones before stand"
+                " in, without a face",
+                *(self._path, len(self._gone), self._gone[0] - (self._first or 0.0)),
+            )
 
     def _too_few(self, packets: int) -> bool:
         """Whether frames are missing, of so many packets that are to be shown."""

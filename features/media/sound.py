@@ -25,6 +25,7 @@ from features.media.container import (
     seconds,
     video_stream,
 )
+from features.media.ending import Ending
 from features.media.mixing import Mixer
 from features.media.timeline import read_timeline
 
@@ -201,9 +202,11 @@ class _Decoding:
             MediaError: If the file is cut off, or more than `LONGEST_LOSS` is lost in one go.
         """
         packets = given = 0
+        ending = Ending(self._path, self._container, self._stream)
         try:
             for packet in self._container.demux(self._stream):
                 packets += bool(packet.size)
+                ending.watch(packet)
                 try:
                     frames = self._stream.decode(packet)
                 except av.error.MemoryError:
@@ -222,6 +225,7 @@ class _Decoding:
             raise _broken(self._path, self._last) from error
         if (self.lost and not given) or is_cut(self._container, self._stream, packets):
             raise _broken(self._path, self._last)
+        ending.say()
 
     def _lose(self, packet: av.Packet) -> None:
         """Counts a packet that cannot be decoded."""
