@@ -55,6 +55,11 @@ class VaStatistics:
     deviation: np.ndarray
     correlation: np.ndarray
 
+    def only(self, members: np.ndarray) -> "VaStatistics":
+        """Those of (m,) of the members."""
+        correlation = self.correlation[:, members][:, :, members]
+        return VaStatistics(self.mean[:, members], self.deviation[:, members], correlation)
+
     def standardised(self, va: np.ndarray) -> np.ndarray:
         """(M, F, 2) values with mean 0 and deviation 1 over the folder; constants become 0."""
         scale = np.where(self.deviation > 0, self.deviation, 1)

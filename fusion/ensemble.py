@@ -29,9 +29,10 @@ from features.store import TrackStore
 from features.track import write_atomically
 from fusion.abaw.labels import TASKS, Clip, FrameLabels
 from fusion.abaw.layout import video_of
-from fusion.blend import Weights, blend, equal_weights, joint_provenance
+from fusion.blend import Weights, blend, joint_provenance
 from fusion.clips import clip_ids
 from fusion.corpora import read_corpus
+from fusion.ensemble_checks import Known, learnt_tasks, require_own, require_unseen
 from fusion.ensemble_members import (
     Member,
     checkpoint_member,
@@ -39,7 +40,6 @@ from fusion.ensemble_members import (
     folder_statistics,
     read_clip,
     require_clips,
-    require_unseen,
 )
 from fusion.ensemble_weights import CHOOSERS, TaskFrames, collect, cross_fitted, member_scores
 from fusion.evaluate import CorpusSettings
@@ -112,13 +112,15 @@ def ensemble(settings: EnsembleSettings) -> Path:
     ids = wanted_ids(settings, corpus)
     if settings.out.is_dir() and (others := sorted(set(list_predictions(settings.out)) - set(ids))):
         raise UserError(f"{settings.out} holds other clips, such as '{others[0]}'; choose another")
-    weights, report = equal_weights(len(settings.members)), {}
+    members = open_members(settings, ids)
+    known, report = learnt_tasks(members, ids), {}
+    weights = {task: able / able.sum() for task, able in known.items()}
     if settings.choice != "equal":
-        frames = labelled_frames(settings, corpus)
-        weights, table = choose(frames, settings.choice, [str(path) for path in settings.members])
+        frames = labelled_frames(settings, corpus, members, ids)
+        names = [str(path) for path in settings.members]
+        weights, table = choose(frames, settings.choice, names, known)
         print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
         report = table.astype(object).where(table.notna(), None).T.to_dict()
-    members = open_members(settings, ids)
     _write(members, ids, weights, settings.out)
     shares = {
         task: dict(zip([m.name for m in members], weights[task].tolist(), strict=True))
@@ -158,8 +160,16 @@ def wanted_ids(settings: EnsembleSettings, corpus: list[Clip]) -> list[str]:
     return sorted(ids)
 
 
-def open_members(settings: EnsembleSettings, ids: list[str]) -> list[Member]:
+def open_members(
+    settings: EnsembleSettings, ids: list[str], *, cross_fitted: bool = False
+) -> list[Member]:
     """The members, with predictions of the given ids; checkpoints predict first.
+
+    Args:
+        settings: Of the ensemble.
+        ids: Clips.
+        cross_fitted: Whether checkpoints decide clips that they were tuned on by what was chosen on
+            others.
 
     Raises:
         UserError: If one cannot be read or lacks a clip.
@@ -169,49 +179,67 @@ def open_members(settings: EnsembleSettings, ids: list[str]) -> list[Member]:
     members = [
         folder_member(path)
         if path.is_dir()
-        else checkpoint_member(path, _store(settings), clips, keep, settings.data)
+        else checkpoint_member(
+            path, _store(settings), clips, keep, settings.data, cross_fitted=cross_fitted
+        )
         for path in settings.members
     ]
     require_clips(members, ids)
     return members
 
 
-def labelled_frames(settings: EnsembleSettings, corpus: list[Clip]) -> dict[str, TaskFrames]:
+def labelled_frames(
+    settings: EnsembleSettings, corpus: list[Clip], members: list[Member], ids: list[str]
+) -> dict[str, TaskFrames]:
     """Frames on which weights are chosen, by task.
 
+    Args:
+        settings: Of the ensemble.
+        corpus: With labels.
+        members: Of the ensemble.
+        ids: Clips that they have predicted.
+
     Raises:
-        UserError: If a member has not predicted them, or has been trained on them.
+        UserError: If a member has not predicted them, or has been trained on them, or its folder of
+            scores is of another recipe.
     """
     clips = [clip for clip in corpus if clip.split == "validation" and len(clip.labels)]
     if settings.labelled:
-        members = [folder_member(path) for path in settings.labelled]
-        held = set().union(*(member.files for member in members))
+        judges = [folder_member(path) for path in settings.labelled]
+        print(require_own(members, judges, ids), end="")
+        held = set().union(*(judge.files for judge in judges))
         clips = [c for c in corpus if c.split != "test" and len(c.labels) and c.id in held]
     if not clips:
         raise UserError("no labelled clips to choose weights on; see --labelled and --data.root")
-    ids = sorted({clip.id for clip in clips})
+    labelled = sorted({clip.id for clip in clips})
     if settings.labelled:
-        require_clips(members, ids)
+        require_clips(judges, labelled)
     else:
-        members = open_members(settings, ids)
-        require_unseen(members, clips, {clip.id for clip in corpus if clip.split == "train"})
-    return collect(clips, partial(read_clip, members))
+        judges = open_members(settings, labelled, cross_fitted=True)
+    print("".join(f"{line}\n" for line in require_unseen(judges, clips)), end="")
+    return collect(clips, partial(read_clip, judges))
 
 
 def choose(
-    frames: dict[str, TaskFrames], choice: str, names: list[str]
+    frames: dict[str, TaskFrames], choice: str, names: list[str], known: Known
 ) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
-    """Weights of each task, and a table of what each member and the ensemble score."""
+    """Weights of each task, and a table of what each member and the ensemble score.
+
+    Members that have not learnt a task have no weight in it.
+    """
     weights, columns = {}, {}
-    for task, one in frames.items():
+    for task, every in frames.items():
+        able = np.flatnonzero(known[task])
+        one = every.only(able)
+        own = CHOOSERS[choice if len(one) else "equal"](one)
+        weights[task] = np.zeros(len(names))
+        weights[task][able] = own
         if not len(one):
-            weights[task] = CHOOSERS["equal"](one)
             continue
-        weights[task] = CHOOSERS[choice](one)
         columns[task] = {
-            **dict(zip(names, member_scores(one), strict=True)),
+            **dict(zip([names[index] for index in able], member_scores(one), strict=True)),
             "all, equal": one.score(one.decided(CHOOSERS["equal"](one))),
-            f"{choice}, in-sample": one.score(one.decided(weights[task])),
+            f"{choice}, in-sample": one.score(one.decided(own)),
             f"{choice}, cross-fitted": cross_fitted(one, CHOOSERS[choice]),
         }
     return weights, pd.DataFrame(columns)

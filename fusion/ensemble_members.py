@@ -26,6 +26,7 @@ from fusion.predictions import (
     list_predictions,
     read_made_of,
     read_predictions,
+    read_provenance,
     write_predictions,
 )
 
@@ -37,14 +38,16 @@ class Member:
     Attributes:
         name: As the user calls it.
         folder: Of its predictions.
-        seen: Ids of the clips that a checkpoint was trained on; empty for a folder.
         files: Its predictions by id.
     """
 
     name: str
     folder: Path
-    seen: frozenset[str] = frozenset()
     files: dict[str, Path] = field(default_factory=dict)
+
+    def provenance(self, track_id: str) -> dict[str, str]:
+        """What the predictions of a clip say of what made them."""
+        return read_provenance(self.files[track_id])
 
 
 def folder_member(path: Path) -> Member:
@@ -61,7 +64,13 @@ def folder_member(path: Path) -> Member:
 
 
 def checkpoint_member(
-    path: Path, store: TrackStore, clips: Sequence[Clip], keep: Path, data: CorpusSettings
+    path: Path,
+    store: TrackStore,
+    clips: Sequence[Clip],
+    keep: Path,
+    data: CorpusSettings,
+    *,
+    cross_fitted: bool = False,
 ) -> Member:
     """A checkpoint as a member: predicts the clips into a folder of its own below `keep`.
 
@@ -73,6 +82,7 @@ def checkpoint_member(
         clips: What to predict, known by ids alone.
         keep: Where the folders of members lie.
         data: Says who is seen in the clips, and where aligned tracks are kept.
+        cross_fitted: As to `predict_clips`; such predictions have a folder of their own.
 
     Raises:
         UserError: If the checkpoint cannot be read or its tracks are of another encoder.
@@ -84,9 +94,10 @@ def checkpoint_member(
     root = root_or_demo(data.root) if checkpoint.adaptation.kind == "person" else None
     clips = known_people(checkpoint, clips, root, data.annotations(checkpoint.config))
     where = settings_hash(str(store.root.resolve()))
-    folder = keep / f"{checkpoint.revision}-{where}"
+    folder = keep / f"{checkpoint.revision}-{where}{'-cross-fitted' if cross_fitted else ''}"
     folder.mkdir(parents=True, exist_ok=True)
-    made, kept = predictions_made_of(checkpoint, store, clips), list_predictions(folder)
+    made = predictions_made_of(checkpoint, store, clips, cross_fitted=cross_fitted)
+    kept = list_predictions(folder)
     todo = {
         clip.id: clip
         for clip in clips
@@ -95,10 +106,12 @@ def checkpoint_member(
     for name in kept.keys() & todo.keys():
         kept[name].unlink()  # so that nothing stale is left of clips without tracks by now
     if todo:
-        for one in predict_clips(checkpoint, store, list(todo.values()), clips, data.cache):
+        absent = list(todo.values())
+        for one in predict_clips(
+            checkpoint, store, absent, clips, data.cache, cross_fitted=cross_fitted
+        ):
             write_predictions(one, folder)
-    seen = frozenset(checkpoint.provenance.get("train_clips", ()))
-    return Member(str(path), folder, seen, list_predictions(folder))
+    return Member(str(path), folder, list_predictions(folder))
 
 
 def read_clip(members: Sequence[Member], track_id: str) -> list[FramePredictions]:
@@ -124,26 +137,6 @@ def require_clips(members: Sequence[Member], ids: Sequence[str]) -> None:
             raise UserError(
                 f"{member.name}: no predictions of {len(absent)} of {len(ids)} clips, such as"
                 f" '{absent[0]}'; predict them, or leave this member out"
-            )
-
-
-def require_unseen(members: Sequence[Member], labelled: Sequence[Clip], train: set[str]) -> None:
-    """Checks that no checkpoint was trained on clips that weights are chosen on.
-
-    Args:
-        members: All of them.
-        labelled: Clips on which weights are chosen.
-        train: Ids of the corpus's training split. An id may lie in both, for different tasks.
-
-    Raises:
-        UserError: If one was, e.g. a fold's checkpoint on clips of the other folds.
-    """
-    for member in members:
-        both = sorted(member.seen & {clip.id for clip in labelled} - train)
-        if both:
-            raise UserError(
-                f"{member.name}: was trained on '{both[0]}', which weights are chosen on;"
-                " give out-of-fold predictions with --labelled"
             )
 
 

@@ -60,6 +60,12 @@ class TaskFrames:
         parts = {name: getattr(self, name)[keep] for name in ("truth", "mask", "fold")}
         return replace(self, members=self.members[:, keep], **parts)
 
+    def only(self, members: np.ndarray) -> "TaskFrames":
+        """The same frames as (m,) of the members see them."""
+        return replace(
+            self, members=self.members[members], statistics=self.statistics.only(members)
+        )
+
     def decided(self, weights: np.ndarray) -> np.ndarray:
         """What the members together say of each frame: values, classes, or units on."""
         used = np.flatnonzero(weights)

@@ -207,14 +207,22 @@ def read_made_of(path: Path) -> str | None:
 
     None where there is no such file, or it cannot be read, or tells nothing of it.
     """
+    return read_provenance(path).get(MADE_OF)
+
+
+def read_provenance(path: Path) -> dict[str, str]:
+    """What a file of predictions says of what made it, without its frames.
+
+    Empty where there is no such file, or it cannot be read, or tells nothing.
+    """
     try:
         if path.suffix == ".csv":
             metadata = json.loads(_sidecar(path).read_bytes())
         else:
             metadata = json.loads((pa.parquet.read_schema(path).metadata or {})[METADATA_KEY])
-        return str(metadata["provenance"][MADE_OF])
-    except (FileNotFoundError, KeyError, ValueError, pa.ArrowException):
-        return None
+        return {str(key): str(value) for key, value in metadata["provenance"].items()}
+    except (FileNotFoundError, KeyError, ValueError, AttributeError, pa.ArrowException):
+        return {}
 
 
 def _sidecar(path: Path) -> Path:

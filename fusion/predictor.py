@@ -27,8 +27,9 @@ from fusion.decision import Decision, RawScores
 from fusion.extra_corpora import Source, file_of
 from fusion.made_of import made_of
 from fusion.predictions import MADE_OF, FramePredictions
+from fusion.run_identity import recipe_of
 from fusion.run_network import NetworkRunner
-from fusion.seen import CROSS_FITTED, LEARNT, TUNED, chosen_by, marks
+from fusion.seen import CROSS_FITTED, LEARNT, RECIPE, TUNED, chosen_by, marks
 from fusion.sources import CHOSEN
 from fusion.specs import require_same_specs, stream_specs
 
@@ -198,5 +199,6 @@ def _origin(checkpoint: Checkpoint) -> dict[str, str]:
         "tasks": " ".join(str(task).upper() for task in origin.get("tasks", ())),
         CHOSEN: " ".join(chosen_by(origin)).upper(),
         LEARNT: " ".join(checkpoint.learnt).upper(),
+        RECIPE: recipe_of(checkpoint.config),
         **({"adaptation": lines[0]} if lines else {}),
     }

@@ -132,3 +132,15 @@ def _hash(rows: np.ndarray) -> str:
 def changed_content(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]:
     """Clips that have other labels or tracks than before, or are new, or are gone."""
     return sorted(name for name in new.keys() | old.keys() if new.get(name) != old.get(name))
+
+
+_NOT_RECIPE = ("name", "inputs", "precision", "stages", "answers", *LASTS)
+_NOT_RECIPE_DATA = ("root", "store", "cache", "extra", "workers", "fold", "folds")
+"""Settings that the runs of all folds of a recipe, and one on the whole, need not share."""
+
+
+def recipe_of(config: Values) -> str:
+    """Fingerprint of the recipe that a checkpoint was trained by, whatever it was trained on."""
+    kept = {key: value for key, value in config.items() if key not in _NOT_RECIPE}
+    data = {k: v for k, v in config.get("data", {}).items() if k not in _NOT_RECIPE_DATA}
+    return fingerprint([], {**kept, "data": data}, version=str(RULES))

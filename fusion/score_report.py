@@ -18,6 +18,7 @@ from features.cli import UserError
 from features.track import write_atomically
 from fusion import score_pictures as pictures
 from fusion import score_tables as tables
+from fusion.abaw.labels import TASKS
 from fusion.bootstrap import Comparison, Interval, bootstrap
 from fusion.score_remarks import MARK, in_sample, remarks
 from fusion.scoring import Evaluation
@@ -166,6 +167,8 @@ def _markdown(
     videos = len(evaluation.videos())
     faults = [f"{n}: labels but no prediction" for n in evaluation.missing]
     faults += [f"{n}: {what}" for n, what in (evaluation.faults | evaluation.remarks).items()]
+    scores = evaluation.metrics.scores(rules.edition, rules.exact)
+    labelled = {task: not math.isnan(scores[task]) for task in TASKS}
     reasons = in_sample(evaluation)
     notes = remarks(evaluation, rules.edition)
     lines = [
@@ -177,16 +180,22 @@ def _markdown(
         *(["Not as expected:", "\n".join(f"- {fault}" for fault in faults)] if faults else []),
         tables.to_markdown(parts["scores"]),
         "## Valence and arousal",
-        "Bias is mean predicted - mean true; scale is the ratio of the standard deviations.",
-        tables.to_markdown(parts["affect"]),
+        *_if(
+            labelled["VA"],
+            "Bias is mean predicted - mean true; scale is the ratio of the standard deviations.",
+            tables.to_markdown(parts["affect"]),
+        ),
         "## Expressions",
-        tables.to_markdown(parts["classes"]),
-        "Frames, a row a true class, a column a predicted one:",
-        tables.to_markdown(parts["confusion"]),
-        "![Confusion](confusion.png)",
+        *_if(
+            labelled["EXPR"],
+            tables.to_markdown(parts["classes"]),
+            "Frames, a row a true class, a column a predicted one:",
+            tables.to_markdown(parts["confusion"]),
+            "![Confusion](confusion.png)",
+        ),
         "## Action units",
-        tables.to_markdown(parts["units"]),
-        "![F1](f1.png)",
+        *_if(labelled["AU"], tables.to_markdown(parts["units"])),
+        *(["![F1](f1.png)"] if labelled["EXPR"] or labelled["AU"] else []),
         "## Calibration",
         f"Expected calibration error, equal-width bins: expressions (confidence of the decided"
         f" class) {_number(errors['EXPR'])}, units (mean) {_number(errors['AU'])}. The bins are in"
@@ -198,6 +207,11 @@ def _markdown(
         "![Clips](clips.png)",
     ]
     return "\n\n".join(lines) + "\n"
+
+
+def _if(labelled: bool, *paragraphs: str) -> Sequence[str]:
+    """Paragraphs of a task, or that there is nothing to say of it."""
+    return paragraphs if labelled else ["No labels."]
 
 
 def _json(evaluation: Evaluation, intervals: Mapping[str, Interval], rules: Rules) -> str:

@@ -16,8 +16,9 @@ from fusion.abaw.labels import TASKS, Clip, FrameLabels
 
 TRAINED, JUDGED, TUNED = "trained", "judged", "tuned"
 """Parts of a provenance: clips trained on, clips that chose the epoch, clips tuned on."""
-CROSS_FITTED, LEARNT = "cross-fitted", "learnt"
-"""In predictions: tasks decided by what was tuned on others; tasks that the model has learnt."""
+CROSS_FITTED, LEARNT, RECIPE = "cross-fitted", "learnt", "recipe"
+"""In predictions: tasks decided by what was tuned on others; tasks that the model has learnt;
+fingerprint of the settings that the model was trained with."""
 ON, BY_FOLD = "on", "by_fold"
 """Parts of what is said of tuning: clips by task; what each fold's people were decided by."""
 KINDS = (TRAINED, JUDGED, TUNED, CROSS_FITTED)

@@ -1,7 +1,7 @@
 """Ensembles: how members are averaged, weighed and judged, and what is refused."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -422,3 +422,55 @@ def test_an_ensemble_has_no_sigmoids_where_a_member_lacks_them() -> None:
     members = [replace(predictions(seed=1), compound=compound), predictions(seed=2)]
     for some in (members, members[::-1]):
         assert blended(*some).compound is None
+
+
+# What members know, and whose scores weigh them
+
+
+def told(where: Path, ids: Iterable[str], **said: str) -> Path:
+    for number, name in enumerate(ids):
+        write(predictions(name, number, TEST.get(name, FRAMES), provenance=said), where)
+    return where
+
+
+def test_scores_of_another_member_are_refused(root: Path, tmp_path: Path, call) -> None:
+    a, b = (told(tmp_path / f"test/{name}", TEST, recipe=name) for name in "ab")
+    own, other = (told(tmp_path / f"oof/{name}", CLIPS, recipe=name) for name in "ab")
+    argv = ["--data.root", root, "--out", tmp_path / "out", "--split", "test", "--weights", "score"]
+    assert call("--members", f"[{a},{b}]", "--labelled", f"[{own},{other}]", *argv)[0] == 0
+    status, line = call("--members", f"[{a},{b}]", "--labelled", f"[{other},{own}]", *argv)
+    assert status == 1
+    assert "oof/b is of another recipe than the member" in line
+    assert "it belongs to" in line
+
+
+def test_scores_of_clips_that_a_member_was_trained_on_are_refused(
+    root: Path, tmp_path: Path, call
+) -> None:
+    a, b = (told(tmp_path / f"test/{name}", TEST) for name in "ab")
+    own, seen = told(tmp_path / "oof/a", CLIPS), told(tmp_path / "oof/b", CLIPS, trained="AU")
+    argv = ["--data.root", root, "--out", tmp_path / "out", "--split", "test", "--weights", "score"]
+    status, line = call("--members", f"[{a},{b}]", "--labelled", f"[{own},{seen}]", *argv)
+    assert status == 1
+    assert "oof/b: was trained on" in line
+
+
+@pytest.mark.parametrize("choice", [[], ["--weights", "score"], ["--select", "forward"]])
+def test_members_have_no_weight_in_what_they_have_not_learnt(
+    choice: list[str], root: Path, tmp_path: Path, call
+) -> None:
+    learnt = {"a": "VA AU", "b": "EXPR AU"}
+    test = [told(tmp_path / f"test/{n}", TEST, learnt=said) for n, said in learnt.items()]
+    judges = [told(tmp_path / f"oof/{n}", CLIPS, learnt=said) for n, said in learnt.items()]
+    words = ["--labelled", f"[{judges[0]},{judges[1]}]"] if choice else []
+    argv = ["--members", f"[{test[0]},{test[1]}]", "--data.root", root, "--split", "test", *words]
+    assert call(*argv, *choice, "--out", tmp_path / "out") == (0, "")
+    report = json.loads((tmp_path / "out" / REPORT).read_text())
+    weights = {task: list(report["weights"][task].values()) for task in TASKS}
+    assert weights["VA"] == [1, 0]
+    assert weights["EXPR"] == [0, 1]
+    assert sum(weights["AU"]) == pytest.approx(1)
+    one = read_predictions(tmp_path / "out/5.parquet")
+    first, second = (read_predictions(folder / "5.parquet") for folder in test)
+    np.testing.assert_allclose(one.va, first.va, atol=1e-5)
+    np.testing.assert_allclose(one.expr, second.expr, atol=1e-5)
