@@ -60,12 +60,18 @@ class Looks:
         settings: How faces are found, followed and cut out.
         times: Where the time of each stage is counted.
         reader: Who decodes in the first look.
+        most: Seconds of the video after which the first look stops; None: the end.
     """
 
     def __init__(
-        self, path: Path, settings: FaceSettings, times: StageTimes, reader: Reader = "pyav"
+        self,
+        path: Path,
+        settings: FaceSettings,
+        times: StageTimes,
+        reader: Reader = "pyav",
+        most: float | None = None,
     ) -> None:
-        self._reader = reader
+        self._reader, self._most = reader, most
         self._path, self._settings, self._times = path, settings, times
         self._close = (settings.size, settings.margin) == (CROP.size, CROP.margin)
         self._shots = Shots()
@@ -139,4 +145,9 @@ class Looks:
             self._times.add("decode", len(block.times))
             self._lost.update(block.lost)
             beat()
-            yield block
+            rows = len(block.times)
+            if self._most is not None:
+                rows = int((block.times < self._most).sum())
+            yield block.first_frames(rows)
+            if rows < len(block.times):
+                return

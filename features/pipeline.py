@@ -52,6 +52,10 @@ class Extractor:
         persons: Who is kept: `main`, `all` or how many.
         device: Where faces are looked for.
         reader: Who decodes pictures; it does not change them.
+
+    Attributes:
+        times: Where the time of each stage is counted.
+        most: Seconds of a source after which work on it stops, for who measures; None: the end.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Extractor:
         described = [description_of(encoder) for encoder in encoders]
         self._wanted = Wanted(store, hashes, faces, described, crops_fps, persons)
         self.times = StageTimes()
+        self.most: float | None = None
 
     def plan(self, source: Source) -> Todo:
         """What the source still needs; UserError if its file cannot be read."""
@@ -128,7 +133,7 @@ class Extractor:
         rates = {encoder.rate for encoder in encoders}
         with ExitStack() as stack:
             with self.times.stage("decode sound"):
-                sound = stack.enter_context(spool_sound(source.media, rates))
+                sound = stack.enter_context(spool_sound(source.media, rates, self.most))
             for encoder in encoders:
                 if sound is None:
                     self._write_silence(source, encoder)
@@ -206,6 +211,8 @@ class Extractor:
         for owner, person in enumerate(people if todo.visual else []):
             for numbers, crops in read_crops(source.crops[person.name], self._faces.batch):
                 inside = numbers <= len(times)
+                if not inside.any():
+                    break
                 rows = (numbers[inside] - 1).tolist()
                 with self.times.stage("encode"):
                     gathered.add([owner] * len(rows), rows, framed(crops[inside], self._faces))
@@ -222,7 +229,7 @@ class Extractor:
 
     def _looks(self, source: Source) -> Looks:
         assert source.media is not None
-        return Looks(source.media, self._faces, self.times, self._reader)
+        return Looks(source.media, self._faces, self.times, self._reader, self.most)
 
     def _known_faces(self, todo: Todo) -> dict[str, FeatureTrack]:
         """Faces tracks by person."""
@@ -245,6 +252,7 @@ class Extractor:
             raise UserError(
                 f"{source.id}: crops without a video have no times; give --data.crops_fps"
             )
+        times = times if self.most is None else times[times < self.most]
         return [crop_person(name, found, len(times)) for name, found in numbers.items()], times
 
     def _write_faces(self, source: Source, people: Sequence[Person], times: np.ndarray) -> None:

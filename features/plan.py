@@ -1,7 +1,8 @@
 """What an extraction would do and how long it would take.
 
 Data flow: what each source lacks > frames, sound, bytes by the headers; the first seconds of one or
-two items through the real encoders, in a folder that is thrown away > seconds a frame > Plan.
+two items through the real readers and encoders, into a folder that is thrown away > seconds a frame
+> Plan.
 
 The sample is measured in one process with as many threads as a worker has. So many workers are
 taken to be so many times as fast, as long as there are items for all of them.
@@ -11,19 +12,15 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import av
-
 from features.cli import UserError
-from features.crops import crop_files
+from features.crops import crop_numbers
 from features.encoders.protocol import Description
 from features.faces.person import FACE_COLUMNS
-from features.media import frame_times
-from features.media.container import open_media, video_stream
+from features.media.timeline import read_timeline
 from features.progress import in_words
 from features.shards import Extent, extent_of
 from features.sources import Source
@@ -126,72 +123,35 @@ def _sample(
         for number in sorted({0, len(todos) // 2}):
             try:
                 if number == 0:  # weights are loaded in the first second of work
-                    _measure(todos[0], extractor, Path(folder, "warm"), 1.0)
-                own = Path(folder, str(number))
-                spent, done = _measure(todos[number], extractor, own, SAMPLE_SECONDS)
+                    _measure(todos[0], extractor, 1.0)
+                spent, done = _measure(todos[number], extractor, SAMPLE_SECONDS)
             except UserError:  # extraction will name the fault
                 continue
             seconds, cost, items = seconds + spent, cost + done, items + 1
     return seconds, cost, items
 
 
-def _measure(
-    todo: Todo, extractor: "Extractor", folder: Path, seconds: float
-) -> tuple[float, float]:
-    """Seconds that the first `seconds` of an item take, and what they cost."""
-    source = cut(todo.source, seconds, folder)
+def _measure(todo: Todo, extractor: "Extractor", most: float) -> tuple[float, float]:
+    """Seconds that the first `most` seconds of an item take, and what they cost."""
+    extractor.most = most
+    cost = _first_of(todo.source, most).cost  # has read the packets, which no sample should count
     if todo.visual and not todo.faces:
-        extractor.work(Todo(source, True, (), ()))
-        todo = replace(todo, people=extractor.plan(source).people)  # fewer than in all of it
+        extractor.work(Todo(todo.source, True, (), ()))
+        todo = replace(todo, people=extractor.plan(todo.source).people)  # fewer than in all of it
     began = time.perf_counter()
-    extractor.work(replace(todo, source=source))
-    spent = time.perf_counter() - began
-    extent = extent_of(source)
-    if source.video and not source.crops:  # the header of the cut does not tell
-        extent = replace(extent, frames=len(frame_times(source.video)))
-    return spent, extent.cost
+    extractor.work(todo)
+    return time.perf_counter() - began, cost
 
 
-def cut(source: Source, seconds: float, folder: Path) -> Source:
-    """The first seconds of a source as a source of its own; nothing is decoded.
-
-    Raises:
-        MediaError: If the file cannot be read, or cannot be copied packet by packet.
-    """
-    folder.mkdir(parents=True)
-    media = _cut_media(source, seconds, folder) if source.media else None
-    crops: dict[str, tuple[Path, ...]] = {}
-    for person, folders in source.crops.items():
-        (folder / person).mkdir()
-        crops[person] = (folder / person,)
-        for path in islice(crop_files(folders).values(), round(seconds * SAMPLE_RATE)):
-            shutil.copy(path, folder / person)
-    return Source(source.id, media, crops)
-
-
-def _cut_media(source: Source, seconds: float, folder: Path) -> Path:
-    """Copies the packets of picture and sound up to `seconds` after the first."""
-    assert source.media is not None
-    target = folder / f"{source.id}{'.mkv' if source.video else source.media.suffix}"
-    with open_media(source.media) as container, av.open(str(target), "w") as out:
-        streams: list[av.VideoStream | av.AudioStream] = [*container.streams.audio[:1]]
-        if source.video:
-            streams.append(video_stream(container, source.media))
-        copies = {stream.index: out.add_stream_from_template(stream) for stream in streams}
-        ended: set[int] = set()
-        first: dict[int, float] = {}
-        for packet in container.demux(streams):
-            if packet.dts is None:  # the empty packet at the end
-                continue
-            index, at = packet.stream.index, float(packet.dts * packet.time_base)
-            if at - first.setdefault(index, at) >= seconds:
-                ended.add(index)
-                if len(ended) == len(streams):
-                    break
-                continue
-            packet.stream = copies[index]
-            out.mux(packet)
-    return target
+def _first_of(source: Source, most: float) -> Extent:
+    """How much there is in the first seconds of a source; MediaError if it cannot be read."""
+    rows = round(most * SAMPLE_RATE)
+    if source.video:
+        rows = int((read_timeline(source.video).times < most).sum())
+    frames = rows if source.video else 0
+    if source.crops:
+        frames = sum(int((crop_numbers(one) <= rows).sum()) for one in source.crops.values())
+    return Extent(frames, min(extent_of(source).sound, most))
 
 
 def _bytes(todo: Todo, extent: Extent) -> float:

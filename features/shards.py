@@ -25,7 +25,8 @@ import numpy as np
 from features.cli import UserError
 from features.crops import crop_numbers
 from features.media import MediaError, NoVideo
-from features.media.container import USUAL_RATE, nominal_rate, open_media, video_stream
+from features.media.container import USUAL_RATE, alive, open_media, seconds, video_stream
+from features.media.sound import sound_stream
 from features.sources import Source
 
 SOUND_COST = 4.0
@@ -55,7 +56,7 @@ class Extent:
 
 
 def extent_of(source: Source) -> Extent:
-    """Extent by the headers, without decoding; nothing for a file that cannot be read."""
+    """Extent by the headers, or else the packets, without decoding; nothing if it is unreadable."""
     try:
         frames, sound = _media_extent(source.media) if source.media else (0, 0.0)
         if source.crops:
@@ -104,11 +105,45 @@ def in_shard(sources: Sequence[Source], shard: str | None) -> list[Source]:
 def _media_extent(path: Path) -> tuple[int, float]:
     """Frames and seconds of sound; MediaError if the file cannot be opened."""
     with open_media(path) as container:
-        length = (container.duration or 0) / av.time_base
-        sound = length if container.streams.audio else 0.0
+        sound = sound_stream(container)
         try:
-            stream = video_stream(container, path)
+            video = video_stream(container, path)
         except NoVideo:
-            return 0, sound
-        rate = nominal_rate(stream)
-        return stream.frames or round(length * (rate if rate < WILD_RATE else USUAL_RATE)), sound
+            video = None
+        if not container.duration:
+            return _counted(container, video, sound)
+        frames = 0 if video is None else _frames_by_header(container, video)
+        return frames, 0.0 if sound is None else _length(container, sound)
+
+
+def _frames_by_header(container: av.container.InputContainer, video: av.VideoStream) -> int:
+    """Frames by rate and length, but no more than the header counts: edit lists hide some."""
+    rates = (float(rate or WILD_RATE) for rate in (video.average_rate, video.guessed_rate))
+    rate = next((rate for rate in rates if rate < WILD_RATE), USUAL_RATE)
+    by_length = round(_length(container, video) * rate)
+    return min(video.frames, by_length) if video.frames and by_length else by_length
+
+
+def _length(container: av.container.InputContainer, stream: av.stream.Stream) -> float:
+    """Seconds of a stream by its header, or else of the whole file."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / av.time_base
+
+
+def _counted(
+    container: av.container.InputContainer,
+    video: av.VideoStream | None,
+    sound: av.AudioStream | None,
+) -> tuple[int, float]:
+    """Frames and seconds of sound of a file without a length, as live recorders write, by packets.
+
+    Nothing is decoded.
+    """
+    frames, first, last = 0, np.inf, -np.inf
+    for packet in alive(container.demux([s for s in (video, sound) if s is not None])):
+        if packet.stream is video:
+            frames += bool(packet.size)
+        elif (at := seconds(packet.pts, packet)) is not None:
+            first, last = min(first, at), max(last, at + (seconds(packet.duration, packet) or 0.0))
+    return frames, max(0.0, float(last - first))

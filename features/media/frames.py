@@ -76,6 +76,11 @@ class FrameBlock:
     first: int
     lost: tuple[int, ...] = ()
 
+    def first_frames(self, count: int) -> "FrameBlock":
+        """The first `count` frames of the block."""
+        lost = tuple(row for row in self.lost if row < self.first + count)
+        return FrameBlock(self.images[:count], self.times[:count], self.first, lost)
+
 
 def probe(path: Path) -> VideoInfo:
     """Looks at a video without decoding more than one frame.
@@ -146,7 +151,7 @@ def frame_times(path: Path) -> np.ndarray:
     """
     timeline = read_timeline(path)
     if timeline.certain:
-        return timeline.times
+        return timeline.times.copy()
     return np.array([picture.time for picture in read_pictures(path)])
 
 

@@ -38,8 +38,15 @@ class SpooledSound:
 
 
 @contextmanager
-def spool_sound(path: Path, rates: Iterable[int]) -> Iterator[SpooledSound | None]:
+def spool_sound(
+    path: Path, rates: Iterable[int], most: float | None = None
+) -> Iterator[SpooledSound | None]:
     """Decodes the sound of a file once, for `rates` samples per second; see `read_sound`.
+
+    Args:
+        path: A video or sound file.
+        rates: Samples per second.
+        most: Seconds of sound after which it stops; None: the end.
 
     Yields:
         The sound, readable within the `with` block; None if the file holds video but no sound.
@@ -56,7 +63,7 @@ def spool_sound(path: Path, rates: Iterable[int]) -> Iterator[SpooledSound | Non
         spools = {rate: _Spool(stack.enter_context(ScratchFile("affuse-sound-"))) for rate in rates}
         resamplers = {rate: Resampler(native.rate, rate) for rate in spools}
         samples = 0
-        for block in native.blocks:
+        for block in _first(native.blocks, None if most is None else round(most * native.rate)):
             samples += len(block)
             for rate, resampler in resamplers.items():
                 spools[rate].write(resampler.add(block))
@@ -65,6 +72,16 @@ def spool_sound(path: Path, rates: Iterable[int]) -> Iterator[SpooledSound | Non
             spools[rate].write(resampler.end())
             spools[rate].flush()
         yield SpooledSound(native.offset, samples / native.rate, spools)
+
+
+def _first(blocks: Iterator[np.ndarray], samples: int | None) -> Iterator[np.ndarray]:
+    """Blocks of so many samples together; None: all of them."""
+    for block in blocks:
+        if samples is not None and len(block) >= samples:
+            yield block[:samples]
+            return
+        samples = None if samples is None else samples - len(block)
+        yield block
 
 
 class _Spool:

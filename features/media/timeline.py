@@ -8,6 +8,7 @@ frame that can be decoded by itself, and what is shown before that one though it
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,11 +58,25 @@ class Timeline:
 
 
 def read_timeline(path: Path) -> Timeline:
-    """Reads the times of all frames.
+    """Reads the times of all frames; those of the last few files are remembered.
 
     Raises:
         MediaError: If the file cannot be read; NoVideo if it holds no frame.
     """
+    try:
+        state = path.stat()
+    except OSError:  # opening will tell why
+        return _read(path)
+    return _remembered(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(maxsize=4)
+def _remembered(path: Path, *_: int) -> Timeline:
+    """The timeline of a file in one state: of an hour, it takes seconds to read."""
+    return _read(path)
+
+
+def _read(path: Path) -> Timeline:
     with open_media(path) as container:
         stream = video_stream(container, path)
         opening, marks = _Opening(stream), list[_Mark]()
