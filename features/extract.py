@@ -33,15 +33,17 @@ from features.crew import Crew, Here, ProcessCrew
 from features.demo_data import default_store, root_or_demo
 from features.device import resolve_device
 from features.dispatch import Dispatcher
-from features.encoders.registry import EncoderSettings
+from features.encoders.registry import EncoderSettings, require_streams_of_their_own
 from features.faces.detect import FaceSettings
+from features.faces.persons import parse_persons
 from features.hand import warm_up
 from features.item import Recipe, make_item
 from features.leftovers import sweep
 from features.media import Reader
 from features.plan import make_plan
 from features.shards import in_shard
-from features.sources import SourceHashes, find_sources
+from features.sources import SourceHashes, find_sources, require_distinct
+from features.store import TrackStore
 from features.summary import ExtractSummary
 from features.wanted import FACES, Todo
 
@@ -112,10 +114,13 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
     if settings.executor == "local" and parse_workers(settings.workers) != 0 and not settings.plan:
         warm_up()
     store = settings.data.store or default_store(root)
-    sources = in_shard(find_sources(root), settings.shard)
+    found = find_sources(root)
+    require_distinct(found, parse_persons(settings.persons))
+    sources = in_shard(found, settings.shard)
     hashes, recipe = SourceHashes(store / "sources.json"), _recipe(settings, store)
     _check_device(settings)
     wanted = recipe.wanted(hashes)
+    require_streams_of_their_own(wanted.encoders, TrackStore(store))
     summary = ExtractSummary(store, len(sources))
     streams = {FACES, *(stream for one in wanted.encoders for stream in one.streams)}
     with Claims(store) as claims, _swept(store, streams, claims):

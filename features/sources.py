@@ -5,7 +5,7 @@ Data flow: folder > Sources by id > sha256 of each (remembered by size and time 
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -13,9 +13,9 @@ from stat import S_ISREG
 from features.cli import UserError
 from features.crops import find_crops
 from features.demo_data import default_store
-from features.faces.persons import split_person
+from features.faces.persons import may_be_named, split_person
 from features.hashing import sha256_of
-from features.track import SOUND, write_atomically
+from features.track import MAIN, SOUND, write_atomically
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac"})
@@ -71,6 +71,35 @@ def find_sources(root: Path) -> list[Source]:
             " dot, are left out); give another folder"
         )
     return [Source(name, media.get(name), crops.get(name, {})) for name in ids]
+
+
+def require_distinct(sources: Sequence[Source], persons: int) -> None:
+    """Checks that no source could have a track of another's name.
+
+    Args:
+        sources: All of them.
+        persons: Most people that are told apart in a video.
+
+    Raises:
+        UserError: If two people in `call` would be `call_left` and `call_right`, and there is a
+            source of that name too; names all such.
+    """
+    by_id = {source.id: source for source in sources}
+    clashes = []
+    for source in sources:
+        video, person = split_person(source.id)
+        other = by_id.get(video) if person != MAIN else None
+        if other and (
+            person in other.crops
+            if other.crops
+            else other.has_pictures and may_be_named(person, persons)
+        ):
+            clashes.append(f"'{source.id}' and the person '{person}' in '{video}'")
+    if clashes:
+        raise UserError(
+            f"{'; '.join(clashes)} would have tracks of one name; rename these files, or take"
+            " --persons main where only one person counts"
+        )
 
 
 def _media_files(root: Path) -> list[Path]:

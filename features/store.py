@@ -4,14 +4,19 @@ Layout: `ROOT/STREAM/ID.safetensors`, where ID is the video id, with `_left` or 
 people are told apart, as in ABAW's annotation files, and `_person3` and so on for further ones.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 
 from features.cli import UserError
 from features.track import DamagedTrack, FeatureTrack, TrackInfo, read_info, read_track, write_track
 
 SUFFIX = ".safetensors"
+CLOCK = "faces"
+"""Stream that tells first of whom the tracks of an id are."""
 
 
 class Status(Enum):
@@ -82,8 +87,39 @@ class TrackStore:
         """Reads a track's header; raises as `read` does."""
         return read_info(self.path(stream, track_id))
 
+    def told(self, track_id: str) -> TrackInfo | None:
+        """Header that tells of whom and of what the tracks of an id are; None if there is none.
+
+        Nothing else tells: `12_left` may be somebody in `12`, or a video of that name.
+
+        Raises:
+            DamagedTrack: If the first track that is there is damaged.
+        """
+        for stream in chain([CLOCK], self._folders()):
+            if self.has(stream, track_id):
+                return self.info(stream, track_id)
+        return None
+
     def write(self, track: FeatureTrack) -> Path:
-        """Writes a track under its id, atomically, and returns the path."""
-        path = self.path(track.info.stream, track.info.id)
+        """Writes a track under its id, atomically, and returns the path.
+
+        Raises:
+            UserError: If the file there is of somebody else, in a video of another name.
+        """
+        path, info = self.path(track.info.stream, track.info.id), track.info
+        with suppress(FileNotFoundError, DamagedTrack):
+            there = read_info(path)
+            if (there.video, there.person) != (info.video, info.person):
+                raise UserError(
+                    f"{path} is of '{there.person}' in video '{there.video}', and"
+                    f" '{info.person}' in video '{info.video}' would overwrite it; rename one of"
+                    " the videos, or remove that file if its video is gone"
+                )
         write_track(track, path)
         return path
+
+    def _folders(self) -> Iterator[str]:
+        """Names of the folders that may be streams."""
+        for path in sorted(self.root.iterdir()) if self.root.is_dir() else ():
+            if path.is_dir() and not path.name.startswith("."):
+                yield path.name

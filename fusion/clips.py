@@ -26,7 +26,8 @@ from features.cli import UserError
 from features.fingerprint import fingerprint, tracks_content
 from features.store import TrackStore
 from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo, write_track
-from fusion.abaw.labels import Clip
+from fusion.abaw.labels import Clip, FrameLabels
+from fusion.abaw.layout import video_of
 from fusion.align import align, is_clip_level, same_clock
 from fusion.cache import READ_ONLY, mark_used, own_caches, sweep
 
@@ -218,6 +219,21 @@ def clip_ids(store: TrackStore) -> list[str]:
             if _seconds_alone(store, stream, name)
         }
     return sorted(seen | heard)
+
+
+def clips_of(store: TrackStore, ids: Iterable[str]) -> list[Clip]:
+    """Clips without labels of the given ids, each of the video that its tracks name.
+
+    An id without tracks is of a person whom extraction did not tell apart, if its video has some:
+    `12_left` of `12`.
+    """
+    clips = []
+    for name in ids:
+        with explained():
+            known = store.told(name) or store.told(video_of(name))
+        video = known.video if known else name
+        clips.append(Clip(name, video, "test", FrameLabels.empty(0), name))
+    return clips
 
 
 def _on_clock(

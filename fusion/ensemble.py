@@ -27,10 +27,9 @@ from features.demo_data import default_store, root_or_demo
 from features.progress import ProgressReport
 from features.store import TrackStore
 from features.track import write_atomically
-from fusion.abaw.labels import TASKS, Clip, FrameLabels
-from fusion.abaw.layout import video_of
+from fusion.abaw.labels import TASKS, Clip
 from fusion.blend import Weights, blend, joint_provenance
-from fusion.clips import clip_ids
+from fusion.clips import clip_ids, clips_of
 from fusion.corpora import read_corpus
 from fusion.ensemble_checks import Known, learnt_tasks, require_own, require_unseen
 from fusion.ensemble_members import (
@@ -174,7 +173,7 @@ def open_members(
     Raises:
         UserError: If one cannot be read or lacks a clip.
     """
-    clips = [Clip(name, video_of(name), "test", FrameLabels.empty(0), name) for name in ids]
+    clips = clips_of(_store(settings), ids)
     keep = settings.out / MEMBERS
     members = [
         folder_member(path)

@@ -14,9 +14,10 @@ from features.cli import FAILED, OK, UserError, run
 from features.encoders.registry import EncoderSettings
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.faces.detect import FaceSettings
-from features.sources import find_sources
+from features.sources import SourceHashes, find_sources
 from features.store import TrackStore
 from fusion.checkpoint import Checkpoint, load_checkpoint
+from fusion.origins import Origin, origin_of_clip, origin_of_source
 from fusion.predictions import write_predictions
 from fusion.predictor import clips_of_store, known_people, predict_clips
 
@@ -73,19 +74,32 @@ def command(settings: PredictSettings) -> int:
         raise UserError("nothing to predict; give --input VIDEO_OR_FOLDER or --store TRACKS")
     checkpoint = load_checkpoint(settings.checkpoint)
     folder = settings.store or settings.out / "tracks"
+    sources = {} if settings.input is None else origins_of(settings.input, folder)
+    for video, origin in sources.items():
+        origin.require_free(settings.out, video, video)
     complete = settings.input is None or extract_input(settings, checkpoint, folder)
     store = TrackStore(folder)
     clips = clips_of_store(store)
     if settings.input is not None:
-        wanted = {source.id for source in find_sources(settings.input)}
-        clips = [clip for clip in clips if clip.video in wanted]
+        clips = [clip for clip in clips if clip.video in sources]
     if not clips:
         raise UserError(f"{folder}: no tracks to predict from; see the lines above, or --store")
+    origins = {}
+    for clip in clips:
+        place = sources[clip.video].place if sources else None
+        origins[clip.id] = origin_of_clip(store, clip, place)
+        origins[clip.id].require_free(settings.out, clip.id, clip.video)
     clips = known_people(checkpoint, clips, settings.people_from())
     for one in predict_clips(checkpoint, store, clips, cache=settings.cache):
-        path = write_predictions(one, settings.out, settings.format)
+        path = write_predictions(origins[one.id].marked(one), settings.out, settings.format)
         print(f"{path}: {len(one)} frames, face in {one.face.mean():.0%}")
     return OK if complete else FAILED
+
+
+def origins_of(folder: Path, store: Path) -> dict[str, Origin]:
+    """Origin of each source of the input, by its id."""
+    hashes = SourceHashes(store / "sources.json")
+    return {source.id: origin_of_source(source, hashes) for source in find_sources(folder)}
 
 
 if __name__ == "__main__":

@@ -215,14 +215,20 @@ def read_provenance(path: Path) -> dict[str, str]:
 
     Empty where there is no such file, or it cannot be read, or tells nothing.
     """
+    said = (read_metadata(path) or {}).get("provenance")
+    return {str(k): str(value) for k, value in said.items()} if isinstance(said, dict) else {}
+
+
+def read_metadata(path: Path) -> dict[str, Any] | None:
+    """What a file of predictions says of the whole of it; None without one that can be read."""
     try:
         if path.suffix == ".csv":
             metadata = json.loads(_sidecar(path).read_bytes())
         else:
             metadata = json.loads((pa.parquet.read_schema(path).metadata or {})[METADATA_KEY])
-        return {str(key): str(value) for key, value in metadata["provenance"].items()}
-    except (FileNotFoundError, KeyError, ValueError, AttributeError, pa.ArrowException):
-        return {}
+    except (FileNotFoundError, KeyError, ValueError, pa.ArrowException):
+        return None
+    return metadata if isinstance(metadata, dict) else None
 
 
 def _sidecar(path: Path) -> Path:

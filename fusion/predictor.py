@@ -15,11 +15,10 @@ import numpy as np
 from features.progress import ProgressReport
 from features.store import TrackStore
 from fusion.abaw.annotations import CorpusKind
-from fusion.abaw.labels import Clip, FrameLabels
-from fusion.abaw.layout import video_of
+from fusion.abaw.labels import Clip
 from fusion.adaptation import People, fit_people
 from fusion.checkpoint import COMPOUND, Checkpoint
-from fusion.clips import ClipStreams, clip_ids, load_clip
+from fusion.clips import ClipStreams, clip_ids, clips_of, load_clip
 from fusion.columns import COLUMNS
 from fusion.columns import COMPOUND as SIX
 from fusion.corpora import with_persons
@@ -171,8 +170,7 @@ def _streams(
 
 def clips_of_store(store: TrackStore) -> list[Clip]:
     """Everybody in a store who can be predicted, as clips without labels."""
-    empty = FrameLabels.empty(0)
-    return [Clip(name, video_of(name), "test", empty, name) for name in clip_ids(store)]
+    return clips_of(store, clip_ids(store))
 
 
 def _to_predictions(

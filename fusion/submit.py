@@ -23,8 +23,6 @@ from features.store import TrackStore
 from fusion.abaw.challenges import LATEST, challenge_of, compound_classes
 from fusion.abaw.checker import Problem, check_submission
 from fusion.abaw.edition2 import Sample, check_folder, read_samples, write_folder
-from fusion.abaw.labels import Clip, FrameLabels
-from fusion.abaw.layout import video_of
 from fusion.abaw.line_ends import LineEnds
 from fusion.abaw.lists import Template, read_template, read_test_list
 from fusion.abaw.rules import Source, rule_warnings
@@ -179,12 +177,13 @@ def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:
         UserError: If a listed id has no track.
     """
     from fusion.checkpoint import load_checkpoint  # torch takes seconds, which --check can do
+    from fusion.clips import clips_of
     from fusion.predictor import known_people, predict_clips  # without
 
     checkpoint = load_checkpoint(settings.checkpoint)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
-    clips = [Clip(name, video_of(name), "test", FrameLabels.empty(0), name) for name in ids]
+    clips = clips_of(store, ids)
     clips = known_people(checkpoint, clips, root, settings.data.annotations(checkpoint.config))
     said = predict_clips(checkpoint, store, clips, cache=settings.data.cache)
     decisions = {one.id: decide(one, settings.edition) for one in said}

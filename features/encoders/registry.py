@@ -1,6 +1,8 @@
 """Names of encoders and how they are built."""
 
 import difflib
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +20,8 @@ from features.encoders.protocol import AudioEncoder, Description, EncoderClass, 
 from features.encoders.pyramid import PyramidEncoder, PyramidSettings
 from features.encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
 from features.encoders.whisper import WhisperEncoder, WhisperSettings
+from features.store import CLOCK, TrackStore
+from features.track import DamagedTrack
 
 VISUAL: dict[str, Any] = {
     "expression": ExpressionEncoder,
@@ -121,3 +125,34 @@ def build_encoder(
 def encoder_of(stream: str) -> str:
     """Encoder that makes a stream by default: the part of the name before the first dot."""
     return stream.split(".")[0]
+
+
+def require_streams_of_their_own(encoders: Iterable[Description], store: TrackStore) -> None:
+    """Checks that no encoder writes a stream of another one, of an import, or that of the faces.
+
+    Args:
+        encoders: Those that are to run.
+        store: Where they write; the first track of each stream tells whose it is.
+
+    Raises:
+        UserError: If so; they would overwrite each other's tracks for ever.
+    """
+    makers = {CLOCK: "the search for faces"}
+    for encoder in encoders:
+        for stream in encoder.streams:
+            mine = f"encoder {encoder.name}"
+            other = makers.get(stream) or _maker_in(store, stream)
+            twice, makers[stream] = stream in makers, mine
+            if twice or other not in ("", mine):
+                raise UserError(
+                    f"stream '{stream}' would come from {other} and from {mine}; leave one out of"
+                    f" --encoders, or name another stream in the settings of {encoder.name}"
+                )
+
+
+def _maker_in(store: TrackStore, stream: str) -> str:
+    """Who made the stream in a store; empty without a whole track."""
+    for track_id in store.ids(stream)[:1]:
+        with suppress(DamagedTrack, FileNotFoundError):
+            return f"encoder {store.info(stream, track_id).encoder}"
+    return ""

@@ -54,6 +54,13 @@ def split_person(name: str, videos: Iterable[str] = ()) -> tuple[str, str]:
     return name, MAIN
 
 
+def may_be_named(person: str, persons: int) -> bool:
+    """Whether `name_people` may give somebody besides `main` this name, of so many at most."""
+    if NUMBERED.fullmatch(person):
+        return persons > 2 and 2 <= int(person.removeprefix("person")) <= persons
+    return person in PAIR and persons > 1
+
+
 def name_people(people: Sequence[Sight], frames: int, persons: int) -> list[tuple[str, int]]:
     """Names those who count.
 

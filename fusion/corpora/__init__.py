@@ -7,16 +7,20 @@ ABAW's folders are read by fusion.abaw; every other data set is one file here an
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from features.cli import UserError
+from features.demo_data import default_store
+from features.sources import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from features.store import TrackStore
 from fusion.abaw import annotations
 from fusion.abaw.labels import EXPRESSIONS, Clip
 from fusion.abaw.layout import SPLITS, find_layout, read_people
+from fusion.clips import explained
 from fusion.corpora import afew_va, emodb, ravdess, table
 
 
@@ -63,7 +67,8 @@ def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[
     """
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; check the path of the data")
-    found = _data_sets(root)
+    files = visible_files(root)
+    found = _data_sets(root, files)
     names = [known.name for known, _ in found] + ["ABAW's annotations"] * _is_abaw(root)
     if not names:
         raise UserError(
@@ -76,9 +81,9 @@ def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[
             f"{root}: holds {' and '.join(names)}; keep the labels of one data set in a folder"
         )
     if not found:
-        return annotations.read_corpus(root, challenge)
+        return _of_their_videos(annotations.read_corpus(root, challenge), root, files)
     (known, paths), people = found[0], read_people(root)
-    read = known.read(paths)
+    read = _of_their_videos(known.read(paths), root, files)
     expressions = expressions_in(read)
     clips = [
         replace(
@@ -112,7 +117,7 @@ def with_persons(
     """
     if root is None or not root.is_dir():
         return list(clips)
-    labelled = bool(_data_sets(root)) or _is_abaw(root)
+    labelled = bool(_data_sets(root, visible_files(root))) or _is_abaw(root)
     known = {clip.id: clip.group for clip in read_corpus(root, challenge)} if labelled else {}
     people = read_people(root)
     return [
@@ -124,9 +129,30 @@ def with_persons(
     ]
 
 
-def _data_sets(root: Path) -> list[tuple[DataSet, list[Path]]]:
+def _of_their_videos(clips: Sequence[Clip], root: Path, files: Iterable[Path]) -> list[Clip]:
+    """The clips, those of videos that are themselves called `x_left` made clips of these.
+
+    By its name alone, `x_left` is the left person of `x`. The videos in the folder tell better,
+    and so do its tracks. Such a video is not kept together with others called `x_...` in folds.
+    """
+    doubtful = {clip.id for clip in clips if clip.video != clip.id}
+    own = doubtful & {
+        file.stem for file in files if file.suffix.lower() in VIDEO_SUFFIXES | SOUND_SUFFIXES
+    }
+    store = TrackStore(default_store(root))
+    with explained():
+        told = {name: store.told(name) for name in doubtful - own}
+    own |= {name for name, info in told.items() if info and info.video == name}
+    return [
+        replace(clip, video=clip.id, group=clip.id if clip.group == clip.video else clip.group)
+        if clip.id in own
+        else clip
+        for clip in clips
+    ]
+
+
+def _data_sets(root: Path, files: Sequence[Path]) -> list[tuple[DataSet, list[Path]]]:
     """Data sets other than ABAW's that lie in a folder, with their files."""
-    files = visible_files(root)
     return [(known, paths) for known in DATA_SETS if (paths := known.find(root, files))]
 
 

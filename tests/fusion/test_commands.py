@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from features.cli import UserError, parse, run
 from features.store import TrackStore
 from fusion import evaluate, predict, submit, train
 from fusion.checkpoint import KEY, load_checkpoint
+from fusion.clips import clips_of
 from fusion.data import DataSettings
 from fusion.evaluate import EvaluateSettings, LabelledSettings
 from fusion.model.settings import ModelSettings
 from fusion.module import AffectModule
+from fusion.predictions import list_predictions, read_predictions
 from fusion.train import TrainSettings
 from tests.fusion.corpora import put
 from tests.fusion.tiny import FRAMES, TEST, write_corpus
@@ -209,6 +212,58 @@ def test_only_what_was_asked_for_is_predicted(
     words = ["--checkpoint", best, "--input", tmp_path / "6.mp4", "--store", root / "tracks"]
     assert call(predict, *words, "--out", tmp_path / "p") == 0
     assert [path.stem for path in (tmp_path / "p").glob("*.parquet")] == ["6"]
+
+
+def test_videos_with_names_of_people_are_predicted_like_any_other(
+    root: Path, best: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`x_left` may be a video, with its own sound; nobody is left out for the name of a file."""
+    store, videos = TrackStore(tmp_path / "tracks"), tmp_path / "videos"
+    videos.mkdir()
+    for name in ("x_left", "x_right", "dyad01_person1"):
+        (videos / f"{name}.mp4").touch()
+        for stream in ("faces", "face", "voice"):
+            track = TrackStore(root / "tracks").read(stream, "1")
+            info = replace(track.info, video=name)
+            store.write(replace(track, info=info))
+    monkeypatch.setattr(predict, "extract_input", lambda *_: True)  # their tracks are there
+    words = ["--checkpoint", best, "--store", store.root]
+    assert call(predict, *words, "--input", videos, "--out", tmp_path / "p") == 0
+    assert call(predict, *words, "--out", tmp_path / "q") == 0
+    for folder in (tmp_path / "p", tmp_path / "q"):
+        said = {
+            name: read_predictions(path).video for name, path in list_predictions(folder).items()
+        }
+        assert said == {name: name for name in ("x_left", "x_right", "dyad01_person1")}
+    (tmp_path / "list.txt").write_text("x_left\ndyad01_person1\n")
+    words = ["--checkpoint", best, "--data.root", tmp_path, "--data.store", store.root]
+    out = tmp_path / "va.txt"
+    assert call(submit, *words, "--list", tmp_path / "list.txt", "--out", out) == 0
+    assert len(out.read_text().splitlines()) == 1 + 2 * FRAMES
+    assert [clip.video for clip in clips_of(store, ["x_left", "x_right"])] == ["x_left", "x_right"]
+
+
+def test_predictions_of_another_source_of_the_same_name_are_never_overwritten(
+    root: Path, best: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: Callable[[], str]
+) -> None:
+    words = ["--checkpoint", best, "--store", root / "tracks", "--out", tmp_path / "p"]
+    extracted: list[Path] = []
+    monkeypatch.setattr(predict, "extract_input", lambda s, *_: not extracted.append(s.input))
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "6.mp4").write_text(folder)
+    a, b = tmp_path / "a" / "6.mp4", tmp_path / "b" / "6.mp4"
+    assert call(predict, *words, "--input", a) == 0
+    before = (tmp_path / "p" / "6.parquet").read_bytes()
+    a.write_text("changed since")  # of the same place: made anew
+    assert call(predict, *words, "--input", a) == 0
+    for more in ([], ["--format", "csv"]):
+        assert call(predict, *words, "--input", b, *more) == 1
+        assert f"6.parquet: of video '6' ({a}), and {b} would overwrite it" in says()
+    assert extracted == [a, a]  # nothing of b was begun
+    assert [p.name for p in (tmp_path / "p").iterdir()] == ["6.parquet"]
+    assert (tmp_path / "p" / "6.parquet").read_bytes() == before
+    assert call(predict, *words, "--input", b, "--out", tmp_path / "q") == 0
 
 
 def test_a_stream_that_the_store_lacks_is_done_without(

@@ -18,7 +18,7 @@ from fusion.folds import folds_of
 from fusion.predictions import FramePredictions
 from fusion.report import merge
 from fusion.scoring import Evaluation
-from tests.fusion.corpora import module, put_video
+from tests.fusion.corpora import module, put, put_video
 from tests.shared import shared_data
 
 
@@ -563,3 +563,27 @@ def test_batches_of_a_plain_folder_have_the_right_masks(tmp_path: Path) -> None:
     assert data.summaries["train"].absent == {"talk": 16}
     batch = next(iter(data.val_dataloader()))
     assert batch.targets.va_mask.sum() == 1
+
+
+# Videos that are called as people are
+
+
+@pytest.mark.parametrize("known_by", ["videos", "tracks"])
+def test_a_video_called_as_a_person_is_a_video_of_its_own(tmp_path: Path, known_by: str) -> None:
+    write(
+        tmp_path / "labels.csv", "id,AU1", "x_left,1", "x_right,1", "dyad01_person1,1", "y_left,1"
+    )
+    if known_by == "videos":
+        touch(tmp_path, "videos/x_left.mp4", "videos/x_right.mov", "dyad01_person1.MP4", "y.mp4")
+    else:
+        store = TrackStore(tmp_path / "tracks")
+        for video in ("x_left", "x_right", "dyad01_person1"):
+            put(store, "voice", video, [0.0], person="sound")
+        put(store, "faces", "y", [0.0], person="left")
+    clips = {clip.id: (clip.video, clip.group) for clip in read_corpus(tmp_path)}
+    assert clips == {
+        "x_left": ("x_left", "x_left"),
+        "x_right": ("x_right", "x_right"),
+        "dyad01_person1": ("dyad01_person1", "dyad01_person1"),
+        "y_left": ("y", "y"),
+    }
