@@ -15,8 +15,9 @@ Letters: V videos, B draws, K values.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from fusion.metrics import (
     unit_score,
 )
 
+T = TypeVar("T")
 LEVEL = 0.95
 """Share of the draws that an interval spans."""
 FEWEST_VIDEOS = 2
@@ -180,15 +182,35 @@ def compare(
 
     Interval and share are NaN with fewer than two videos or without draws.
     """
+
+    def score(videos: Sequence[MetricAccumulator], weights: np.ndarray) -> dict[str, np.ndarray]:
+        return scores_of_draws(videos, weights, edition, exact)
+
+    return paired(score, first, second, draws, seed)
+
+
+def paired(
+    score: Callable[[Sequence[T], np.ndarray], dict[str, np.ndarray]],
+    first: Sequence[T],
+    second: Sequence[T],
+    draws: int,
+    seed: int,
+) -> dict[str, Comparison]:
+    """As `compare`, of any statistics.
+
+    Args:
+        score: Statistics of V videos, weights (B, V) > (B,) scores by name.
+        first: Statistics of V videos.
+        second: Of the same videos, by other predictions.
+        draws: B.
+        seed: Of the draws.
+    """
     if len(first) != len(second):
         raise ValueError(f"{len(first)} and {len(second)} videos cannot be paired")
     enough = len(first) >= FEWEST_VIDEOS and draws > 0
     weights = draw_videos(len(first), draws, seed) if enough else np.zeros((0, len(first)))
     once = np.ones((1, len(first)))
-    drawn, whole = (
-        [scores_of_draws(videos, each, edition, exact) for videos in (first, second)]
-        for each in (weights, once)
-    )
+    drawn, whole = ([score(videos, each) for videos in (first, second)] for each in (weights, once))
     return {
         name: Comparison(
             first=float(whole[0][name][0]),

@@ -7,6 +7,7 @@ frames, 95 % intervals by video > lines on the screen, and a folder of tables an
     python -m fusion.evaluate --checkpoint runs/mtl/best.ckpt --data.root ROOT --data.truth TRUTH
     python -m fusion.evaluate --pred A --data.root ROOT --out scores     # stored predictions
     python -m fusion.evaluate --pred A --pred B --data.root ROOT         # two of them compared
+    python -m fusion.evaluate --pred A --data.root ROOT --challenge CE   # compound expressions
 
 A second `--pred` is short for `--against`. The split, or the truth, says which clips are scored.
 Scores of clips that the model was trained on are refused, or with `--in_sample true` marked on each
@@ -16,7 +17,7 @@ decided by what was chosen on the others, so the scores are those that tuning sa
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -33,6 +34,7 @@ from fusion.score_report import (
     Rules,
     format_comparison,
     format_intervals,
+    format_scores,
     require_folder,
     write_comparison,
     write_report,
@@ -63,6 +65,8 @@ class EvaluateSettings:
         data: Where the data lies.
         split: Part to score: train, validation, test; held_out: what the checkpoint's run held out,
             a fold or the validation split. None: validation, or of a corpus without, held_out.
+        challenge: Tasks to score: MTL, all that have labels; VA, EXPR or AU alone; CE, compound
+            expressions, whose labels lie in folders such as CE_Challenge/Validation_Set.
         in_sample: Score clips that the model was trained on, too, and mark every line.
         edition: Challenge whose metrics count, 2 to 11.
         exact: In edition 2, accuracy of action units by whole frames instead of single units.
@@ -76,6 +80,7 @@ class EvaluateSettings:
     against: Path | None = None
     data: LabelledSettings = field(default_factory=LabelledSettings)
     split: Literal["train", "validation", "test", "held_out"] | None = None
+    challenge: Literal["MTL", "VA", "EXPR", "AU", "CE"] = "MTL"
     in_sample: bool = False
     edition: int = LATEST
     exact: bool = False
@@ -139,7 +144,7 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
         UserError: If the model was trained on labels that are scored, unless settings allow that.
     """
     if settings.pred:
-        evaluation = score_store(settings.pred, labelled_clips(settings.data, settings.split))
+        evaluation = score_store(settings.pred, _clips(settings))
         if not settings.in_sample:
             require_unseen([evaluation], [str(settings.pred)], OTHER_PREDICTIONS)
         return evaluation
@@ -147,7 +152,7 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
     from fusion.predictor import known_people
 
     checkpoint = load_checkpoint(settings.checkpoint)
-    clips = labelled_clips(settings.data, settings.split, checkpoint)
+    clips = _clips(settings, checkpoint)
     root = root_or_demo(settings.data.root)
     if settings.data.truth:
         annotations = settings.data.annotations(checkpoint.config)
@@ -158,14 +163,19 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
     return score_checkpoint(checkpoint, store, clips, cache=settings.data.cache)
 
 
+def _clips(settings: EvaluateSettings, checkpoint: "Checkpoint | None" = None) -> list[Clip]:
+    """Clips with labels of the challenge."""
+    clips = labelled_clips(settings.data, settings.split, checkpoint)
+    if settings.challenge == "MTL":
+        return clips
+    task = settings.challenge.lower()
+    alone = [replace(clip, labels=clip.labels.of_task(task)) for clip in clips]
+    if not (kept := [clip for clip in alone if clip.labels.tasks()]):
+        raise UserError(f"no clip has a label of {settings.challenge}; see --challenge, --split")
+    return kept
+
+
 OTHER_PREDICTIONS = "score out-of-fold predictions, or clips that were held out,"
-
-
-def format_scores(scores: dict[str, float]) -> str:
-    """One line of scores with three digits; a task without labels shows a dash."""
-    return "  ".join(
-        f"{name} {'-' if value != value else f'{value:.3f}'}" for name, value in scores.items()
-    )
 
 
 def command(settings: EvaluateSettings) -> int:
@@ -174,6 +184,10 @@ def command(settings: EvaluateSettings) -> int:
         raise UsageError(f"edition {settings.edition}: choose {EDITIONS[0]} to {EDITIONS[-1]}")
     if settings.out:
         require_folder(settings.out)
+    if settings.challenge == "CE":
+        from fusion.evaluate_compound import command_of_compounds
+
+        return command_of_compounds(settings)
     if settings.against:
         return _compare(settings)
     evaluation = evaluate_clips(settings)
@@ -206,7 +220,7 @@ def _compare(settings: EvaluateSettings) -> int:
     """Compares two folders of predictions by the same draws of videos."""
     if settings.pred is None or settings.against is None:
         raise UsageError("--against compares with stored predictions; name the others by --pred")
-    clips = labelled_clips(settings.data, settings.split)
+    clips = _clips(settings)
     pair = score_pair(settings.pred, settings.against, clips)
     rules, names = settings.rules, (str(settings.pred), str(settings.against))
     first, second = (list(one.videos().values()) for one in pair)

@@ -8,14 +8,14 @@ from collections.abc import Iterable
 from features.cli import UserError
 from fusion.abaw.challenges import LATEST
 from fusion.abaw.labels import TASKS
-from fusion.scoring import Evaluation
+from fusion.scoring import Evaluation, Marked
 from fusion.seen import CROSS_FITTED, JUDGED, TRAINED, TUNED
 
 MARK = "NOT TO BE QUOTED (in-sample): "
 """Before each line of scores on clips that the model has learnt from."""
 
 
-def in_sample(evaluation: Evaluation) -> list[str]:
+def in_sample(evaluation: Marked) -> list[str]:
     """Why scores are in-sample, a line a reason; none if they are not."""
     return [
         f"{MARK}the model was {what} {_share(evaluation, kind)}"
@@ -24,9 +24,9 @@ def in_sample(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def remarks(evaluation: Evaluation, edition: int = LATEST) -> list[str]:
+def remarks(evaluation: Marked, edition: int = LATEST) -> list[str]:
     """What else a reader of the scores must know, a line each."""
-    lines = evaluation.metrics.counted(edition)
+    lines = evaluation.metrics.counted(edition) if isinstance(evaluation, Evaluation) else []
     if evaluation.marked(CROSS_FITTED):
         lines.append(
             f"tuned on {_share(evaluation, CROSS_FITTED)}: cross-fitted, each person decided by"
@@ -34,13 +34,13 @@ def remarks(evaluation: Evaluation, edition: int = LATEST) -> list[str]:
         )
     if evaluation.marked(JUDGED):
         lines.append(f"training chose its epoch on {_share(evaluation, JUDGED)}")
-    if evaluation.unlearnt:
+    if isinstance(evaluation, Evaluation) and evaluation.unlearnt:
         names = [task for task in TASKS if task.lower() in evaluation.unlearnt]
         lines.append(f"not scored: {', '.join(names)}, which the model has not learnt")
     return lines
 
 
-def require_unseen(evaluations: Iterable[Evaluation], names: Iterable[str], remedy: str) -> None:
+def require_unseen(evaluations: Iterable[Marked], names: Iterable[str], remedy: str) -> None:
     """Raises UserError if a model was trained on labels that it is scored on.
 
     Args:
@@ -56,6 +56,6 @@ def require_unseen(evaluations: Iterable[Evaluation], names: Iterable[str], reme
             )
 
 
-def _share(evaluation: Evaluation, kind: str) -> str:
+def _share(evaluation: Marked, kind: str) -> str:
     tasks = ", ".join(evaluation.of_kind(kind))
     return f"{len(evaluation.marked(kind))} of these {len(evaluation.marks)} clips ({tasks})"

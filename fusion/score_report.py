@@ -58,6 +58,13 @@ class Rules:
         )
 
 
+def format_scores(scores: Mapping[str, float]) -> str:
+    """One line of scores with three digits; a task without labels shows a dash."""
+    return "  ".join(
+        f"{name} {'-' if value != value else f'{value:.3f}'}" for name, value in scores.items()
+    )
+
+
 def format_intervals(intervals: Mapping[str, Interval]) -> str:
     """One line of intervals with three digits; those without any value are left out."""
     return "  ".join(
@@ -67,9 +74,17 @@ def format_intervals(intervals: Mapping[str, Interval]) -> str:
     )
 
 
-def format_comparison(comparisons: Mapping[str, Comparison], names: Sequence[str]) -> str:
-    """A line an official score: values, difference with its interval, how often the first wins."""
-    shown = {name: comparisons[name] for name in OFFICIAL}
+def format_comparison(
+    comparisons: Mapping[str, Comparison], names: Sequence[str], shown_scores: Sequence[str] = ()
+) -> str:
+    """A line a score: values, difference with its interval, how often the first wins.
+
+    Args:
+        comparisons: By score.
+        names: What the first and the second are called.
+        shown_scores: Scores to show; none: the official ones.
+    """
+    shown = {name: comparisons[name] for name in shown_scores or OFFICIAL}
     lines = [
         f"{name:<5} {c.first:6.3f} {c.second:6.3f}  difference {c.difference:+.3f}{_chance(c)}"
         for name, c in shown.items()

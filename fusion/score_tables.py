@@ -6,7 +6,7 @@ Shares, F1 and errors are 0 to 1. A score without any label is NaN, and a dash i
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,15 @@ def class_table(
     names = [EXPRESSIONS[i] for i in classes]
     known = np.full(len(names), metrics.confusion[classes].any())
     table = {"expression": names, **_detection(counts, known), **_ends(names, intervals)}
+    return pd.DataFrame(table)
+
+
+def detection_table(
+    title: str, names: Sequence[str], counts: np.ndarray, intervals: Mapping[str, Interval]
+) -> pd.DataFrame:
+    """One row a class, from (K, 3) counts: frames true and predicted, precision, recall, F1."""
+    known = np.full(len(names), counts.any())
+    table = {title: list(names), **_detection(counts, known), **_ends(list(names), intervals)}
     return pd.DataFrame(table)
 
 

@@ -10,6 +10,7 @@ as is row i of the predictions; where one has more rows than the other the surpl
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from features.cli import UserError
 from features.progress import ProgressReport
@@ -24,7 +25,34 @@ FEW_FRAMES = 2
 
 
 @dataclass
-class Evaluation:
+class Marked:
+    """What models knew of the clips that they are scored on.
+
+    Attributes:
+        marks: Id to what the model knew of the clip: kind (fusion/seen.py) to the tasks.
+    """
+
+    marks: dict[str, dict[str, list[str]]] = field(default_factory=dict, kw_only=True)
+
+    def of_kind(self, kind: str) -> list[str]:
+        """Tasks, as users call them, of whose labels the model knew something by a kind of mark."""
+        found = {task for marks in self.marks.values() for task in marks.get(kind, ())}
+        return [task for task in TASKS if task.lower() in found]
+
+    def marked(self, kind: str) -> list[str]:
+        """Ids of the scored clips that have a kind of mark."""
+        return sorted(name for name, marks in self.marks.items() if marks.get(kind))
+
+    def mark(self, predictions: FramePredictions, tasks: Collection[str]) -> None:
+        """Keeps what predictions say that their model knew of labels which are scored."""
+        kinds = {kind: said_of(predictions.provenance, kind) or () for kind in KINDS}
+        self.marks[predictions.id] = {
+            kind: [task for task in said if task in tasks] for kind, said in kinds.items()
+        }
+
+
+@dataclass
+class Evaluation(Marked):
     """What is known of a set of predictions after it was held against labels.
 
     Attributes:
@@ -34,7 +62,6 @@ class Evaluation:
         frames: Predicted frames of each scored clip, by id.
         remarks: Id to what is odd, though scored.
         faults: Id to what is wrong: another length by many, a damaged file.
-        marks: Id to what the model knew of the clip: kind (fusion/seen.py) to the tasks.
         unlearnt: Tasks with labels that some model has not learnt, and which are not scored there.
     """
 
@@ -44,7 +71,6 @@ class Evaluation:
     frames: dict[str, int] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
     faults: dict[str, str] = field(default_factory=dict)
-    marks: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     unlearnt: set[str] = field(default_factory=set)
 
     @staticmethod
@@ -69,10 +95,10 @@ class Evaluation:
         tasks = learnt_by(predictions) if tasks is None else tasks
         self.unlearnt |= set(clip.labels.tasks()) - set(tasks)
         rows = clip.labels.rows_for(len(predictions))
-        self._compare_lengths(predictions.id, rows, len(predictions))
+        compare_lengths(self, predictions.id, rows, len(predictions))
         shown = predictions if frames is None else first_frames(predictions, frames)
         labels = clip.labels_on(shown.times).of_tasks(tasks)
-        self._mark(predictions, labels.tasks())
+        self.mark(predictions, labels.tasks())
         metrics = MetricAccumulator(expressions=clip.expressions)
         metrics.add(labels, shown.va, shown.expr_class, shown.au_on)
         self.scored[predictions.id] = metrics
@@ -97,29 +123,22 @@ class Evaluation:
             people.setdefault(self.clips[name].video, []).append(self.scored[name])
         return {video: pooled(each) for video, each in sorted(people.items())}
 
-    def of_kind(self, kind: str) -> list[str]:
-        """Tasks, as users call them, of whose labels the model knew something by a kind of mark."""
-        found = {task for marks in self.marks.values() for task in marks.get(kind, ())}
-        return [task for task in TASKS if task.lower() in found]
 
-    def marked(self, kind: str) -> list[str]:
-        """Ids of the scored clips that have a kind of mark."""
-        return sorted(name for name, marks in self.marks.items() if marks.get(kind))
+class HasRemarks(Protocol):
+    """What `compare_lengths` adds to."""
 
-    def _mark(self, predictions: FramePredictions, tasks: Collection[str]) -> None:
-        """Keeps what predictions say that their model knew of labels which are scored."""
-        kinds = {kind: said_of(predictions.provenance, kind) or () for kind in KINDS}
-        self.marks[predictions.id] = {
-            kind: [task for task in said if task in tasks] for kind, said in kinds.items()
-        }
+    remarks: dict[str, str]
+    faults: dict[str, str]
 
-    def _compare_lengths(self, name: str, rows: int, frames: int) -> None:
-        text = f"{rows} rows of labels, {frames} frames predicted; matched by frame number"
-        if abs(rows - frames) > FEW_FRAMES:
-            scored = min(rows, frames)
-            self.faults[name] = f"{text}, only frames 1 to {scored} are scored; is it this video?"
-        elif rows != frames:
-            self.remarks[name] = text
+
+def compare_lengths(evaluation: HasRemarks, name: str, rows: int, frames: int) -> None:
+    """Says of a clip that its labels have more or fewer rows than its prediction, if so."""
+    text = f"{rows} rows of labels, {frames} frames predicted; matched by frame number"
+    if abs(rows - frames) > FEW_FRAMES:
+        scored = min(rows, frames)
+        evaluation.faults[name] = f"{text}, only frames 1 to {scored} are scored; is it this video?"
+    elif rows != frames:
+        evaluation.remarks[name] = text
 
 
 def learnt_by(predictions: FramePredictions) -> list[str]:

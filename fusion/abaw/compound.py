@@ -53,15 +53,21 @@ def read_compound(path: Path) -> CompoundLabels:
     return CompoundLabels(np.where(mask, rows, 0).astype(np.int64), mask)
 
 
-def read_compound_corpus(root: Path) -> dict[str, CompoundLabels]:
-    """Reads `CE_Challenge/*_Set/*.txt` and the like below a folder, of all splits, by id.
+def read_compound_corpus(root: Path, split: str | None = None) -> dict[str, CompoundLabels]:
+    """Reads `CE_Challenge/*_Set/*.txt` and the like below a folder, by id.
+
+    Args:
+        root: The folder.
+        split: `train`, `validation` or `test`; None: all.
 
     Raises:
         UserError: If there is none, an id is there twice, or a file is ill-formed.
     """
-    files = [file for file in find_layout(root).labels if file.task == "CE"]
+    every = [file for file in find_layout(root).labels if file.task == "CE"]
+    files = [file for file in every if split in (None, file.split)]
     if not files:
-        raise UserError(f"{root}: no compound labels; expected CE_Challenge/Test_Set/*.txt")
+        what = f"no compound labels of '{split}'" if every else "no compound labels"
+        raise UserError(f"{root}: {what}; expected CE_Challenge/Test_Set/*.txt")
     labels: dict[str, CompoundLabels] = {}
     for file in files:
         if file.id in labels:
