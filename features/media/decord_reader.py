@@ -1,8 +1,8 @@
 """Pictures by decord, for those who ask for it. Data flow: file > decord > blocks of RGB pictures.
 
 PyAV is as fast or faster and reads everything. decord serves where it is known to give the very
-same pictures: 8-bit, progressive, shown as stored, undamaged, and small, since behind a slow reader
-it decodes ahead without bound.
+same pictures: in MP4 and Matroska, 8-bit, progressive, shown as stored, undamaged, and small, since
+behind a slow reader it decodes ahead without bound.
 
 Letters: N frames of a block.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from features.cli import UserError
 from features.media.container import open_media, video_stream
 from features.media.display import Display
+from features.media.ending import say_ending
 from features.media.timeline import Timeline, read_timeline
 
 try:
@@ -28,6 +29,8 @@ else:
 
 DECORD_BYTES = 512 << 20
 """Largest video that decord gets, as the bytes of all its pictures."""
+SOUGHT = ("mp4", "matroska")
+"""Containers in which decord finds a frame by its number; in MPEG's it lands beside it."""
 MIN_SIDE = 32
 """Pixels. decord returns pictures of narrower videos in a wrong shape."""
 
@@ -53,13 +56,16 @@ def decord_blocks(path: Path, batch: int) -> Iterator[tuple[np.ndarray, np.ndarr
         except decord.DECORDError:
             return
         yield images, times
+    say_ending(path)
 
 
 def _open(path: Path, timeline: Timeline) -> Any | None:
     """Decord's reader; None where it does not fit, or counts other frames."""
-    if not timeline.certain:
+    if not timeline.certain or timeline.dropped:
         return None
     with open_media(path) as container:
+        if not any(kind in container.format.name for kind in SOUGHT):
+            return None
         stream = video_stream(container, path)
         frame = next(container.decode(stream), None)
         if frame is None or not _suits(frame, Display.of(stream, frame), len(timeline.times)):

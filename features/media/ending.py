@@ -12,7 +12,7 @@ from pathlib import Path
 
 import av
 
-from features.media.container import has_index, nominal_rate, open_media, seconds
+from features.media.container import has_index, nominal_rate, open_media, seconds, video_stream
 
 SLACK = 0.25
 """Seconds, besides a frame, by which files may end before their header says, as muxers round."""
@@ -93,6 +93,16 @@ class Ending:
         if kind == "gif":
             return b";" not in tail[-2:]
         return self._broken and bool(self._container.streams.video)
+
+
+def say_ending(path: Path) -> None:
+    """Says what is missing at the end of a video, for those who do not read its packets."""
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        ending = Ending(path, container, stream)
+        for packet in container.demux(stream):
+            ending.watch(packet)
+        ending.say()
 
 
 def _promised(path: Path, container: av.container.InputContainer) -> float:

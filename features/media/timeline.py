@@ -42,6 +42,7 @@ class Timeline:
         certain: Whether frame and row must be one to one: every packet has a time of its own, the
             order of the packets fits it, there is one video stream, nothing is damaged or cut off.
         promised: Frames that the file's index promises, if its end is cut off; else None.
+        dropped: Packets at the beginning that give no frame, though no edit list hides them.
         ticks: (F,) int64, times on the container's own clock; empty if a packet has none.
         keys: (K,) int64, rows of the frames that can be decoded by themselves; empty as `ticks`.
         seeks: (K,) int64, just before those are decoded, on the container's clock: what some
@@ -52,6 +53,7 @@ class Timeline:
     start: float
     certain: bool
     promised: int | None = None
+    dropped: int = 0
     ticks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     keys: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     seeks: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -96,15 +98,17 @@ def _read(path: Path) -> Timeline:
         start = next((t for t in (opening.ticks, *(m.ticks for m in shown)) if t is not None), 0)
         before = next((row for row, mark in enumerate(shown) if mark.key), 0)
         times = np.arange(len(shown) - before) * step
-        return Timeline(times, float(start * tick), False, promised)
+        return Timeline(times, float(start * tick), False, promised, before)
     first = min(mark.ticks or 0 for mark in shown) if opening.ticks is None else opening.ticks
-    shown = sorted((m for m in shown if (m.ticks or 0) >= first), key=lambda m: m.ticks or 0)
+    dropped = sum((mark.ticks or 0) < first for mark in shown)
+    shown = sorted(shown, key=lambda mark: mark.ticks or 0)[dropped:]
     ticks = np.array([mark.ticks for mark in shown], np.int64)
     times = np.array(list(rising((float((mark.ticks or 0) * tick) for mark in shown), step)))
     certain = plain and opening.ticks == ticks[0] and bool((np.diff(ticks) > 0).all())
     keys = np.flatnonzero([mark.key for mark in shown])
     seeks = np.array([m.ticks if m.decoded is None else m.decoded - 1 for m in shown])[keys]
-    return Timeline(times - times[0], float(times[0]), certain, promised, ticks, keys, seeks)
+    begin = float(times[0])
+    return Timeline(times - begin, begin, certain, promised, dropped, ticks, keys, seeks)
 
 
 def has_times(container: av.container.InputContainer, stream: av.VideoStream) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from features.media import NoVideo, frame_times, read_frames, read_sound
+from features.media.decord_reader import decord_blocks
 from features.notices import gathered_notices
 from tests.media import tone, write_sound, write_video
 from tests.streams import code, put
@@ -77,6 +78,17 @@ def test_a_video_that_is_cut_off_is_used_and_the_loss_said(tmp_path: Path, name:
     about_end = [line for line in said if "what is there is used" in line]
     assert len(about_end) == 1
     assert str(path) in about_end[0]
+
+
+def test_the_loss_is_said_by_every_reader(tmp_path: Path) -> None:
+    pytest.importorskip("decord")
+    path = write(tmp_path / "v.mkv")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
+    assert list(decord_blocks(path, 8))
+    with gathered_notices() as said:
+        list(read_frames(path, reader="decord"))
+    assert len(said) == 1
+    assert "what is there is used" in said[0]
 
 
 @pytest.mark.parametrize(

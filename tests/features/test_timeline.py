@@ -10,7 +10,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from features.media import frame_times, frames_at, probe, read_frames, read_sound
+from features.media import (
+    Reader,
+    decord_reader,
+    frame_times,
+    frames_at,
+    probe,
+    read_frames,
+    read_sound,
+)
 from features.media.timeline import read_timeline
 from tests.media import plain_frames, write_video
 from tests.streams import RATE, Coded, code, put
@@ -21,13 +29,13 @@ CONTAINERS = {
     "mpeg2video": (".mp4", ".mkv", ".ts", ".mpg", ".vob", ".avi"),
 }
 UNTIMED = (".mpg", ".vob", ".avi")
-"""Not every packet there tells when it is shown."""
+"""Not every packet there tells when it is shown; what ffmpeg reckons may be two frames off."""
 
 coded = cache(code)
 
 
-def read(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    blocks = list(read_frames(path))
+def read(path: Path, reader: Reader = "pyav") -> tuple[np.ndarray, np.ndarray]:
+    blocks = list(read_frames(path, reader=reader))
     return np.concatenate([b.images for b in blocks]), np.concatenate([b.times for b in blocks])
 
 
@@ -57,8 +65,10 @@ def test_a_row_is_the_same_picture_for_every_reader_and_in_every_container(
             known = images if known is None else known
             assert np.array_equal(images, known), suffix
             assert np.array_equal(frame_times(path), times), suffix
+            if decord_reader.decord is not None:
+                assert np.array_equal(read(path, "decord")[0], images), suffix
             np.testing.assert_allclose(
-                times, np.arange(len(times)) / RATE, atol=0.045 if suffix in UNTIMED else 0.0021
+                times, np.arange(len(times)) / RATE, atol=0.081 if suffix in UNTIMED else 0.0021
             )
             for rows in (range(len(images)), [len(images) - 1], [len(images) // 2]):
                 found = dict(frames_at(path, rows))
