@@ -13,7 +13,8 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Protocol
 
 from features.cli import UserError
-from features.hand import Hand, start_method
+from features.forkserver import start_method
+from features.hand import Hand
 from features.outcome import Outcome
 from features.worker import Builder
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:  # both load torch, which a process that only watches can do w
     from features.cores import Share
     from features.sources import Source
 
+START_LIMIT = 600.0
+"""Seconds that a worker may take until it can work, or the time limit of items if that is longer:
+weights may come from a slow disk, or from a hub."""
 POLL = 0.5
 """Seconds between looks at workers that say nothing."""
 ATTEMPTS = 2
@@ -86,7 +90,7 @@ class ProcessCrew:
     Args:
         build: Builds what each worker works with.
         share: How many workers there may be, with how many threads, on which devices.
-        time_limit: Seconds that an item may go without progress; 0: any time.
+        time_limit: Seconds that an item may go without progress; 0: any time, also to start.
     """
 
     def __init__(self, build: Builder, share: "Share", time_limit: float = 0.0) -> None:
@@ -147,8 +151,14 @@ class ProcessCrew:
             return message
         if not hand.process.is_alive():
             return self._bury(place, hand)
-        if hand.source and hand.ready and 0 < self._limit < hand.silence:
+        limit = self._limit and (self._limit if hand.ready else max(self._limit, START_LIMIT))
+        if hand.source and 0 < limit < hand.silence:
             where = hand.place_now()
+            if not hand.ready:
+                raise UserError(
+                    f"a worker process was not ready after {limit:g} s{where};"
+                    " see what it waits for, or raise --time_limit"
+                )
             cause = f"no progress for {self._limit:g} s{where}; leave it out, or raise --time_limit"
             self._dismiss(place)
             return Outcome(hand.source.id, cause=f"{hand.source.id}: {cause}")

@@ -36,7 +36,7 @@ from features.dispatch import Dispatcher
 from features.encoders.registry import EncoderSettings, require_streams_of_their_own
 from features.faces.detect import FaceSettings
 from features.faces.persons import parse_persons
-from features.hand import warm_up
+from features.forkserver import warm_up
 from features.item import Recipe, make_item
 from features.leftovers import sweep
 from features.media import Reader
@@ -45,6 +45,7 @@ from features.shards import in_shard
 from features.sources import SourceHashes, find_sources, require_distinct
 from features.store import TrackStore
 from features.summary import ExtractSummary
+from features.temp_folders import sweep_folders
 from features.wanted import FACES, Todo
 
 if TYPE_CHECKING:  # loads torch
@@ -215,6 +216,7 @@ def _as_many_threads_as_a_worker() -> Iterator[None]:
 @contextmanager
 def _swept(store: Path, streams: Collection[str], claims: Claims) -> Iterator[None]:
     """Removes temporary files: before, those of dead runs; after, those of workers killed here."""
+    sweep_folders()
     sweep(store, streams, claims)
     try:
         yield

@@ -1,36 +1,24 @@
 """A worker process as its parent sees it: how it is started, heard and ended.
 
-Data flow: start method > process (worker.py) > what it says, when it last made progress, where it
-is in the code, how it died.
-
-Workers come from a forkserver, which has loaded what they need and holds no threads or locks; they
-see nothing of the caller's `__main__`.
+Data flow: start method (forkserver.py) > process (worker.py) > what it says, when it last made
+progress, where it is in the code, how it died.
 """
 
-import multiprocessing
 import os
 import re
 import signal
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import chain
 from multiprocessing.connection import Connection
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from features.worker import ARENAS, READY, THREADS, Builder, serve
+from features.forkserver import as_caller
+from features.worker import READY, Builder, serve
 
 if TYPE_CHECKING:
     from features.sources import Source
 
-PRELOADED = [
-    *("features.item", "features.pipeline"),
-    *("features.encoders.expression_net", "features.encoders.whole_sound_norm"),
-    *("facenet_pytorch", "torchaudio", "transformers"),
-]
-"""Modules that workers find loaded: what they would load by themselves is in each one's memory."""
 WORDS_WAIT = 2.0
 """Seconds that a worker without progress gets to say where it is."""
 _FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
@@ -52,7 +40,7 @@ class Hand:
         self._beat = context.RawValue("d", time.monotonic())
         arguments = its_pipe, its_words, self._beat, build, device, threads
         self.process = context.Process(target=serve, args=arguments, daemon=True)
-        with _one_thread(), _no_main():
+        with as_caller():
             self.process.start()
         its_pipe.close()
         its_words.close()
@@ -107,50 +95,6 @@ class Hand:
             self.process.close()
         self.pipe.close()
         self._last_words.close()
-
-
-def start_method() -> Any:
-    """Starts processes that have loaded everything, where there is such a thing."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
-
-
-def warm_up() -> None:
-    """Has the forkserver load what workers need while this process does something else."""
-    start_method()
-    if "forkserver" in multiprocessing.get_all_start_methods():
-        from multiprocessing import forkserver  # not everywhere
-
-        with _one_thread(), _no_main():
-            forkserver.ensure_running()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """What is started meanwhile, such as the forkserver, loads libraries for one thread."""
-    before = {name: os.environ.get(name) for name in (*THREADS, *ARENAS)}
-    os.environ |= dict.fromkeys(THREADS, "1") | ARENAS
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            del os.environ[name]
-            if value is not None:
-                os.environ[name] = value
-
-
-@contextmanager
-def _no_main() -> Iterator[None]:
-    """Keeps multiprocessing from running the caller's script once more in the new process."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
 
 
 def _all_of(pipe: Connection, seconds: float) -> str:

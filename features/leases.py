@@ -6,8 +6,8 @@ taken over once it is dead.
 filelock's SoftFileLease does this: a dead process of this machine is known by number, start and
 boot, one of another machine by a file that is not renewed, by the clock of whoever watches it. What
 it leaves open is closed here: machines that share a name (`localhost`), where it takes another boot
-for a dead one; processes of this machine that are halted and so cannot renew their files; files
-that a killed process left empty, which it never takes over.
+for a dead one; processes of this machine that are halted and so cannot renew their files; dead ones
+that nobody has waited for (zombies); files that a killed process left empty, which it never takes.
 """
 
 import time
@@ -73,7 +73,7 @@ class Lease:
         Not so if it is seen among the processes of this machine, or was seen to renew the file.
         """
         waited = self._unrenewed()
-        return not (waited is None or self.held or self._renewed or self._holder_runs_here())
+        return not (waited is None or self.held or self._renewed or self._lives() is not None)
 
     def take(self) -> bool:
         """Takes it; False if somebody, perhaps this object, holds it or may do so.
@@ -85,9 +85,10 @@ class Lease:
             return False
         waited = self._unrenewed()
         if waited is not None:
-            if self._holder_runs_here() or (waited < STALE and self._booted_elsewhere()):
+            lives = self._lives()
+            if lives or (lives is None and waited < STALE and self._booted_elsewhere()):
                 return False
-            if waited >= STALE:
+            if lives is False or waited >= STALE:
                 self._move_aside()
         while True:
             try:
@@ -114,13 +115,16 @@ class Lease:
             self._seen = state, time.monotonic()
         return time.monotonic() - self._seen[1]
 
-    def _holder_runs_here(self) -> bool:
-        """Whether the very process is among those of this machine."""
+    def _lives(self) -> bool | None:
+        """Whether the very process lives, or is a zombie; None if this machine does not show it."""
         owner = self._lock.owner
         if owner is None or owner.start is None:
-            return False
+            return None
         boot, started = divmod(owner.start, 1 << 64)
-        return boot in (0, _boot()) and started == _started(owner.pid)
+        process = _process(owner.pid)
+        if boot not in (0, _boot()) or process is None or process[0] != started:
+            return None
+        return process[1]
 
     def _booted_elsewhere(self) -> bool:
         """Whether the holder runs on another machine, or ran here before the last boot."""
@@ -185,10 +189,10 @@ def _boot() -> int:
         return 0
 
 
-def _started(pid: int) -> int | None:
-    """When a process of this machine started, in ticks; None if it is dead or not told."""
+def _process(pid: int) -> tuple[int, bool] | None:
+    """When a process of this machine started, in ticks, and whether it is more than a zombie."""
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if state in ("Z", "X") else int(fields[18])  # field 22 of proc(5): starttime
+    return int(fields[18]), state not in ("Z", "X")  # field 22 of proc(5): starttime

@@ -8,9 +8,10 @@ Memory holds boxes and features, and no more than a few blocks of pictures.
 
 import itertools
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from features.failures import is_out_of_memory
 from features.gathered import Gathered
 from features.looks import Looks
 from features.media import Reader, SpooledSound, frame_times, spool_sound
+from features.progress import unless
 from features.sources import Source, SourceHashes
 from features.store import TrackStore
 from features.timing import StageTimes
@@ -91,21 +93,19 @@ class Extractor:
             UserError: If the source cannot be read; what could be made of it is.
             SoundOutOfMemory: If all but the sound is made.
         """
-        encoders = [self._audio[one.name] for one in todo.audio]
+        encoders, unwanted = [self._audio[one.name] for one in todo.audio], Event()
         with ThreadPoolExecutor(1, "sound") as thread:
-            sound = thread.submit(self._hear, todo.source, encoders)
+            sound = thread.submit(unless, unwanted, self._hear, todo.source, encoders)
             try:
                 self._see(todo)
+                _done(sound)
             except UserError as error:
                 heard = sound.exception()
                 if isinstance(heard, UserError) and str(heard) != str(error):
                     raise UserError(f"{error}; {heard}") from error
                 raise
-            try:
-                sound.result()
-            except (MemoryError, RuntimeError) as error:
-                if is_out_of_memory(error):
-                    raise SoundOutOfMemory from error
+            except KeyboardInterrupt:
+                unwanted.set()  # or leaving would wait for all of the sound
                 raise
 
     def key(self, source: Source) -> str:
@@ -292,3 +292,13 @@ class Extractor:
         values = values if encoder is None else values.astype(np.float16, copy=False)
         info = replace(info, frames=frames, **told)
         self._store.write(FeatureTrack(values, times, valid, info))
+
+
+def _done(sound: Future[None]) -> None:
+    """Waits for the sound; raises what it met."""
+    try:
+        sound.result()
+    except (MemoryError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise SoundOutOfMemory from error
+        raise

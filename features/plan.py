@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from features.cli import UserError
@@ -24,6 +23,7 @@ from features.media.timeline import read_timeline
 from features.progress import in_words
 from features.shards import Extent, extent_of
 from features.sources import Source
+from features.temp_folders import scratch_folder
 from features.wanted import Todo
 
 if TYPE_CHECKING:  # loads torch, which is not needed where there is nothing to measure
@@ -118,7 +118,7 @@ def _sample(
 ) -> tuple[float, float, int]:
     """Seconds, cost and number of the samples of a costly item and a usual one of a kind."""
     seconds, cost, items = 0.0, 0.0, 0
-    with TemporaryDirectory(prefix="affuse-plan-") as folder:
+    with scratch_folder("plan") as folder:
         extractor = extractor_in(Path(folder, "tracks"))
         for number in sorted({0, len(todos) // 2}):
             try:

@@ -1,6 +1,7 @@
 """Progress of long work: a bar on a terminal, plain lines elsewhere; and signs of life."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -13,12 +14,34 @@ LINE_EVERY = 10.0
 
 
 _listeners: list[Callable[[], None]] = []
+_thread = threading.local()
+"""What each thread works under: `unwanted`, see `unless`."""
+
+
+class Unwanted(BaseException):
+    """Ends work that nobody wants any more; no fault."""
 
 
 def beat() -> None:
-    """Gives a sign of life: a block of frames, or a piece of sound, is done."""
+    """Gives a sign of life: a block of frames, or a piece of sound, is done.
+
+    Raises:
+        Unwanted: In a thread whose work is no longer wanted.
+    """
+    unwanted = getattr(_thread, "unwanted", None)
+    if unwanted is not None and unwanted.is_set():
+        raise Unwanted
     for listener in _listeners:
         listener()
+
+
+def unless(unwanted: threading.Event, work: Callable[..., None], *arguments: object) -> None:
+    """Does some work, which ends at its next sign of life once the event is set."""
+    _thread.unwanted = unwanted
+    try:
+        work(*arguments)
+    finally:
+        _thread.unwanted = None
 
 
 def on_beat(listener: Callable[[], None]) -> None:

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Protocol
 
 from features.cli import UserError
+from features.forkserver import THREADS, die_with_parent
 from features.progress import on_beat
 
 if TYPE_CHECKING:  # the parent may do without torch
@@ -22,10 +23,6 @@ if TYPE_CHECKING:  # the parent may do without torch
 
 READY = "ready"
 """What a worker says once it can work."""
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""Variables that libraries read when they are loaded."""
-ARENAS = {"MALLOC_ARENA_MAX": "2"}
-"""glibc's malloc keeps what threads have freed, an arena a thread, unless it is told not to."""
 TRIM_EVERY = 2.0
 """Seconds between the times at which it is made to give back what it keeps nevertheless. Without,
 that is a third of a worker's memory after some minutes of video; the price is some per cent of
@@ -53,6 +50,8 @@ def serve(
         device: Where encoders compute.
         threads: CPU threads to use.
     """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    die_with_parent(signal.SIGKILL)  # the forkserver, which dies with the caller
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches everybody; the parent decides
     threading.Thread(target=_trim_and_end_with_parent, daemon=True).start()
     faulthandler.enable(last_words, all_threads=False)

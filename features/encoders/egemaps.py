@@ -16,7 +16,6 @@ import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from features.cli import UserError
 from features.encoders.chunks import Piece, Spool, TokenGrid, joined_on_disk, plan
 from features.encoders.protocol import READY, Described, Description, Status, Tokens
 from features.scratch import telling_the_folder
+from features.temp_folders import scratch_folder
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch
@@ -110,9 +110,9 @@ class EgemapsEncoder(Described):
 
     def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
-        with Spool(blocks) as sound, TemporaryDirectory(prefix="affuse-egemaps-") as folder:
+        with Spool(blocks) as sound, scratch_folder("egemaps") as folder:
             total = self._grid.count(len(sound))
-            smile = _smile(frameModeFunctionalsConf=str(self._write_window(Path(folder))))
+            smile = _smile(frameModeFunctionalsConf=str(self._write_window(folder)))
             length = 1 + round(STRETCH * self.token_rate)
             overlap = min(length - 1, 1 + round(2 * CONTEXT * self.token_rate))
             pieces = plan(total, length, overlap)

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,13 @@ import pytest
 from experiments import process_watch
 from experiments.process_watch import members, started, watch
 from features.cli import UserError
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux only")
 
 PARENT_OF_ONE = """
 import subprocess, sys, time
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
 time.sleep({sleep})
 """
 
@@ -25,18 +25,15 @@ def python(code: str) -> list[str]:
 
 
 def wait_for(session: int, count: int) -> list[int]:
-    until = time.monotonic() + 20
-    while len(found := members(session)) != count and time.monotonic() < until:
-        time.sleep(0.02)
-    return found
+    eventually(lambda: len(members(session)) == count)
+    return members(session)
 
 
 def test_the_peak_of_a_process_is_seen_even_after_it_is_over(tmp_path: Path) -> None:
     log, sampler = tmp_path / "log", process_watch._Sampler(shared=False)
-    code = "import time; x = b'1' * (200 << 20); del x; print('over', flush=True); time.sleep(60)"
+    code = "import time; x = b'1' * (200 << 20); del x; print('over', flush=True); time.sleep(3600)"
     with log.open("wb") as file, started(python(code), file.fileno()) as process:
-        while not log.read_text():
-            time.sleep(0.02)
+        eventually(log.read_text)
         sampler.sample(process.pid, 0.0)
     usage = sampler.usage(1.0)
     assert 200 < usage.largest < 300

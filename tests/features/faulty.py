@@ -1,5 +1,6 @@
 """Extractors that hang, crash or dawdle at chosen items: what worker processes must cope with."""
 
+import ctypes
 import errno
 import json
 import os
@@ -18,6 +19,7 @@ from features.item import Recipe
 from features.pipeline import Extractor
 from features.sources import SourceHashes
 from features.wanted import Todo, Wanted
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,9 @@ class Faulty:
     Args:
         recipe: Builds the extractors.
         notes: Folder in which each attempt leaves a file `ID.PID.TIME`.
-        faults: Source id to `hang`, `segfault`, `kill` (in writing a track), `kill once`, `raise`,
-            `exit`, `full` (disk), `slow` or `meet` (slow, once two processes are at work);
-            `start` instead of an id: no extractor can be built.
+        faults: Source id to `hang`, `freeze` (all threads), `segfault`, `kill` (in writing a
+            track), `kill once`, `raise`, `exit`, `full` (disk), `slow` or `meet` (slow, once two
+            processes are at work); `start` instead of an id: no extractor can be built.
     """
 
     recipe: Recipe
@@ -54,6 +56,8 @@ class Faulty:
     def act(self, fault: str, attempt: int) -> None:
         if fault == "hang":
             wait_for_ever()
+        if fault == "freeze":
+            ctypes.PyDLL(None).pause()  # keeps the lock of Python
         if fault == "segfault":
             signal.raise_signal(signal.SIGSEGV)
         if fault == "kill" or (fault == "kill once" and attempt == 1):
@@ -74,11 +78,7 @@ class Faulty:
             raise UserError("no weights in DIR; give others")
 
     def wait_for_two_processes(self) -> None:
-        deadline = time.monotonic() + 60
-        while len({path.name.split(".")[1] for path in self.notes.iterdir()}) < 2:
-            if time.monotonic() > deadline:
-                raise TimeoutError("no other process works")
-            time.sleep(0.05)
+        eventually(lambda: len({path.name.split(".")[1] for path in self.notes.iterdir()}) == 2)
 
     @property
     def store(self) -> Path:

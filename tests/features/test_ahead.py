@@ -9,6 +9,7 @@ import pytest
 
 from features.ahead import ahead
 from features.timing import StageTimes, waiting
+from tests.waiting import eventually, limit
 
 
 def alive() -> int:
@@ -16,11 +17,8 @@ def alive() -> int:
 
 
 def settle(threads: int) -> bool:
-    """Whether there are so many threads within a few seconds."""
-    until = time.monotonic() + 5
-    while alive() != threads and time.monotonic() < until:
-        time.sleep(0.01)
-    return alive() == threads
+    """Whether there are so many threads in the end."""
+    return eventually(lambda: alive() == threads)
 
 
 def test_items_come_in_their_order() -> None:
@@ -54,7 +52,7 @@ def test_the_next_item_is_made_while_the_last_one_is_used() -> None:
 
     items = ahead(watched(), 1)
     assert next(items) == 0
-    assert made.wait(5)
+    assert made.wait(limit())
     items.close()
 
 
@@ -101,7 +99,7 @@ def test_closing_reaches_stages_behind_the_first() -> None:
     items = ahead((item + 1 for item in ahead(watched(), 2)), 2)
     assert next(items) == 1
     items.close()
-    assert closed.wait(5)
+    assert closed.wait(limit())
     assert settle(before)
 
 
@@ -115,12 +113,13 @@ def test_waiting_for_another_stage_is_not_counted() -> None:
 
     assert list(times.timed("use", ahead(times.timed("make", slow()), 1))) == [0, 1, 2]
     assert times.seconds["make"] >= 0.29
-    assert times.seconds["use"] < 0.15
+    assert times.seconds["use"] < times.seconds["make"] / 2
 
 
 def test_a_stage_inside_a_stage_waits_for_both() -> None:
-    times = StageTimes()
+    times, began = StageTimes(), time.monotonic()
     with times.stage("outer"), times.stage("inner"), waiting():
         time.sleep(0.1)
-    assert times.seconds["outer"] < 0.05
-    assert times.seconds["inner"] < 0.05
+    spent = time.monotonic() - began
+    assert times.seconds["outer"] < spent / 2
+    assert times.seconds["inner"] < spent / 2

@@ -12,6 +12,7 @@ from features import claims as claims_module
 from features.claims import FOLDER, Claims, file_of
 from features.leases import _boot
 from tests.features.test_leases import holder, marker
+from tests.waiting import limit
 
 
 def plant(store: Path, name: str, boot: int | None = None, start: int = 1) -> Path:
@@ -59,7 +60,7 @@ def test_only_claims_that_may_be_of_the_dead_are_in_doubt(tmp_path: Path) -> Non
         os.utime(tmp_path / FOLDER / "13", (0, 0))  # a sign of life
         assert not claims.take("13")
         assert not claims.in_doubt("13")
-    process.communicate(timeout=60)
+    process.communicate(timeout=limit())
 
 
 def test_whether_a_name_is_claimed_is_found_without_writing(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_whether_a_name_is_claimed_is_found_without_writing(tmp_path: Path) -> N
     claims = Claims(tmp_path)
     assert [name for name in claims.names() if claims.claimed(name)] == ["12", "13"]
     assert [(path.stat().st_ino, path.stat().st_mtime_ns) for path in paths] == before
-    process.communicate(timeout=60)
+    process.communicate(timeout=limit())
 
 
 def test_names_are_free_together_or_not_at_all(tmp_path: Path) -> None:

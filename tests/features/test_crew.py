@@ -23,6 +23,7 @@ from features.stopping import terminable
 from features.summary import ExtractSummary
 from tests.features.faulty import SCRIPT, spoil
 from tests.media import face_frame, tone, write_sound, write_video
+from tests.waiting import eventually, limit
 
 ROOT = Path(__file__).parents[2]
 NAMES = [str(number) for number in range(5)]
@@ -119,9 +120,11 @@ def start(root: Path, notes: Path, tmp_path: Path) -> Iterator[Start]:
         where = "--data.root", str(root), "--data.store", str(tmp_path / "store")
         options = *where, "--encoders", "[prosody]", "--workers", "2"
         (tmp_path / "script.py").write_text(SCRIPT)
+        temporary = tmp_path / "tmp"
+        temporary.mkdir(exist_ok=True)
         process = subprocess.Popen(
             [sys.executable, tmp_path / "script.py", notes, json.dumps(faults), *options],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -135,13 +138,6 @@ def start(root: Path, notes: Path, tmp_path: Path) -> Iterator[Start]:
         for pid in members(process.pid):
             os.kill(pid, signal.SIGKILL)
         process.communicate()
-
-
-def wait_until(true: Callable[[], object], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_workers_make_what_one_process_makes(tmp_path: Path) -> None:
@@ -162,9 +158,10 @@ def test_workers_make_what_one_process_makes(tmp_path: Path) -> None:
 def test_an_item_without_progress_is_given_up_and_the_others_are_made(
     run: Run, tmp_path: Path, notes: Path
 ) -> None:
-    summary = run({"3": "hang"}, limit=2.0)
+    most = round(limit(2.0))
+    summary = run({"3": "hang"}, limit=most)
     assert list(summary.failures) == ["3"]
-    assert "no progress for 2 s in wait_for_ever (" in summary.failures["3"]
+    assert f"no progress for {most} s in wait_for_ever (" in summary.failures["3"]
     assert "--time_limit" in summary.failures["3"]
     assert summary.extracted == 4
     assert attempts(notes) == NAMES  # what hangs once is not tried again
@@ -230,6 +227,14 @@ def test_workers_that_cannot_start_are_one_line(run: Run, fault: str, cause: str
         run({"start": fault})
 
 
+def test_a_worker_that_is_never_ready_is_given_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.crew.START_LIMIT", 3.0)
+    with pytest.raises(UserError, match=r"was not ready after 3 s in wait_for_ever \(.*time_limit"):
+        run({"start": "hang"}, limit=1.0)
+
+
 class Telling:
     """Stands in for an extractor; a source's outcome tells its threads and device."""
 
@@ -263,14 +268,21 @@ def test_workers_share_threads_and_devices() -> None:
         crew.close()
 
 
-def test_when_the_parent_is_killed_its_workers_end_and_a_second_run_completes(
+def outside(tmp_path: Path) -> list[str]:
+    """What runs have left among the temporary files, but for torch's cache."""
+    return [path.name for path in (tmp_path / "tmp").iterdir() if "torch" not in path.name]
+
+
+def test_when_the_parent_is_killed_nothing_of_it_is_left_and_a_second_run_completes(
     start: Start, root: Path, tmp_path: Path, notes: Path
 ) -> None:
-    parent = start(dict.fromkeys(NAMES, "hang"))
-    wait_until(lambda: len(attempts(notes)) == 2)
+    parent = start(dict.fromkeys(NAMES, "freeze"))
+    eventually(lambda: len(attempts(notes)) == 2)
     assert len(members(parent.pid)) >= 3
+    assert outside(tmp_path)
     parent.kill()
-    wait_until(lambda: not members(parent.pid), 10)
+    eventually(lambda: not members(parent.pid))
+    assert not outside(tmp_path)
     out, _ = parent.communicate()
     assert out.count("script") == 1  # without a guard for main, and yet not run by the workers
     summary = extract(settings(root, tmp_path / "store"))
@@ -280,6 +292,19 @@ def test_when_the_parent_is_killed_its_workers_end_and_a_second_run_completes(
     assert not leftovers(tmp_path / "store")
 
 
+def test_what_all_processes_of_a_killed_run_leave_goes_with_the_next(
+    start: Start, tmp_path: Path, notes: Path
+) -> None:
+    parent = start(dict.fromkeys(NAMES, "hang"))
+    eventually(lambda: len(attempts(notes)) == 2)
+    for pid in members(parent.pid):
+        os.kill(pid, signal.SIGKILL)
+    assert outside(tmp_path)
+    second = start({})
+    assert "0 failed" in second.communicate(timeout=limit())[0]
+    assert not outside(tmp_path)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_asked_to_stop_leaves_no_worker_and_no_claim(
     run: Run, tmp_path: Path, notes: Path, number: signal.Signals
@@ -287,7 +312,7 @@ def test_a_run_that_is_asked_to_stop_leaves_no_worker_and_no_claim(
     before, at_work = signal.getsignal(number), set[int]()
 
     def stop() -> None:
-        wait_until(lambda: len(attempts(notes)) == 2)
+        eventually(lambda: len(attempts(notes)) == 2)
         claims = sorted(path.name for path in (tmp_path / "store" / FOLDER).iterdir())
         at_work.update(pids(notes))
         for pid in at_work:
@@ -312,9 +337,9 @@ def test_two_extractions_at_once_make_each_item_once(
     start: Start, run: Run, root: Path, tmp_path: Path, notes: Path
 ) -> None:
     other = start(dict.fromkeys(NAMES, "slow"))
-    wait_until(lambda: attempts(notes))
+    eventually(lambda: attempts(notes))
     mine = run(dict.fromkeys(NAMES, "slow"))
-    out, err = other.communicate(timeout=120)
+    out, err = other.communicate(timeout=limit(120))
     assert "0 failed" in out, err
     assert not mine.failures
     assert attempts(notes) == NAMES

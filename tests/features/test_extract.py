@@ -4,6 +4,7 @@ import errno
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,9 +20,11 @@ from features.cli import UserError, run
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.faces.detect import FaceSettings
 from features.pipeline import Extractor
+from features.progress import beat
 from features.store import TrackStore
 from features.track import _replacing
 from tests.media import face_frame, face_picture, plain_frames, tone, write_sound, write_video
+from tests.waiting import eventually, limit
 
 FRAMES = 8
 
@@ -334,10 +337,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(root: Path, tmp_path: 
         [sys.executable, *argv, str(tmp_path / "killed")], stdout=subprocess.DEVNULL
     )
     second = tmp_path / "killed" / "expression" / "13.safetensors"
-    deadline = time.monotonic() + 120
-    while not second.exists() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    eventually(lambda: second.exists() or process.poll() is not None, 120)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = {k: v for k, v in stamps(tmp_path / "killed").items() if k.endswith("/12.safetensors")}
@@ -362,3 +362,28 @@ def test_a_run_that_watches_workers_does_not_load_torch(root: Path) -> None:
     for done in ("1 extracted", "1 ready before"):
         result = subprocess.run(argv, capture_output=True, text=True, check=False)
         assert (result.returncode, done in result.stdout) == (0, True), result.stderr
+
+
+def test_ctrl_c_without_workers_does_not_wait_for_the_sound(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hearing, heard = threading.Event(), threading.Event()
+
+    def hear(*_: object) -> None:  # hours of sound
+        until = time.monotonic() + limit()
+        while time.monotonic() < until:
+            hearing.set()
+            time.sleep(0.01)
+            beat()
+        heard.set()
+
+    def see(*_: object) -> None:
+        hearing.wait()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Extractor, "_hear", hear)
+    monkeypatch.setattr(Extractor, "_see", see)
+    with pytest.raises(KeyboardInterrupt):
+        extract(ExtractSettings(data=SourceSettings(root=root, store=tmp_path), workers="0"))
+    assert not heard.is_set()
+    beat()  # who works on is not told to stop

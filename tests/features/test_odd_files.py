@@ -13,6 +13,7 @@ from features.sources import SourceHashes, find_sources
 from features.store import TrackStore
 from features.verify import verify
 from tests.media import plain_frames, tone, write_sound, write_video
+from tests.waiting import limit
 
 PROSODY = "--encoders", "[prosody]"
 LIMIT = 60
@@ -39,7 +40,7 @@ def process(module: str, *argv: str | Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", module, *map(str, argv)],
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=limit(LIMIT),
         check=False,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )

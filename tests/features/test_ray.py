@@ -4,7 +4,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from features.extract import ExtractSettings, SourceSettings, extract
 from features.ray_cluster import ActorNeeds, actor_needs
 from tests.features.faulty import spoil
 from tests.media import tone, write_sound
+from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 NAMES = [str(number) for number in range(4)]
@@ -107,11 +107,14 @@ def test_a_run_whose_node_is_killed_ends_complete(
     lost = list[str]()
 
     def kill_the_node_once_it_works() -> None:
-        deadline, there = time.monotonic() + 90, set[int]()
-        while not lost and time.monotonic() < deadline:
-            there = descendants(raylet)
+        there = set[int]()
+
+        def works() -> bool:
+            there.update(descendants(raylet))
             lost.extend(p.name for p in notes.iterdir() if int(p.name.split(".")[1]) in there)
-            time.sleep(0.05)
+            return bool(lost)
+
+        eventually(works, 90)
         for pid in (raylet, *there - {raylet}):  # as a power cut does: all at once
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -12,6 +12,7 @@ import pytest
 
 from features.claims import FOLDER
 from features.stopping import TERMINATED, Termination, terminable
+from tests.waiting import limit
 
 COMMAND = """
 import os, sys, time
@@ -41,21 +42,21 @@ run(Settings, command, prog="a.test", description="")
 """
 WAIT = """
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
 """
 WAIT_ON = """
         try:
             print("ready", flush=True)
-            time.sleep(60)
+            time.sleep(3600)
         finally:
             print("stopping", flush=True)
-            time.sleep(60)
+            time.sleep(3600)
 """
 FORK = """
         child = os.fork()
         if child == 0:
             try:
-                time.sleep(60)
+                time.sleep(3600)
             finally:
                 (settings.store / "child").write_text("acted as its parent")
         os.kill(child, 15)
@@ -66,7 +67,7 @@ LOADER = """
         workers = iter(DataLoader(range(8), num_workers=2))
         next(workers)
         print("ready", flush=True)
-        time.sleep(60)
+        time.sleep(3600)
 """
 
 
@@ -93,7 +94,7 @@ def test_a_stopped_command_keeps_its_work_and_gives_its_claims_back(
     assert said(process) == "ready"
     assert (tmp_path / FOLDER / "12").exists()
     process.send_signal(number)
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=limit())
     assert process.returncode == status
     assert error == "a.test: stopped; finished work is kept, run again to go on\n"
     assert (tmp_path / "finished").exists()
@@ -106,14 +107,14 @@ def test_a_second_sigterm_ends_at_once(tmp_path: Path) -> None:
     process.terminate()
     assert said(process) == "stopping"
     process.terminate()
-    _, error = process.communicate(timeout=20)
+    _, error = process.communicate(timeout=limit())
     assert (process.returncode, error) == (TERMINATED, "")
 
 
 def test_a_forked_child_that_is_terminated_dies_and_its_parent_goes_on(tmp_path: Path) -> None:
     process = started(tmp_path, FORK)
     assert said(process) == str(-signal.SIGTERM)
-    assert process.communicate(timeout=20) == ("", "")
+    assert process.communicate(timeout=limit()) == ("", "")
     assert process.returncode == 0
     assert not (tmp_path / "child").exists()
 
@@ -122,7 +123,7 @@ def test_workers_of_a_data_loader_end_with_the_command(tmp_path: Path) -> None:
     process = started(tmp_path, LOADER)
     assert said(process) == "ready"
     process.terminate()
-    _, error = process.communicate(timeout=20)  # its pipes close when the last worker is gone
+    _, error = process.communicate(timeout=limit())  # its pipes close when the last worker is gone
     assert process.returncode == TERMINATED
     assert error.count("\n") == 1
 

@@ -21,6 +21,7 @@ from features.verify import verify
 from features.verify_files import CACHE, Kind
 from tests.features.test_verify import FRAMES, cached, found, listing, status_of, write
 from tests.media import plain_frames, tone, write_video
+from tests.waiting import limit
 
 HOLD = """
 import sys
@@ -48,7 +49,7 @@ def living_run(store: Path, *names: str) -> Iterator[None]:
     try:
         yield
     finally:
-        process.communicate(timeout=20)
+        process.communicate(timeout=limit())
 
 
 @pytest.fixture

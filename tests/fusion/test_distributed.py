@@ -30,6 +30,7 @@ from fusion.train_settings import TrainSettings
 from fusion.trainer import BEST, LAST, quiet_lightning
 from fusion.training import make_module, train_run
 from tests.fusion.tiny import FRAMES, write_corpus
+from tests.waiting import limit
 
 EPOCHS = 3
 VALIDATION_CLIPS, VALIDATION_WINDOWS, TRAINING_WINDOWS = 3, 9, 3
@@ -123,7 +124,7 @@ def out(root, tmp_path_factory):
     folder = tmp_path_factory.mktemp("out")
     command = [sys.executable, "-m", "tests.fusion.test_distributed", str(root), str(folder)]
     made = subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300
+        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=limit(300)
     )
     assert made.returncode == 0, made.stdout + made.stderr
     return folder
