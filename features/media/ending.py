@@ -8,6 +8,7 @@ A Matroska file, or what a recorder was still writing, is good up to the place w
 
 import logging
 import struct
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import av
@@ -22,6 +23,8 @@ ASF_FILE = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 """Name of the part of an ASF header that tells size and duration."""
 TS_PACKETS = ((0, 188), (4, 192))
 """Where the first byte that marks a packet of a transport stream lies, and the packet's length."""
+CLUSTER = bytes.fromhex("1f43b675")
+"""Name of the parts of a Matroska file that hold packets."""
 TAIL = 1 << 17
 """Bytes at the end of a file that are looked at: more than two pages of Ogg."""
 
@@ -63,8 +66,7 @@ class Ending:
             )
         elif self._stops():
             log.warning(
-                "%s: it stops in the middle of something at %.2f s: cut off, or never finished;"
-                " what is there is used",
+                "%s: it breaks off at %.2f s: cut off, or never finished; what is there is used",
                 *(self._path, max(end, _last_second(self._path))),
             )
 
@@ -90,6 +92,8 @@ class Ending:
             return not all(_ogg_ends(tail).values())
         if kind == "mpegts":
             return any(head[at:][:1] == b"G" and size % of for at, of in TS_PACKETS)
+        if "matroska" in kind:
+            return _cluster_stops(self._path)
         if kind == "gif":
             return b";" not in tail[-2:]
         return self._broken and bool(self._container.streams.video)
@@ -136,6 +140,28 @@ def _ogg_ends(tail: bytes) -> dict[int, bool]:
         ends[struct.unpack_from("<I", tail, at + 14)[0]] = bool(tail[at + 5] & 4)
         at = tail.find(b"OggS", at + 27)
     return ends
+
+
+def _cluster_stops(path: Path) -> bool:
+    """Whether the file ends within an element of its last cluster (RFC 9559, 5.1.3)."""
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        at = data.rfind(CLUSTER)
+        while 0 <= at < len(data):
+            name = _vint_bytes(data[at])
+            length = _vint_bytes(data[at + name]) if at + name < len(data) else 9
+            size = data[at + name : at + name + length]
+            if not name or len(size) < length:
+                return True
+            inside = int.from_bytes(size, "big") & ((1 << 7 * length) - 1)
+            unknown = inside == (1 << 7 * length) - 1  # as recorders write it
+            into = unknown or data[at : at + name] == CLUSTER
+            at += name + length + (0 if into else inside)
+        return at > len(data)
+
+
+def _vint_bytes(first: int) -> int:
+    """Bytes of a name or size that begins so (RFC 8794, 4); 0 if none does."""
+    return 9 - first.bit_length() if first else 0
 
 
 def _last_second(path: Path) -> float:

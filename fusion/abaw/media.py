@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
 import numpy as np
 
 from features.crops import SUFFIXES, find_crops
@@ -76,7 +77,7 @@ def find_media(root: Path) -> Media:
 
 
 def video_facts(path: Path) -> VideoFacts:
-    """Reads an MP4's index, which is exact; of other containers the times of all packets.
+    """Reads an MP4's index, if it is complete; of all else the times of all packets.
 
     Raises:
         MediaError: If the file cannot be read, is cut off, or has no video.
@@ -84,7 +85,7 @@ def video_facts(path: Path) -> VideoFacts:
     with open_media(path) as container:
         stream = video_stream(container, path)
         rate = nominal_rate(stream)
-        if has_index(container, stream):
+        if has_index(container, stream) and _begins_and_ends(stream):
             entries, size = shown_entries(stream), path.stat().st_size
             there = sum(entry.pos + entry.size <= size for entry in entries)
             if len(entries) - there > INDEX_SLACK:
@@ -92,6 +93,16 @@ def video_facts(path: Path) -> VideoFacts:
             return VideoFacts(len(entries), rate)
     times = read_timeline(path).times
     return VideoFacts(len(times), (len(times) - 1) / times[-1] if len(times) > 1 else rate)
+
+
+def _begins_and_ends(stream: av.VideoStream) -> bool:
+    """Whether an index reaches from a frame that can be decoded by itself to the end.
+
+    It does not where a file goes on in fragments, which tell of themselves.
+    """
+    reach = len(shown_entries(stream)) / nominal_rate(stream)
+    whole = float((stream.duration or 0) * (stream.time_base or 0))
+    return bool(stream.index_entries[0].is_keyframe) and reach > 0.9 * whole
 
 
 def picture_numbers(folders: list[Path]) -> np.ndarray:

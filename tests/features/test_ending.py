@@ -17,6 +17,12 @@ from tests.streams import code, put
 KINDS: dict[str, dict[str, Any]] = {
     "v.mkv": {},
     "v.webm": {"codec": "libvpx", "sound_codec": "libopus", "sound_rate": 48_000},
+    "recorder.webm": {
+        "codec": "libvpx",
+        "sound_codec": "libopus",
+        "sound_rate": 48_000,
+        "layout": {"live": "1"},
+    },
     "v.flv": {"codec": "flv"},
     "h.flv": {},
     "v.avi": {"codec": "mpeg4", "sound_codec": "pcm_s16le"},

@@ -5,8 +5,10 @@ import pytest
 
 from features.cli import FAILED, OK, UserError
 from fusion.abaw.check import CheckReport, CheckSettings, arguments, check, command
+from fusion.abaw.media import video_facts
 from tests.fusion.abaw_files import AU, CE, EXPR, MTL, VA, row, write
 from tests.media import plain_frames, trim, write_video
+from tests.streams import code, put
 
 VA_TRAIN = "VA_Estimation_Challenge/Train_Set"
 
@@ -237,3 +239,19 @@ def test_a_video_that_is_cut_off_is_named(root: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     problems = "\n".join(check(root).findings.problems)
     assert f"{path}: breaks off after frame 1" in problems
+
+
+@pytest.mark.parametrize("kind", ["fragments", "between keyframes"])
+def test_frames_of_which_no_index_tells_are_counted(root: Path, kind: str) -> None:
+    (root / "batch1/1.mp4").unlink()
+    if kind == "fragments":
+        images, layout = plain_frames(30, 32, 32), {"movflags": "frag_keyframe"}
+        frames = 30
+        write_video(root / "batch1/1.mp4", images, options={"g": "10"}, layout=layout)
+    else:
+        put(root / "batch1/1.mp4", code("libx264", 30, 12, 2, False), 3)
+        frames = 18  # of 27 packets, those from the next keyframe on
+    for person in ("left", "right"):
+        write(root / VA_TRAIN / f"1_{person}.txt", VA + "0,0\n" * frames)
+    assert check(root).findings.problems == []
+    assert video_facts(root / "batch1/1.mp4").frames == frames
