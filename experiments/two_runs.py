@@ -140,7 +140,7 @@ def _extracted(course: Course, log: str) -> int:
     Raises:
         UserError: If it does not say so.
     """
-    said = re.search(r"items: (\d+) extracted", course.said(log))
+    said = re.search(r"items?: (\d+) extracted", course.said(log))
     if said is None:
         raise UserError(f"a run ended without a summary: {course.said(log)[-500:]}")
     return int(said[1])

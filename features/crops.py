@@ -99,7 +99,8 @@ def read_crops(
         if good:
             yield np.array(list(good), np.int64), np.stack(list(good.values()))
     if seen and not read:
-        raise MediaError(f"{folders[0]}: none of its {seen} pictures can be read; replace them")
+        lost = "its one picture cannot" if seen == 1 else f"none of its {seen} pictures can"
+        raise MediaError(f"{folders[0]}: {lost} be read; replace {'it' if seen == 1 else 'them'}")
 
 
 def framed(crops: np.ndarray, settings: FaceSettings) -> np.ndarray:

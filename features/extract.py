@@ -47,6 +47,7 @@ from features.store import TrackStore
 from features.summary import ExtractSummary
 from features.temp_folders import sweep_folders
 from features.wanted import FACES, Todo
+from features.wording import counted
 
 if TYPE_CHECKING:  # loads torch
     from features.pipeline import Extractor
@@ -129,7 +130,8 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
         todos = dispatcher.todos(sources)
         with claims.lock(INDEX):
             hashes.save()
-        print(f"{len(sources)} items below {root}: {summary.ready} ready, {len(todos)} to do")
+        items = counted(len(sources), "item")
+        print(f"{items} below {root}: {summary.ready} ready, {len(todos)} to do")
         if settings.plan:
             with _as_many_threads_as_a_worker():
                 _print_plan(settings, todos, recipe, hashes)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from features.cli import UserError
+from features.wording import counted
 
 SUFFIXES = (".csv", ".npy", ".npz")
 TIME = ("time", "timestamp", "times", "frametime", "seconds")
@@ -119,7 +120,7 @@ def _split(path: Path, file: Iterator[str]) -> tuple[list[str], list[int], list[
             continue
         if len(row) != len(header):
             raise UserError(
-                f"{path}, line {reader.line_num + 1}: {len(row)} cells,"
+                f"{path}, line {reader.line_num + 1}: {counted(len(row), 'cell')},"
                 f" the header has {len(header)}"
             )
         lines.append(reader.line_num + 1)
@@ -219,7 +220,8 @@ def _read_arrays(path: Path) -> Table:
             )
     values, length = arrays["values"], len(arrays["values"])
     if wrong := [name for name in ("times", "valid") if len(arrays.get(name, values)) != length]:
-        raise UserError(f"{path}: '{wrong[0]}' has {len(arrays[wrong[0]])} rows, 'values' {length}")
+        rows = counted(len(arrays[wrong[0]]), "row")
+        raise UserError(f"{path}: '{wrong[0]}' has {rows}, 'values' {length}")
     values, finite = _mask(values)
     valid = finite & arrays.get("valid", finite).astype(bool)
     times = arrays["times"].astype(np.float64) if "times" in arrays else None

@@ -18,6 +18,7 @@ from features.hashing import settings_hash, sha256_of
 from features.progress import ProgressReport
 from features.store import Status, TrackStore
 from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo
+from features.wording import counted
 
 ENCODER = "ingest"
 """`TrackInfo.encoder` of every ingested track."""
@@ -79,10 +80,11 @@ def ingest(settings: IngestSettings) -> int:
                 message = str(error)
                 failed.append(message if str(path) in message else f"{path}: {message}")
             progress.step(path.name)
+    written = counted(counts[True], "track")
     print(
-        f"{len(files)} files: {counts[True]} tracks written, {counts[False]} ready before,", end=""
+        f"{counted(len(files), 'file')}: {written} written, {counts[False]} ready before,", end=""
     )
-    print(f" {len(failed)} files failed")
+    print(f" {len(failed)} failed")
     for message in failed:
         print(f"  failed: {message}")
     print(f"tracks: {settings.store / settings.stream}")
@@ -192,7 +194,7 @@ def _check_alone(
     width, model = next(iter(widths.items()))
     if track.dim != width:
         raise UserError(
-            f"{path}: {track.dim} features, but {model} has {width};"
+            f"{path}: {counted(track.dim, 'feature')}, but {model} has {width};"
             " give --columns or another --stream"
         )
 

@@ -28,6 +28,7 @@ from features.store import TrackStore
 from features.track import MAIN, DamagedTrack, FeatureTrack, write_atomically
 from features.verify import spelt_out
 from features.wanted import FACES
+from features.wording import counted
 
 
 @dataclass
@@ -124,7 +125,7 @@ def summary(tracks: Sequence[FeatureTrack]) -> str:
     for track in sorted(tracks, key=lambda one: one.info.person == MAIN):  # who may be another
         if track.valid.any() and not any(_equal(track, one) for one in people):
             people.append(track)
-    count = f"{len(people)} {'person' if len(people) == 1 else 'people'}"
+    count = counted(len(people), "person", "people")
     seen = [f", {track.info.person} {_seconds(track):.1f} s" for track in people]
     length = _ends(tracks[0].times)[-1:].sum()
     return f"{tracks[0].info.video}: {count} in {length:.1f} s{''.join(seen)}"

@@ -108,10 +108,6 @@ class Extractor:
                 unwanted.set()  # or leaving would wait for all of the sound
                 raise
 
-    def key(self, source: Source) -> str:
-        """Hash of the source's content and of every setting: another may end otherwise."""
-        return self._wanted.key(source)
-
     def halve_block(self) -> bool:
         """Takes half as many frames at once, till `whole_block`; False if it is one already."""
         if self._faces.batch <= 1:

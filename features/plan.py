@@ -20,11 +20,11 @@ from features.crops import crop_numbers
 from features.encoders.protocol import Description
 from features.faces.person import FACE_COLUMNS
 from features.media.timeline import read_timeline
-from features.progress import in_words
 from features.shards import Extent, extent_of
 from features.sources import Source
 from features.temp_folders import scratch_folder
 from features.wanted import Todo
+from features.wording import counted, in_words
 
 if TYPE_CHECKING:  # loads torch, which is not needed where there is nothing to measure
     from features.pipeline import Extractor
@@ -65,12 +65,12 @@ class Plan:
         free = shutil.disk_usage(there).free
         about = "unknown: no item could be measured"
         if self.seconds is not None:
-            about = (
-                f"about {in_words(self.seconds)} here, with {self.workers or 'no'} worker processes"
-            )
-            about += f" (by the first {SAMPLE_SECONDS:g} s of {self.sampled} of them)"
+            workers = counted(self.workers, "worker process", "worker processes")
+            about = f"about {in_words(self.seconds)} here, with {workers}"
+            sampled = counted(self.sampled, "item")
+            about += f" (by the first {SAMPLE_SECONDS:g} s of {sampled})" if self.sampled else ""
         print(f"  frames: {self.frames}")
-        print(f"  sound: {self.sound / 3600:.2f} hours")
+        print(f"  sound: {in_words(self.sound) if self.sound else 'none'}")
         print(f"  to be written: about {self.bytes / 1e6:.1f} MB to {self.store}"
               f" ({free / 1e6:.0f} MB free)")  # fmt: skip
         print(f"  time: {about}")

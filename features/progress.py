@@ -9,6 +9,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from features.wording import in_words
+
 LINE_EVERY = 10.0
 """Seconds between plain lines."""
 
@@ -104,11 +106,3 @@ class ProgressReport:
             return ""
         spent = time.monotonic() - self._began
         return f" ({in_words(spent * (self._work / self._work_done - 1))} left)"
-
-
-def in_words(seconds: float) -> str:
-    """A time for people: `3 h 20 min`, `20 min`, `20 s`."""
-    minutes = round(seconds / 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min" if minutes >= 2 else f"{seconds:.0f} s"

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from features.timing import StageTimes
+from features.wording import counted
 
 
 @dataclass
@@ -39,8 +40,9 @@ class ExtractSummary:
 
     def print(self) -> None:
         """Prints the closing lines."""
-        print(f"{self.items} items: {self.extracted} extracted, {self.ready} ready before, "
-              f"{len(self.failures)} failed")  # fmt: skip
+        items = counted(self.items, "item")
+        print(f"{items}: {self.extracted} extracted, {self.ready} ready before,"
+              f" {len(self.failures)} failed")  # fmt: skip
         elsewhere = self.items - self.extracted - self.ready - len(self.failures) - len(self.left)
         if elsewhere:
             print(f"  extracted by another run meanwhile: {elsewhere}")

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
+from features.wording import counted
+
 T = TypeVar("T")
+
+UNITS = {"decode": "frame", "find faces": "frame", "cut and follow": "face", "encode": "face"}
+"""What the stages of pictures count; those of sound count its seconds."""
+LEAST = 0.05
+"""Seconds below which no time, and so no rate, is told."""
 
 
 class _Waited(threading.local):
@@ -69,9 +76,20 @@ class StageTimes:
             self.add(name, amount)
 
     def lines(self) -> list[str]:
-        """One line a stage: amount, seconds, rate."""
-        return [
-            f"{name}: {self.amount.get(name, 0):.0f} in {seconds:.1f} s"
-            f" ({self.amount.get(name, 0) / max(seconds, 1e-9):.0f} a second)"
-            for name, seconds in self.seconds.items()
-        ]
+        """One line a stage: amount, seconds, rate; without those that would say nothing."""
+        lines = []
+        for name, seconds in self.seconds.items():
+            amount, took = self.amount.get(name, 0.0), seconds >= LEAST
+            parts = [_in_unit(name, amount)] if amount else []
+            parts += [f"{seconds:.1f} s"] if took else []
+            rate = amount / max(seconds, LEAST)
+            told = f" ({rate:.{0 if rate >= 10 else 1}f} a second)" if amount and took else ""
+            if parts:
+                lines.append(f"{name}: {' in '.join(parts)}{told}")
+        return lines
+
+
+def _in_unit(stage: str, amount: float) -> str:
+    """What a stage did: frames, faces, or seconds of sound."""
+    unit = UNITS.get(stage)
+    return counted(round(amount), unit) if unit else f"{amount:.1f} s of sound"

@@ -30,6 +30,7 @@ from features.track import write_atomically
 from features.verify_checks import judge, source_check
 from features.verify_files import Kind, Problem, Track, examine, find_files, read_memory
 from features.verify_repair import claimed_names, repair, set_apart
+from features.wording import counted
 
 THREADS = 2
 """Reading and hashing release Python's lock; more threads only make a disk seek."""
@@ -164,9 +165,9 @@ def command(settings: VerifySettings) -> int:
         write_csv(findings.problems, settings.out)
     rest = repair(store, findings.problems, began) if settings.repair else findings.problems
     wrong, mended = sum(map(_is_wrong, rest)), len(findings.problems) - len(rest)
-    print(f"{store}: {wrong or 'no'} problems{' left' if mended else ''}")
+    print(f"{store}: {counted(wrong, 'problem')}{' left' if mended else ''}")
     if mended:
-        print(f"{mended} files removed; now run python -m features.extract")
+        print(f"{counted(mended, 'file')} removed; now run python -m features.extract")
     return FAILED if wrong else OK
 
 

@@ -48,7 +48,8 @@ def renamed_streams(tracks: Sequence[Track]) -> Iterable[Problem]:
     for stream, members in _by_stream(tracks).items():
         said = {track.info.stream for track in members}
         if stream not in said:
-            cause = f"its {len(members)} tracks are of stream {', '.join(sorted(said))}"
+            tracks_are = "1 track is" if len(members) == 1 else f"{len(members)} tracks are"
+            cause = f"its {tracks_are} of stream {', '.join(sorted(said))}"
             yield Problem(Kind.FOREIGN, members[0].path.parent, cause)
 
 

@@ -26,6 +26,7 @@ from features.encoders.protocol import (
     description_of,
     weights_hash,
 )
+from features.wording import counted
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch
@@ -92,7 +93,9 @@ class EmotieffEncoder(Described):
         self._margin = margin
         features, scores = (part.shape[1] for part in self._net.run(self._batch(_black())))
         if scores not in _ORDERS:
-            raise UserError(f"{path}: gives {scores} numbers, not 7 or 8 expressions; {_REMEDY}")
+            raise UserError(
+                f"{path}: gives {counted(scores, 'number')}, not 7 or 8 expressions; {_REMEDY}"
+            )
         self._order = _ORDERS[scores]
         self._stream, self._probs = settings.stream, f"{settings.stream}.probs"
         known = path.stem.startswith(("enet_", "mbf_", "mobilevit_"))

@@ -141,12 +141,12 @@ def test_what_is_there_is_not_written_again(
         return capsys.readouterr().out
 
     assert "2 tracks written, 0 ready before" in summary()
-    assert "0 tracks written, 2 ready before" in summary()
+    assert "no tracks written, 2 ready before" in summary()
     write(source, "time,a,b\n0,1,4\n")
-    assert "1 tracks written, 1 ready before" in summary()
+    assert "1 track written, 1 ready before" in summary()
     assert "2 tracks written, 0 ready before" in summary(columns=["a"])
     TrackStore(tmp_path / "store").path("x", "2").write_bytes(b"half")
-    assert "1 tracks written, 1 ready before" in summary(columns=["a"])
+    assert "1 track written, 1 ready before" in summary(columns=["a"])
 
 
 def test_a_bad_file_does_not_stop_the_others(
@@ -158,7 +158,7 @@ def test_a_bad_file_does_not_stop_the_others(
     out = capsys.readouterr().out
     assert TrackStore(tmp_path / "store").ids("x") == ["1", "3"]
     assert "2 tracks written" in out
-    assert "1 files failed" in out
+    assert "ready before, 1 failed" in out
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
             argv=[*map(str, argv), "--columns", '["a"]'],
         )
     assert exit_.value.code == 0
-    assert "1 tracks written" in capsys.readouterr().out
+    assert "1 track written" in capsys.readouterr().out
     assert TrackStore(tmp_path / "s").read("x", "12").dim == 1
 
 

@@ -101,7 +101,7 @@ def test_table_has_a_row_a_stretch_of_everybody(tmp_path: Path, capsys) -> None:
     assert printed == [
         "a: 2 people in 0.8 s, person3 0.8 s, main 0.8 s",
         "b c: 1 person in 3.0 s, main 1.0 s",
-        "z: 0 people in 0.8 s",
+        "z: no people in 0.8 s",
     ]
 
 
@@ -124,7 +124,7 @@ def test_damaged_track_is_named_and_the_others_are_told(tmp_path: Path, capsys) 
 def test_video_without_frames_has_nobody(tmp_path: Path, capsys) -> None:
     store_of(tmp_path, track_of([]))
     assert command(PeopleSettings(tmp_path)) == OK
-    assert "12: 0 people in 0.0 s" in capsys.readouterr().out
+    assert "12: no people in 0.0 s" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["empty", "absent"])

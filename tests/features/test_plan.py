@@ -78,8 +78,8 @@ def test_a_plan_says_what_extraction_will_write(
     out = capsys.readouterr().out
     assert "2 items below" in out
     assert "frames: 60" in out
-    assert "sound: 0.00 hours" in out
-    assert "here, with no worker processes (by the first 1 s of 2 of them)" in out
+    assert "sound: 6 s\n" in out
+    assert "here, with no worker processes (by the first 1 s of 2 items)" in out
     assert not list(root.rglob("*.safetensors"))
     store = TrackStore(extract(settings(root, "expression", "prosody")).store)
     tracks = [store.read(stream, name) for stream in store.streams() for name in store.ids(stream)]

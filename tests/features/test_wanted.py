@@ -164,12 +164,26 @@ def test_a_plan_of_one_more_encoder_needs_not_everybody_in_the_sample(
     assert "time: about" in capsys.readouterr().out
 
 
-def test_planning_lists_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_folder_is_listed_for_each_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("1", "2", "3"):
         write_video(tmp_path / f"{name}.mp4", plain_frames(3), fps=10)
     extract(settings(tmp_path, "expression"))
-    monkeypatch.setattr(TrackStore, "ids", None)
+    listed: list[str] = []
+    ids = TrackStore.ids
+
+    def noted(self: TrackStore, stream: str) -> list[str]:
+        listed.append(stream)
+        return ids(self, stream)
+
+    monkeypatch.setattr(TrackStore, "ids", noted)
     assert extract(settings(tmp_path, "expression")).ready == 3
+    for_three = len(listed)
+    for name in ("2", "3"):
+        (tmp_path / f"{name}.mp4").unlink()
+    assert extract(settings(tmp_path, "expression")).ready == 1
+    assert len(listed) == 2 * for_three
 
 
 def test_an_item_is_planned_once_here_and_once_where_it_is_made(

@@ -1,0 +1,24 @@
+"""Numbers in messages as a person would write them."""
+
+
+def counted(number: int, thing: str, things: str = "") -> str:
+    """A number with what it counts: `1 item`, `2 items`, `no items`.
+
+    Args:
+        number: 0 or more.
+        thing: One of them.
+        things: Several of them, where that is not `thing` with an s.
+    """
+    plural = things or f"{thing}s"
+    return f"{number or 'no'} {thing if number == 1 else plural}"
+
+
+def in_words(seconds: float) -> str:
+    """A time for people: `3 h 20 min`, `2 h`, `20 min`, `20 s`, `less than a second`."""
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        hours, minutes = divmod(minutes, 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes >= 2:
+        return f"{minutes} min"
+    return f"{seconds:.0f} s" if round(seconds) else "less than a second"
