@@ -5,7 +5,6 @@ the number is the frame, from 1, and a frame without a face has no file.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ from features.encoders.pictures import read_picture
 from features.faces.crop import crop_faces, template
 from features.faces.detect import FaceSettings
 from features.faces.person import Person, absent
+from features.folders import walk
 from features.media import MediaError
 
 FOLDERS = ("cropped_aligned", "cropped_aligned_new_50_vids")
@@ -135,9 +135,9 @@ def _parents(root: Path) -> list[Path]:
     if root.name.lower() in FOLDERS:
         return [root]
     found: list[Path] = []
-    for folder, children, _ in os.walk(root):
+    for folder, children, _ in walk(root, on_unreadable=lambda *_: None):  # others name them
         named = sorted(child for child in children if child.lower() in FOLDERS)
-        found.extend(Path(folder, child) for child in named)
+        found.extend(folder / child for child in named)
         children[:] = [c for c in children if c not in named and not c.startswith(".")]
     return sorted(found, key=lambda path: (path.name.lower(), path))
 

@@ -42,7 +42,7 @@ from features.leftovers import sweep
 from features.media import Reader
 from features.plan import make_plan
 from features.shards import in_shard
-from features.sources import SourceHashes, find_sources, require_distinct
+from features.sources import SourceHashes, look_through, require_distinct
 from features.store import TrackStore
 from features.summary import ExtractSummary
 from features.temp_folders import sweep_folders
@@ -116,14 +116,14 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
     if settings.executor == "local" and parse_workers(settings.workers) != 0 and not settings.plan:
         warm_up()
     store = settings.data.store or default_store(root)
-    found = find_sources(root)
-    require_distinct(found, parse_persons(settings.persons))
-    sources = in_shard(found, settings.shard)
+    found = look_through(root, store)
+    require_distinct(found.sources, parse_persons(settings.persons))
+    sources = in_shard(found.sources, settings.shard)
     hashes, recipe = SourceHashes(store / "sources.json"), _recipe(settings, store)
     _check_device(settings)
     wanted = recipe.wanted(hashes)
     require_streams_of_their_own(wanted.encoders, TrackStore(store))
-    summary = ExtractSummary(store, len(sources))
+    summary = ExtractSummary(store, len(sources), passed=found.passed, unreadable=found.unreadable)
     streams = {FACES, *(stream for one in wanted.encoders for stream in one.streams)}
     with Claims(store) as claims, _swept(store, streams, claims):
         dispatcher = Dispatcher(wanted, claims, summary, settings.retry_failed)

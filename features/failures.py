@@ -136,4 +136,4 @@ def _named(error: OSError) -> Path | None:
 def _files(source: Source) -> list[Path]:
     """Files and folders of a source."""
     folders = [folder for person in source.crops.values() for folder in person]
-    return ([source.media] if source.media else []) + folders
+    return [*source.files, *folders]

@@ -130,6 +130,8 @@ class Extractor:
         with ExitStack() as stack:
             with self.times.stage("decode sound"):
                 sound = stack.enter_context(spool_sound(source.media, rates, self.most))
+                if sound is None and source.sound:
+                    sound = stack.enter_context(spool_sound(source.sound, rates, self.most))
             for encoder in encoders:
                 if sound is None:
                     self._write_silence(source, encoder)

@@ -59,6 +59,8 @@ def extent_of(source: Source) -> Extent:
     """Extent by the headers, or else the packets, without decoding; nothing if it is unreadable."""
     try:
         frames, sound = _media_extent(source.media) if source.media else (0, 0.0)
+        if source.sound and not sound:
+            sound = _media_extent(source.sound)[1]
         if source.crops:
             frames = sum(len(crop_numbers(folders)) for folders in source.crops.values())
     except (MediaError, OSError):  # extraction names it when its turn comes

@@ -1,24 +1,29 @@
 """What there is to extract below a folder: video files, sound files, ready-made crops.
 
-Data flow: folder > Sources by id > sha256 of each (remembered by size and time of change).
+Data flow: folder > Sources by id, and what is passed over > sha256 of each source (remembered by
+size and time of change).
+
+A file is what PyAV can decode of it (media/kinds.py). Pictures and a sound file of one name are one
+source, as in CREMA-D: `VideoFlash/1001_DFA_ANG_XX.flv`, `AudioWAV/1001_DFA_ANG_XX.wav`.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISREG
 
 from features.cli import UserError
+from features.crops import FOLDERS as CROP_FOLDERS
 from features.crops import find_crops
 from features.demo_data import default_store
 from features.faces.persons import may_be_named, split_person
+from features.folders import say_unreadable, walk
 from features.hashing import sha256_of
+from features.media.kinds import Kind, by_content, by_ending, kind_of
 from features.track import MAIN, SOUND, write_atomically
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
-SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac"})
 
 
 @dataclass(frozen=True)
@@ -29,17 +34,27 @@ class Source:
         id: Stem of the video file, or of the crop folder without `_left`, `_right`, `_person3`.
         media: Video or sound file, if there is one.
         crops: Person (`main`, `left`, `person3`) to folders of ready-made crops; empty without.
+        sound: Sound file of the same name beside a video, heard if the video is mute.
+        pictures: Whether `media` shows pictures; None: its ending tells.
     """
 
     id: str
     media: Path | None
     crops: dict[str, tuple[Path, ...]]
+    sound: Path | None = None
+    pictures: bool | None = None
 
     @property
     def video(self) -> Path | None:
         """The media file if it is a video."""
-        is_video = self.media is not None and self.media.suffix.lower() not in SOUND_SUFFIXES
-        return self.media if is_video else None
+        if self.media is None or self.pictures is not None:
+            return self.media if self.pictures else None
+        return None if by_ending(self.media) == "sound" else self.media
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The media file and the sound beside it."""
+        return tuple(path for path in (self.media, self.sound) if path)
 
     @property
     def has_pictures(self) -> bool:
@@ -47,30 +62,109 @@ class Source:
         return bool(self.crops) or self.video is not None
 
 
+@dataclass
+class Found:
+    """What lies below a folder.
+
+    Attributes:
+        sources: Ordered by id.
+        passed: Ending, in small letters and with its dot, to how many files with it were passed
+            over, since they are neither pictures nor sound.
+        unreadable: Folders that cannot be read.
+    """
+
+    sources: list[Source] = field(default_factory=list)
+    passed: Counter[str] = field(default_factory=Counter)
+    unreadable: list[Path] = field(default_factory=list)
+
+
 def find_sources(root: Path) -> list[Source]:
-    """Everything to extract below `root` (or the one file that `root` is), ordered by id.
+    """As `look_through`, without what is passed over."""
+    return look_through(root).sources
+
+
+def look_through(root: Path, store: Path | None = None) -> Found:
+    """Everything to extract below `root` (or the one file that `root` is).
+
+    Args:
+        root: Folder or file.
+        store: Folder of tracks, which is not looked into; nor is `ROOT/tracks`.
 
     Raises:
         UserError: If the path is absent, holds nothing, or two files would share an id.
     """
     if not root.exists():
         raise UserError(f"{root}: no such file or folder; check the path")
-    media: dict[str, Path] = {}
-    for path in _media_files(root):
-        other = media.setdefault(path.stem, path)
-        if other != path:
-            raise UserError(f"{path} and {other} have the same id '{path.stem}'; rename one")
+    found = Found()
+    files = _media_files(root, store, found)
+    media = {stem: _one_source(stem, kinds) for stem, kinds in files.items()}
     crops: dict[str, dict[str, tuple[Path, ...]]] = {}
     for name, folders in (find_crops(root) if root.is_dir() else {}).items():
         video, person = split_person(name, media)
         crops.setdefault(video, {})[person] = tuple(folders)
-    ids = sorted(media.keys() | crops.keys())
-    if not ids:
+    for name in sorted(media.keys() | crops.keys()):
+        source = media.get(name) or Source(name, None, {})
+        found.sources.append(replace(source, crops=crops.get(name, {})))
+    if not found.sources:
+        passed = f"; passed over: {endings(found.passed)}" if found.passed else ""
         raise UserError(
             f"{root}: no video, sound or folder of crops in it (tracks, and names that begin with a"
-            " dot, are left out); give another folder"
+            f" dot, are left out{passed}); give another folder"
         )
-    return [Source(name, media.get(name), crops.get(name, {})) for name in ids]
+    return found
+
+
+def endings(passed: Mapping[str, int]) -> str:
+    """`12 .txt, 1 without ending, 1 .jpg`, the commonest first."""
+    ordered = sorted(passed.items(), key=lambda one: (-one[1], one[0]))
+    return ", ".join(f"{count:,} {ending or 'without ending'}" for ending, count in ordered)
+
+
+def _media_files(root: Path, store: Path | None, found: Found) -> dict[str, dict[Path, Kind]]:
+    """Stem to media files at `root` or below and their kinds; hidden ones and tracks are left out.
+
+    What is named like one and cannot be read (a broken link, a pipe) is among them, to be reported.
+    """
+    if root.is_file():
+        return {root.stem: {root: kind_of(root) or "pictures"}}
+    tracks = {default_store(root), root if store is None else store}
+    files: dict[str, dict[Path, Kind]] = {}
+    for folder, folders, names in walk(root, _noted(found)):
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name.lower() not in CROP_FOLDERS
+            and folder / name not in tracks
+        ]
+        for path in (folder / name for name in names if not name.startswith(".")):
+            if kind := kind_of(path):
+                files.setdefault(path.stem, {})[path] = kind
+            else:
+                found.passed[path.suffix.lower()] += 1
+    return files
+
+
+def _noted(found: Found) -> Callable[[Path, OSError], None]:
+    def note(folder: Path, error: OSError) -> None:
+        say_unreadable(folder, error)
+        found.unreadable.append(folder)
+
+    return note
+
+
+def _one_source(stem: str, kinds: dict[Path, Kind]) -> Source:
+    """The source that all files of one stem are; UserError if two are of a kind."""
+    if len(kinds) > 1 and len(set(kinds.values())) < len(kinds):
+        kinds = {path: by_content(path) or kind for path, kind in kinds.items()}
+    pictures = sorted(path for path, kind in kinds.items() if kind == "pictures")
+    sounds = sorted(path for path, kind in kinds.items() if kind == "sound")
+    for alike in (pictures, sounds):
+        if len(alike) > 1:
+            raise UserError(f"{alike[1]} and {alike[0]} have the same id '{stem}'; rename one")
+    media = (pictures or sounds)[0]
+    beside = sounds[0] if pictures and sounds else None
+    return Source(stem, media, {}, beside, pictures=bool(pictures))
 
 
 def require_distinct(sources: Sequence[Source], persons: int) -> None:
@@ -100,25 +194,6 @@ def require_distinct(sources: Sequence[Source], persons: int) -> None:
             f"{'; '.join(clashes)} would have tracks of one name; rename these files, or take"
             " --persons main where only one person counts"
         )
-
-
-def _media_files(root: Path) -> list[Path]:
-    """Video and sound files at `root` or below; hidden ones and `root`'s tracks are left out.
-
-    What is named like one and cannot be read (a broken link, a pipe) is among them, to be reported.
-    """
-    known = VIDEO_SUFFIXES | SOUND_SUFFIXES
-    if root.is_file():
-        return [root]
-    tracks = default_store(root)
-    return sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in known
-        and not path.is_dir()
-        and tracks not in path.parents
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
 
 
 class SourceHashes:
@@ -164,6 +239,8 @@ class SourceHashes:
         if person != SOUND and source.crops:
             folders = [folder for name in sorted(source.crops) for folder in source.crops[name]]
             return self.of_all(folders + ([source.media] if source.media else []))
+        if person == SOUND and source.sound:  # which of the two is heard depends on both
+            return self.of_all(source.files)
         return self.of(source.media) if source.media else None
 
     def save(self) -> None:

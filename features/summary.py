@@ -1,8 +1,10 @@
 """What an extraction did. Data flow: counts, causes and times of a run > lines for people."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from features.sources import endings
 from features.timing import StageTimes
 from features.wording import counted
 
@@ -21,6 +23,8 @@ class ExtractSummary:
         left: Ids of sources that another run was working on at the end.
         times: Seconds and frames by stage; of all workers together.
         notices: Source id to what was said of its files, though they did not fail.
+        passed: Ending to how many files were passed over, as neither pictures nor sound.
+        unreadable: Folders that cannot be read.
     """
 
     store: Path
@@ -32,11 +36,13 @@ class ExtractSummary:
     left: list[str] = field(default_factory=list)
     times: StageTimes = field(default_factory=StageTimes)
     notices: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    passed: Counter[str] = field(default_factory=Counter)
+    unreadable: list[Path] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        """Whether nothing failed and nothing is left to others."""
-        return not (self.failures or self.left)
+        """Whether nothing failed, is left to others, or lies where nobody can look."""
+        return not (self.failures or self.left or self.unreadable)
 
     def print(self) -> None:
         """Prints the closing lines."""
@@ -50,6 +56,10 @@ class ExtractSummary:
             print(f"  {line}")
         for line in (line for lines in self.notices.values() for line in lines):
             print(f"  note: {line}")
+        if self.passed:
+            print(f"  passed over, neither video nor sound: {endings(self.passed)}")
+        for folder in self.unreadable:
+            print(f"  not looked into: {folder}: no right to read it")
         for name, cause in self.failures.items():
             print(f"  failed: {name}: {cause}")
         if self.failed_before:

@@ -4,7 +4,7 @@ Data flow: source + encoders > headers of the tracks it should have > held again
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from features.encoders.protocol import Description, Encoder
@@ -13,6 +13,7 @@ from features.faces.persons import parse_persons
 from features.fingerprint import PICTURES, fingerprint
 from features.fingerprint import SOUND as SOUND_VERSION
 from features.hashing import settings_hash
+from features.media.kinds import shows_pictures
 from features.sources import Source, SourceHashes
 from features.store import Status, TrackStore
 from features.track import MAIN, SOUND, DamagedTrack, TrackInfo
@@ -86,6 +87,8 @@ class Wanted:
         if not source.has_pictures:
             return Todo(source, False, (), audio)
         people = self._people(source)
+        if not (people or source.crops) and source.media and not shows_pictures(source.media):
+            return Todo(replace(source, pictures=False), False, (), audio)
         visual = tuple(
             e for e in self._visual if not people or any(self._lacks(source, p, e) for p in people)
         )

@@ -65,7 +65,7 @@ def extract_input(settings: PredictSettings, checkpoint: Checkpoint, store: Path
         )
     )
     summary.print()
-    return not summary.failures
+    return summary.complete
 
 
 def command(settings: PredictSettings) -> int:

@@ -169,11 +169,11 @@ class SoundFinder:
 
     Attributes:
         store: The tracks, asked first.
-        media: Video id to file.
+        media: Video id to its files, the one that is heard first before the others.
     """
 
     store: TrackStore | None
-    media: dict[str, Path]
+    media: dict[str, tuple[Path, ...]]
 
     @staticmethod
     def of(settings: ReportSettings) -> "SoundFinder":
@@ -185,14 +185,14 @@ class SoundFinder:
         root = settings.data.root
         folder = settings.store or (default_store(root) if root else None)
         sources = find_sources(settings.videos) if settings.videos else []
-        media = {source.id: source.media for source in sources if source.media}
+        media = {source.id: source.files for source in sources}
         return SoundFinder(TrackStore(folder) if folder else None, media)
 
     def find(self, video: str) -> Envelope | None:
         """Loudness of a video, None if nothing tells; UserError for a damaged track or file."""
         envelope = envelope_of_store(self.store, video) if self.store else None
-        if envelope is None and video in self.media:
-            envelope = envelope_of_media(self.media[video])
+        for path in () if envelope else self.media.get(video, ()):
+            envelope = envelope or envelope_of_media(path)
         return envelope
 
 

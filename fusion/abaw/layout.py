@@ -6,7 +6,6 @@ Names differ by edition; letter case, spaces and hyphens do not count. A new edi
 in one of the tables here.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import pandas as pd
 
 from features.cli import UserError
 from features.faces.persons import split_person
+from features.folders import walk
 from features.tables import read_table_text
 
 SPLITS = ("train", "validation", "test")
@@ -177,9 +177,9 @@ def read_people(root: Path) -> dict[str, str]:
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[Path]]]:
     """Folders with their visible files, by name, without the folders of `NOT_SEARCHED`."""
-    for folder, children, files in os.walk(root):
-        children[:] = sorted(c for c in children if not c.lower().startswith(NOT_SEARCHED))
-        yield Path(folder), [Path(folder, f) for f in sorted(files) if not f.startswith(".")]
+    for folder, children, files in walk(root):
+        children[:] = [c for c in children if not c.lower().startswith(NOT_SEARCHED)]
+        yield folder, [folder / f for f in files if not f.startswith(".")]
 
 
 def _label_files(folder: Path, files: list[Path], task: str, split: str) -> list[LabelFile]:

@@ -13,6 +13,8 @@ import av
 import numpy as np
 
 from features.crops import SUFFIXES, find_crops
+from features.demo_data import default_store
+from features.folders import walk
 from features.media.container import (
     INDEX_SLACK,
     cut_off,
@@ -22,8 +24,8 @@ from features.media.container import (
     shown_entries,
     video_stream,
 )
+from features.media.kinds import kind_of
 from features.media.timeline import read_timeline
-from features.sources import VIDEO_SUFFIXES
 from fusion.abaw.layout import video_of
 
 
@@ -33,21 +35,27 @@ class Media:
 
     Attributes:
         videos: File by id of the video, of all batches together.
-        repeats: Files whose id another file has.
+        sounds: Sound file by id.
+        repeats: Files whose id another file of their kind has.
+        unreadable: Folders that cannot be read.
         pictures: Folders by id of the person, of `cropped_aligned` and its additions together.
     """
 
     videos: dict[str, Path] = field(default_factory=dict)
+    sounds: dict[str, Path] = field(default_factory=dict)
     repeats: list[Path] = field(default_factory=list)
+    unreadable: list[Path] = field(default_factory=list)
     pictures: dict[str, list[Path]] = field(default_factory=dict)
 
     def video_of(self, track_id: str) -> str:
         """Id of a person's raw video; a video that is itself called `12_left` is its own."""
-        return track_id if track_id in self.videos else video_of(track_id)
+        own = track_id in self.videos or track_id in self.sounds
+        return track_id if own else video_of(track_id)
 
     def has(self, track_id: str) -> bool:
-        """Whether there is a video or a folder of pictures of a person."""
-        return self.video_of(track_id) in self.videos or track_id in self.pictures
+        """Whether there is a video, sound, or a folder of pictures of a person."""
+        video = self.video_of(track_id)
+        return video in self.videos or video in self.sounds or track_id in self.pictures
 
 
 @dataclass(frozen=True)
@@ -64,15 +72,20 @@ class VideoFacts:
 
 
 def find_media(root: Path) -> Media:
-    """Finds videos and folders of pictures at any depth; hidden ones do not count."""
+    """Finds videos, sound and folders of pictures at any depth, but hidden ones and tracks."""
     media = Media(pictures=find_crops(root))
-    for folder, children, files in os.walk(root):
-        children[:] = sorted(c for c in children if not c.lower().startswith((".", "cropped")))
-        for path in (Path(folder, file) for file in sorted(files)):
-            if path.suffix.lower() not in VIDEO_SUFFIXES or path.name.startswith("."):
-                continue
-            if media.videos.setdefault(path.stem, path) != path:
-                media.repeats.append(path)
+    tracks = default_store(root)
+    for folder, children, files in walk(root, lambda path, _: media.unreadable.append(path)):
+        children[:] = [
+            c
+            for c in children
+            if not c.lower().startswith((".", "cropped")) and folder / c != tracks
+        ]
+        for path in (folder / file for file in files if not file.startswith(".")):
+            if kind := kind_of(path):
+                known = media.videos if kind == "pictures" else media.sounds
+                if known.setdefault(path.stem, path) != path:
+                    media.repeats.append(path)
     return media
 
 

@@ -6,7 +6,6 @@ ABAW's folders are read by fusion.abaw; every other data set is one file here an
 `DATA_SETS`. The page README.md beside this file says which layouts are known.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,8 @@ import numpy as np
 
 from features.cli import UserError
 from features.demo_data import default_store
-from features.sources import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from features.folders import walk
+from features.media.kinds import by_ending
 from features.store import TrackStore
 from fusion.abaw import annotations
 from fusion.abaw.labels import EXPRESSIONS, Clip
@@ -136,9 +136,7 @@ def _of_their_videos(clips: Sequence[Clip], root: Path, files: Iterable[Path]) -
     and so do its tracks. Such a video is not kept together with others called `x_...` in folds.
     """
     doubtful = {clip.id for clip in clips if clip.video != clip.id}
-    own = doubtful & {
-        file.stem for file in files if file.suffix.lower() in VIDEO_SUFFIXES | SOUND_SUFFIXES
-    }
+    own = doubtful & {file.stem for file in files if by_ending(file)}
     store = TrackStore(default_store(root))
     with explained():
         told = {name: store.told(name) for name in doubtful - own}
@@ -159,9 +157,9 @@ def _data_sets(root: Path, files: Sequence[Path]) -> list[tuple[DataSet, list[Pa
 def visible_files(root: Path) -> list[Path]:
     """All files at any depth but hidden ones and those in folders of `NOT_SEARCHED`, by name."""
     files: list[Path] = []
-    for folder, children, names in os.walk(root):
-        children[:] = sorted(c for c in children if not c.lower().startswith(NOT_SEARCHED))
-        files += [Path(folder, name) for name in sorted(names) if not name.startswith(".")]
+    for folder, children, names in walk(root):
+        children[:] = [c for c in children if not c.lower().startswith(NOT_SEARCHED)]
+        files += [folder / name for name in names if not name.startswith(".")]
     return files
 
 

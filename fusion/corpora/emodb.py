@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from features.cli import UserError
-from features.sources import SOUND_SUFFIXES
+from features.media.kinds import SOUND_SUFFIXES
 from fusion.abaw.labels import Clip, ClipLabels
 
 NAME = re.compile(r"(?P<speaker>\d\d)[ab]\d\d(?P<emotion>[WLEAFTN])[a-z]")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.sources import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from fusion.abaw.labels import Clip, ClipLabels
 
 NAME = re.compile(r"0(?P<modality>[123])-0[12]-0(?P<emotion>[1-8])(-0[12]){3}-(?P<actor>\d\d)")

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
 from features.cli import UserError
-from features.sources import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from features.tables import TextTable, read_table_text
 from fusion.abaw.keys import FrameKeys
 from fusion.abaw.labels import (
