@@ -1,7 +1,8 @@
 """How every command of the project behaves: typed settings in, an exit status out.
 
 A command is a dataclass of settings and a function that takes it and returns the exit status.
-`run` makes the command line of the dataclass (`--cfg FILE`, dotted overrides, `--print_config`),
+`run` makes the command line of the dataclass (`--cfg FILE`, dotted overrides, lists as `a,b` or
+`'[a,b]'`, `--print_config`),
 turns mistakes of the user and faults of disks into one line on stderr, lets SIGTERM act like
 Ctrl-C, and keeps tracebacks for faults of the program.
 """
@@ -19,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
+from features.list_options import bracketed
 from features.scratch import TemporaryFault
 from features.stopping import TERMINATED, terminable
 
@@ -87,7 +89,8 @@ def parse(
     parser.add_argument("--cfg", action="config", help="YAML file with any of the settings below")
     parser.add_class_arguments(settings_type)
     try:
-        arguments = _cfg_first(sys.argv[1:] if argv is None else argv)
+        arguments = bracketed(sys.argv[1:] if argv is None else argv, settings_type)
+        arguments = _cfg_first(arguments)
         values = vars(parser.instantiate(parser.parse_args(arguments)))
     except ArgumentError as error:
         raise UsageError(_one_line(str(error), parser)) from error

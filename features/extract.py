@@ -5,7 +5,7 @@ time > tracks > summary.
 
     python -m features.extract                                  # the demo corpus
     python -m features.extract --data.root /data/Aff-Wild2      # your own
-    python -m features.extract --encoders '[expression,wav2vec2]' --wav2vec2.model DIR
+    python -m features.extract --encoders expression,wav2vec2 --wav2vec2.model DIR
     python -m features.extract --data.root /data/Aff-Wild2 --plan true       # how long, how big
     python -m features.extract --data.root /data/Aff-Wild2 --shard 3/8       # one of 8 machines
     python -m features.extract --data.root /data/Aff-Wild2 --retry_failed true
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from features.claims import INDEX, Claims
-from features.cli import FAILED, OK, run
+from features.cli import FAILED, OK, UserError, run
 from features.cores import THREADS, parse_workers, share
 from features.crew import Crew, Here, ProcessCrew
 from features.demo_data import default_store, root_or_demo
@@ -104,6 +104,15 @@ class ExtractSettings(EncoderSettings):
     executor: Literal["local", "ray"] = "local"
     ray_address: str = "auto"
 
+    def check(self) -> None:
+        """Raises UserError, naming the setting, for one that is out of range."""
+        self.faces.check()
+        fps = self.data.crops_fps
+        if fps is not None and not 0 < fps < float("inf"):
+            raise UserError(f"--data.crops_fps {fps} must be above 0")
+        if not 0 <= self.time_limit < float("inf"):
+            raise UserError(f"--time_limit {self.time_limit} must be at least 0; 0 is no limit")
+
 
 def extract(settings: ExtractSettings) -> ExtractSummary:
     """Extracts what is missing; one bad item never stops the others.
@@ -112,6 +121,7 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
         UserError: If there is nothing to extract or an encoder cannot be built.
         OSError: If the store can no longer be written to; finished work is kept.
     """
+    settings.check()
     root = root_or_demo(settings.data.root)
     if settings.executor == "local" and parse_workers(settings.workers) != 0 and not settings.plan:
         warm_up()

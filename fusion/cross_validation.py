@@ -15,13 +15,12 @@ from dataclasses import replace
 
 import pandas as pd
 
-from features.cli import UserError
 from features.track import write_atomically
 from fusion.held_out import score_held_out
 from fusion.metrics import MetricAccumulator
 from fusion.runs import alone_in, clear
 from fusion.stages import train
-from fusion.train_settings import TrainSettings
+from fusion.train_settings import TrainSettings, check_training
 
 OUT_OF_FOLD = "out_of_fold"
 TABLE = "scores.csv"
@@ -41,31 +40,14 @@ def train_several(settings: TrainSettings, keep: bool = True) -> dict[str, float
     Raises:
         UserError: If the settings contradict each other, or as `train`.
     """
+    check_training(settings)
     if not (settings.folds or settings.seeds):
         return score_held_out(settings, train(settings)).scores()
-    _check(settings)
     one_device = replace(settings, devices=1, fresh=False)
     with alone_in(settings.runs, settings.name):
         if settings.fresh:
             clear(settings.runs / settings.name)
         return _train_seeds(one_device, keep) if settings.seeds else _train_folds(one_device, keep)
-
-
-def _check(settings: TrainSettings) -> None:
-    rules = {
-        "devices must be 1 with folds or seeds; leave it out": settings.devices in (None, 1),
-        f"folds must be 0 or at least 2: {settings.folds}": settings.folds not in (1,)
-        and settings.folds >= 0,
-        "folds trains every fold, data.fold one of them; leave one of the two out": (
-            not settings.folds or settings.data.fold is None
-        ),
-        f"seeds must differ from each other: {settings.seeds}": (
-            len(set(settings.seeds)) == len(settings.seeds)
-        ),
-    }
-    for complaint, fine in rules.items():
-        if not fine:
-            raise UserError(complaint)
 
 
 def _train_seeds(settings: TrainSettings, keep: bool) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Settings of the data: where it lies, how it is cut, drawn and normalised."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,9 +87,12 @@ class DataSettings:
             f"data.stride must lie between 1 and data.window ({self.window}): {self.stride}": (
                 1 <= self.stride <= self.window
             ),
-            f"data.align_window must not be negative: {self.align_window}": self.align_window >= 0,
+            f"data.align_window must be at least 0: {self.align_window}": (
+                0 <= self.align_window < math.inf
+            ),
             f"data.batch must be at least 1: {self.batch}": self.batch >= 1,
             f"data.workers must not be negative: {self.workers}": self.workers >= 0,
+            f"data.folds must be at least 2: {self.folds}": self.fold is None or self.folds >= 2,
             f"data.fold must lie between 0 and {self.folds - 1}: {self.fold}": (
                 self.fold is None or 0 <= self.fold < self.folds
             ),

@@ -3,10 +3,10 @@
 Data flow: checkpoints + tracks, folders of predictions > the members' predictions of each clip
 > weights (equal, by validation score, or the best subset of each task) > one prediction a clip.
 
-    python -m fusion.ensemble --members [runs/mtl/fold0/best.ckpt,runs/mtl/fold1/best.ckpt] \
+    python -m fusion.ensemble --members runs/mtl/fold0/best.ckpt,runs/mtl/fold1/best.ckpt \
         --split test --out predictions/ensemble
-    python -m fusion.ensemble --members [test/a,test/b] --labelled [runs/a/out_of_fold,\
-runs/b/out_of_fold] --select forward --out predictions/ensemble
+    python -m fusion.ensemble --members test/a,test/b --labelled runs/a/out_of_fold,\
+runs/b/out_of_fold --select forward --out predictions/ensemble
 
 Weights are chosen on the corpus's validation split, or, with --labelled, on all labelled clips of
 those folders, and judged twice: on the same clips, and cross-fitted over people, which is the

@@ -182,6 +182,8 @@ def command(settings: EvaluateSettings) -> int:
     """Prints scores with intervals, or a comparison, and what is not as expected."""
     if settings.edition not in EDITIONS:
         raise UsageError(f"edition {settings.edition}: choose {EDITIONS[0]} to {EDITIONS[-1]}")
+    if settings.draws < 0 or settings.seed < 0:
+        raise UserError(f"--draws {settings.draws} and --seed {settings.seed} must be at least 0")
     if settings.out:
         require_folder(settings.out)
     if settings.challenge == "CE":

@@ -74,6 +74,11 @@ def person_folds(
         UserError: If there are fewer groups than folds.
     """
     names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    if len(names) < 2:
+        raise UserError(
+            f"no fold can be held out of {len(groups)} clips that are all of one person or video;"
+            " people.csv (id,person) in the data tells people apart, or add other people's clips"
+        )
     if not 2 <= k <= len(names):
         raise UserError(
             f"{k} folds cannot be made of {len(names)} people or videos;"

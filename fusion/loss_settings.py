@@ -5,6 +5,7 @@ from typing import Literal, get_args
 
 from features.cli import UserError
 from fusion.au_losses import AuKind
+from fusion.model.settings import ModelSettings
 from fusion.va_losses import VaKind, require_bins
 
 Weighting = Literal["fixed", "uncertainty"]
@@ -24,9 +25,9 @@ class LossSettings:
             frequency in the training labels to this power. 0: not at all; 1: all classes count
             the same, however rare; .5, the square root, keeps a class with a handful of frames
             from drowning the rest.
-        au_balance: Likewise for units: 'on' weighs (frames off / frames on) to this power. With 1
-            a unit is said to be on where that is likelier than on the average frame, which is
-            what F1 wants of rare units; with 0 hardly ever.
+        au_balance: Likewise for units: 'on' weighs (frames off / frames on) to this power, at most
+            50. With 1 a unit is said to be on where that is likelier than on the average frame,
+            which is what F1 wants of rare units; with 0 hardly ever.
         label_smoothing: Share of each expression label that is spread over all classes.
         va_kind: `ccc`: 1 - CCC; `smooth_l1+ccc`: SmoothL1 added to it; `bins+ccc`: cross-entropy
             over bins added to it, for a model with `model.va_bins`; `mse`: squared error.
@@ -63,6 +64,9 @@ class LossSettings:
         for name, kinds in CHOICES.items():
             known = get_args(kinds)
             self._require(name, getattr(self, name) in known, " or ".join(known))
+        for name in ("va", "expr", "au", "balance", "au_balance"):
+            self._require(name, 0 <= getattr(self, name) < float("inf"), "at least 0")
+        self._require("label_smoothing", 0 <= self.label_smoothing <= 1, "from 0 to 1")
         self._require("truth", 0 <= self.truth <= 1, "from 0 to 1")
         self._require("temperature", 0 < self.temperature < float("inf"), "above 0")
         self._require("compound", 0 <= self.compound < float("inf"), "at least 0")
@@ -76,13 +80,12 @@ class LossSettings:
             raise UserError(f"loss.{name} {getattr(self, name)} must be {rule}")
 
 
-def check_loss(loss: LossSettings, va_bins: int) -> None:
-    """Raises UserError, naming the setting, for a loss that is none or none for this model.
-
-    Args:
-        loss: The settings.
-        va_bins: Bins of the model's valence and arousal, 0 for a model without.
-    """
+def check_loss(loss: LossSettings, model: ModelSettings) -> None:
+    """Raises UserError, naming the setting, for a loss that is none or none for this model."""
     loss.check()
+    if not any((loss.va, loss.expr, loss.au, loss.compound)):
+        raise UserError("loss.va, loss.expr, loss.au are all 0, so nothing is learnt; raise one")
+    if loss.compound and not model.compound:
+        raise UserError("loss.compound needs a model with compound expressions: model.compound")
     if loss.va_kind == "bins+ccc":
-        require_bins(va_bins)
+        require_bins(model.va_bins)

@@ -33,6 +33,9 @@ __all__ = [
     "label_counts",
 ]
 
+MOST_ON = 50.0
+"""Greatest weight of a unit that is on."""
+
 
 @dataclass(frozen=True)
 class LabelCounts:
@@ -76,13 +79,15 @@ def expr_weights(counts: LabelCounts, balance: float) -> Tensor:
 
 
 def au_pos_weights(counts: LabelCounts, balance: float) -> Tensor:
-    """Weight of 'on' against 'off' of each unit, (U,) float32: (off / on)^balance.
+    """Weight of 'on' against 'off' of each unit, (U,) float32: (off / on)^balance, at most 50.
 
-    A unit that training never shows on, or never off, gets 1.
+    A unit that training never shows on, or never off, gets 1. With balance 1, the cap (`MOST_ON`)
+    holds for units that are on in less than 2 % of the frames: without it, a handful of frames,
+    true or mistaken, would outweigh all others.
     """
     both = (counts.au_on > 0) & (counts.au_off > 0)
     ratio = np.divide(counts.au_off, counts.au_on, out=np.ones(len(both)), where=both)
-    return torch.from_numpy((ratio**balance).astype(np.float32))
+    return torch.from_numpy(np.minimum(ratio**balance, MOST_ON).astype(np.float32))
 
 
 class MultiTaskLoss(nn.Module):

@@ -9,6 +9,8 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from features.cli import UserError
+
 
 @dataclass(frozen=True)
 class OptimizerSettings:
@@ -23,6 +25,19 @@ class OptimizerSettings:
     lr: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.1
+
+    def check(self) -> None:
+        """Raises UserError, naming the setting, for one that is out of range."""
+        rules = {
+            f"optimizer.lr must be above 0: {self.lr}": 0 < self.lr < math.inf,
+            f"optimizer.weight_decay must be at least 0: {self.weight_decay}": (
+                0 <= self.weight_decay < math.inf
+            ),
+            f"optimizer.warmup must lie between 0 and 1: {self.warmup}": 0 <= self.warmup <= 1,
+        }
+        for complaint, fine in rules.items():
+            if not fine:
+                raise UserError(complaint)
 
 
 def scheduled_adamw(

@@ -28,7 +28,7 @@ from features.track import write_atomically
 from fusion.cross_validation import train_several
 from fusion.runs import SEARCH, plain
 from fusion.search_space import Dimension, read_space, with_values
-from fusion.train_settings import TrainSettings
+from fusion.train_settings import TrainSettings, check_training
 from fusion.training import with_data
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ def search(settings: SearchSettings) -> Path:
             or a trial cannot be trained.
     """
     recipe = _recipe(settings)
+    check_training(recipe)
     space = read_space(settings.space, recipe)
     folder = settings.runs / settings.name / SEARCH
     if settings.fresh and folder.is_dir():

@@ -170,7 +170,7 @@ def _check(own: TrainSettings, dims: Mapping[str, int], feeds: list[str]) -> Non
     """Raises UserError for settings of a stage that make no model."""
     own.data.check(fed=bool(feeds))
     check_settings(own.model, {name: dims[name] for name in own.data.streams}, feeds)
-    check_loss(own.loss, own.model.va_bins)
+    check_loss(own.loss, own.model)
 
 
 def _answers(settings: TrainSettings, learnt: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:

@@ -34,7 +34,7 @@ from fusion.train_settings import (
     TASKS,
     Stage,
     TrainSettings,
-    check_stages,
+    check_training,
     stage_settings,
 )
 from fusion.trainer import BEST
@@ -64,11 +64,9 @@ def train(settings: TrainSettings) -> Path:
 
 
 def _train(settings: TrainSettings) -> Path:
+    check_training(settings)
     if not settings.stages:
         return train_run(settings)
-    check_stages(settings)
-    if settings.devices not in (None, 1):
-        raise UserError("devices must be 1 for a recipe with stages; leave it out")
     settings = replace(with_data(settings), devices=1)
     folder = settings.runs / settings.name
     settings, remarks = fit_recipe(settings, lambda name: outside(name, folder).tasks)

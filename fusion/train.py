@@ -5,7 +5,7 @@ Data flow: settings > one run (of one or several stages), or K folds, or several
 
     python -m fusion.train --cfg configs/mtl.yaml                           # the demo corpus
     python -m fusion.train --cfg configs/mtl.yaml --data.root /data/Aff-Wild2
-    python -m fusion.train --cfg configs/mtl.yaml --folds 6 --seeds [1,2]
+    python -m fusion.train --cfg configs/mtl.yaml --folds 6 --seeds 1,2
 
 A killed run goes on from its last epoch; a finished one is not trained again unless told so, and
 goes on with more `--epochs` than before (the learning rate then falls over all of them).
@@ -17,7 +17,7 @@ from fusion.evaluate import format_scores
 from fusion.held_out import score_held_out
 from fusion.runs import DONE, plain
 from fusion.stages import train
-from fusion.train_settings import TrainSettings
+from fusion.train_settings import TrainSettings, check_training
 from fusion.trainer import is_first_process
 from fusion.training import with_data
 
@@ -26,6 +26,7 @@ __all__ = ["DONE", "TrainSettings", "command", "plain", "train", "with_data"]
 
 def command(settings: TrainSettings) -> int:
     """Trains, and scores the best epoch of each run on the clips it holds out."""
+    check_training(settings)
     settings = with_data(settings)
     if settings.folds or settings.seeds:
         train_several(settings)

@@ -1,18 +1,21 @@
 """Settings of a training run, and of the stages that a recipe may have."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from features.cli import UserError, updated
+from features.cli import UsageError, UserError, updated
 from fusion.data_settings import DataSettings
-from fusion.loss_settings import LossSettings
-from fusion.model.settings import ModelSettings
+from fusion.loss_settings import LossSettings, check_loss
+from fusion.model.settings import ModelSettings, check_settings
 from fusion.optimizer import OptimizerSettings
 
 TASKS = ("va", "expr", "au", "compound")
 """What a stage may answer."""
 CHECKPOINT = ".ckpt"
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+"""Those of Lightning's in which losses and scores are those of 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class TrainSettings:
         seeds: Seeds to train with, one run each; empty: the one seed.
         folds: Number of folds of train + validation, by person and video, each held out once from
             a run of its own; 0: one run on the corpus's own split, or on data.fold.
-        precision: Lightning's precision; auto: bf16-mixed on a GPU, 32-true on a CPU.
+        precision: Lightning's; auto: bf16-mixed on a GPU, 32-true on a CPU.
         devices: Number of devices (processes); auto: all GPUs, or one process on a CPU.
         fresh: Train anew even if the run's folder holds a run; that one is deleted.
         stages: Stages of the recipe, in order, each a run of its own; none: one run.
@@ -80,7 +83,7 @@ class TrainSettings:
     seed: int = 1
     seeds: list[int] = field(default_factory=list)
     folds: int = 0
-    precision: str = "auto"
+    precision: Precision = "auto"
     devices: int | None = None
     fresh: bool = False
     stages: list[Stage] = field(default_factory=list)
@@ -97,6 +100,61 @@ def stage_settings(settings: TrainSettings, stage: Stage) -> TrainSettings:
     return updated(own, stage.settings, f"stage '{stage.name}'")
 
 
+def check_training(settings: TrainSettings) -> None:
+    """Raises UserError, naming the setting, for settings of which no training can come.
+
+    To be called before any work is done; what needs the data is found out when that is read.
+    """
+    _check_run(settings)
+    if settings.stages:
+        check_stages(settings)
+    else:
+        _check_parts(settings)
+
+
+def _check_run(settings: TrainSettings) -> None:
+    seeds, finite = [settings.seed, *settings.seeds], range(2**32)
+    parts = settings.name.split("/")
+    rules = {
+        f"name '{settings.name}' cannot be that of a folder below runs": (
+            all(part and not part.startswith(".") for part in parts)
+        ),
+        f"epochs must be at least 1: {settings.epochs}": settings.epochs >= 1,
+        f"patience must be at least 1: {settings.patience}": settings.patience >= 1,
+        f"precision must be one of {', '.join(get_args(Precision))}: {settings.precision}": (
+            settings.precision in get_args(Precision)
+        ),
+        f"devices must be at least 1: {settings.devices}": (
+            settings.devices is None or settings.devices >= 1
+        ),
+        f"seeds must lie between 0 and {2**32 - 1}: {seeds}": all(s in finite for s in seeds),
+        f"seeds must differ from each other: {settings.seeds}": (
+            len(set(settings.seeds)) == len(settings.seeds)
+        ),
+        f"folds must be 0 or at least 2: {settings.folds}": (
+            settings.folds >= 0 and settings.folds != 1
+        ),
+        "folds trains every fold, data.fold one of them; leave one of the two out": (
+            not settings.folds or settings.data.fold is None
+        ),
+        "devices must be 1 with stages, folds or seeds; leave it out": (
+            settings.devices in (None, 1)
+            or not (settings.stages or settings.folds or settings.seeds)
+        ),
+    }
+    for complaint, fine in rules.items():
+        if not fine:
+            raise UserError(complaint)
+
+
+def _check_parts(settings: TrainSettings, feeds: Sequence[str] = ()) -> None:
+    """Checks data, model, loss and optimizer of one run."""
+    settings.data.check(fed=bool(feeds))
+    check_settings(settings.model, dict.fromkeys(settings.data.streams, 1), feeds)
+    check_loss(settings.loss, settings.model)
+    settings.optimizer.check()
+
+
 def check_stages(settings: TrainSettings) -> None:
     """Raises UserError, naming the stage, for stages that make no sense, before any is trained."""
     earlier: list[str] = []
@@ -108,7 +166,14 @@ def check_stages(settings: TrainSettings) -> None:
                 raise UserError(
                     f"stage '{stage.name}' needs '{need}', which is no stage before it ({known})"
                 )
-        stage_settings(settings, stage)
+        try:
+            own = stage_settings(settings, stage)
+            _check_run(own)
+            _check_parts(own, stage.feeds)
+        except UsageError:
+            raise
+        except UserError as error:
+            raise UserError(f"stage '{stage.name}': {error}") from error
         earlier.append(stage.name)
     for task, names in settings.answers.items():
         if task not in TASKS:

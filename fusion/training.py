@@ -134,7 +134,7 @@ def make_module(
     settings: TrainSettings, data: AffectDataModule, config: dict[str, Any]
 ) -> AffectModule:
     """Model, loss weighted by the training labels, and what the checkpoint is to hold."""
-    check_loss(settings.loss, settings.model.va_bins)
+    check_loss(settings.loss, settings.model)
     counts = label_counts(data.datasets["train"].labels)
     loss = MultiTaskLoss(
         settings.loss,

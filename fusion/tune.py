@@ -103,6 +103,8 @@ def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
     Returns:
         What was chosen, and the ids of validation clips without tracks.
     """
+    if settings.folds < 2:
+        raise UserError(f"--folds must be at least 2: {settings.folds}")
     checkpoint = load_checkpoint(settings.checkpoint)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from features.cli import UserError
 from features.fingerprint import FACES
 from features.hashing import weights_hash
 
@@ -57,6 +58,23 @@ class FaceSettings:
     every: int = 12
     tolerance: float = 0.4
     batch: int = 16
+
+    def check(self) -> None:
+        """Raises UserError, naming the setting, for one that is out of range."""
+        rules = {
+            "size": (self.size >= 8, "at least 8"),
+            "margin": (-0.5 <= self.margin <= 10, "from -0.5 to 10"),
+            "detect_side": (self.detect_side >= 32, "at least 32"),
+            "min_face": (self.min_face >= 12, "at least 12"),
+            "threshold": (0 <= self.threshold <= 1, "from 0 to 1"),
+            "max_gap": (0 <= self.max_gap < float("inf"), "at least 0"),
+            "every": (self.every >= 1, "at least 1"),
+            "tolerance": (0 <= self.tolerance <= 1, "from 0 to 1"),
+            "batch": (self.batch >= 1, "at least 1"),
+        }
+        for name, (fine, rule) in rules.items():
+            if not fine:
+                raise UserError(f"--faces.{name} {getattr(self, name)} must be {rule}")
 
     def key(self) -> dict[str, Any]:
         """The settings that touch the result."""

@@ -127,7 +127,7 @@ def _check_levels(settings: ModelSettings, streams: dict[str, int]) -> None:
         encoders = ", ".join(dict.fromkeys(name.split(".")[0] for name in missing))
         raise UserError(
             f"model.levels: no {', '.join(missing)} among the streams; extract with"
-            f" --encoders '[{encoders}, ...]' and name all levels under data.streams"
+            f" --encoders {encoders},... and name all levels under data.streams"
         )
 
 

@@ -23,6 +23,7 @@ from fusion.losses import (
     label_counts,
 )
 from fusion.metrics import ccc
+from fusion.model.settings import ModelSettings
 from fusion.va_losses import bins_loss, smooth_l1_loss, va_loss
 from tests.fusion.batches import targets
 
@@ -324,9 +325,9 @@ def test_a_loss_over_bins_needs_a_model_with_bins(bins):
     with pytest.raises(UserError, match=message):
         plain_loss(va_kind="bins+ccc")(said, targets(3, 20))
     with pytest.raises(UserError, match=message):
-        check_loss(LossSettings(va_kind="bins+ccc"), bins)
-    check_loss(LossSettings(va_kind="bins+ccc"), 2)
-    check_loss(LossSettings(), bins)
+        check_loss(LossSettings(va_kind="bins+ccc"), ModelSettings(va_bins=bins))
+    check_loss(LossSettings(va_kind="bins+ccc"), ModelSettings(va_bins=2))
+    check_loss(LossSettings(), ModelSettings(va_bins=bins))
 
 
 def test_weights_of_frames_count_as_repeats_do():
@@ -424,3 +425,12 @@ def test_positive_weights_soften_the_ratio_of_off_to_on():
     weights = au_pos_weights(counts_of(ABAW6, on, off), 0.5)
     assert weights.tolist() == [3.0] + [1.0] * 11
     assert weights.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("share", "balance", "weight"), [(0.001, 1.0, 50), (0.1, 1.0, 9), (0.001, 0.5, 999**0.5)]
+)
+def test_no_unit_weighs_more_than_the_cap(share, balance, weight):
+    on = np.full(12, round(100_000 * share))
+    weights = au_pos_weights(LabelCounts(np.zeros(8, np.int64), on, 100_000 - on), balance)
+    assert weights.tolist() == pytest.approx([weight] * 12, rel=1e-6)

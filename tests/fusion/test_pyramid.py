@@ -423,7 +423,7 @@ def test_streams_without_the_levels_are_refused_with_the_remedy():
         AffectModel(FPN, {"pyramid.2": 6, "audio": 4})
     assert str(caught.value) == (
         "model.levels: no pyramid.1, pyramid.3 among the streams;"
-        " extract with --encoders '[pyramid, ...]' and name all levels under data.streams"
+        " extract with --encoders pyramid,... and name all levels under data.streams"
     )
 
 
