@@ -98,9 +98,15 @@ def draw_clips(clips: pd.DataFrame) -> bytes:
             low = -1.05 if measure.startswith("CCC") else -0.02
             axes.set(ylim=(low, 1.05), xlabel="clips, worst first")
             axes.set_title(measure, loc="left", fontsize=12)
-            worst = [f"{v:.2f}  {i}" for i, v in known[["id", measure]].head(3).values]
+            worst = [f"{v:.2f}  {_short(i)}" for i, v in known[["id", measure]].head(3).values]
             axes.text(
-                0.97, 0.03, "\n".join(worst), transform=axes.transAxes, ha="right", fontsize=9
+                0.97,
+                0.03,
+                "\n".join(worst),
+                transform=axes.transAxes,
+                ha="right",
+                fontsize=9,
+                in_layout=False,  # long ids would leave no room for the panels
             )
 
     return _picture((17.0, 4.5), draw)
@@ -121,7 +127,8 @@ def draw_comparison(table: pd.DataFrame, names: Sequence[str]) -> bytes:
         _draw_intervals(axes, list(values["score"]), values, np.where(sure, POINT, "#999999"))
         axes.axvline(0, color=INK, linewidth=1)
         axes.set(xlabel="difference, 95 % interval by video (grey: holds 0)")
-        axes.set_title(f"right of 0: {names[0]} better\nleft of 0: {names[1]} better", loc="left")
+        first, second = (_short(name, 60) for name in names)
+        axes.set_title(f"right of 0: {first} better\nleft of 0: {second} better", loc="left")
 
     return _picture((9.0, 8.5), draw)
 
@@ -138,6 +145,11 @@ def _draw_intervals(
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.grid(axis="x", color=QUIET, linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+def _short(name: str, most: int = 32) -> str:
+    """A name that is no longer than `most` signs; its end tells more than its beginning."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def _with_share(names: pd.Series, share: pd.Series) -> list[str]:

@@ -16,7 +16,9 @@ hears the chunk instead of the whole sound; a sound of up to one chunk is one pi
 Tolerance found with the defaults (20 s, overlap 4 s) on a minute of speech, random weights of both
 kinds (group and layer norm) with sharpened attention: every token's cosine with that of one piece,
 both less the mean token, is above .999, near the cuts too; median relative error .01. An overlap
-of 2 s would give .985 at the cuts, none .91. See experiments/results/chunking.md.
+of 2 s would give .985 at the cuts, none .91. The packaged network hears how long a piece is:
+cosine .997 in the median, .989 at the lowest 1 %, .972 at least, relative error .08, the same at
+the cuts as away from them. See experiments/results/chunking.md.
 
 Letters: N samples, T tokens, D feature dimensions, C channels.
 """

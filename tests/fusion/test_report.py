@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from fusion.loudness import ENERGY, HOP, RATE, SILENCE_DB, envelope_of_media, en
 from fusion.metrics import ccc
 from fusion.predictions import FramePredictions, write_predictions
 from fusion.report import ReportSettings, TruthSettings, command, read_labels, report
+from fusion.score_pictures import CLIP_MEASURES, draw_clips, draw_comparison
 from fusion.timeline import Envelope, agreement, clock, draw_timeline
 
 FRAMES = 60
@@ -428,3 +430,11 @@ def test_truth_that_cannot_be_read_is_named(pred: Path, tmp_path: Path) -> None:
     data = TruthSettings(root=tmp_path / "c")
     with pytest.raises(UserError, match=r"12\.txt.*2"):
         report(ReportSettings(pred, data=data))
+
+
+def test_long_names_leave_the_pictures_their_room() -> None:
+    ids = [letter * 200 for letter in "abc"]
+    clips = pd.DataFrame({"id": ids, **{name: [0.1, 0.2, 0.3] for name in CLIP_MEASURES}})
+    assert draw_clips(clips)  # matplotlib's warning that nothing is left is an error in tests
+    scores = pd.DataFrame({"score": ["P"], "difference": [0.1], "low": [0.0], "high": [0.2]})
+    assert draw_comparison(scores, ("a" * 300, "b" * 300))
