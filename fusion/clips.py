@@ -13,7 +13,7 @@ Letters: F frames, D feature dimensions.
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -219,6 +219,27 @@ def clip_ids(store: TrackStore) -> list[str]:
             if _seconds_alone(store, stream, name)
         }
     return sorted(seen | heard)
+
+
+def require_tracks(store: TrackStore, clips: Iterable[Clip], streams: Sequence[str]) -> None:
+    """Checks that all clips can be predicted.
+
+    Raises:
+        UserError: If not; names all clips without any track, and all without frame times.
+    """
+    without: list[str] = []
+    timeless: list[str] = []
+    with explained():
+        for clip in clips:
+            if _find_clock(store, clip, streams) is None:
+                there = any(find_track(store, stream, clip) for stream in streams)
+                (timeless if there else without).append(clip.id)
+    lacks = {f"no tracks of {len(without)}": without}
+    lacks[f"sound but no pictures that give the frame times of {len(timeless)}"] = timeless
+    if said := [f"{what} listed ids: {', '.join(ids)}" for what, ids in lacks.items() if ids]:
+        raise UserError(
+            f"{store.root}: {'; '.join(said)}; run python -m features.extract on the test videos"
+        )
 
 
 def clips_of(store: TrackStore, ids: Iterable[str]) -> list[Clip]:

@@ -4,6 +4,7 @@ Data flow: clips + store > splits (or folds), with the training clips of further
 streams > normalised windows > batches.
 """
 
+import difflib
 from collections.abc import Iterable, Sequence
 
 import pytorch_lightning as pl
@@ -246,7 +247,7 @@ class AffectDataModule(pl.LightningDataModule):
                 streams.append(data)
         self.summaries[split] = summary
         if not summary.frames:
-            raise UserError(_nothing(split, len(self.splits[split]), self.store, self.settings))
+            raise UserError(_nothing(split, self.splits[split], self.store, self.settings))
         return clips, streams
 
 
@@ -267,12 +268,24 @@ def origins(clips: Iterable[Clip]) -> str:
     return ", ".join(dict.fromkeys(clip.origin for clip in clips if clip.origin))
 
 
-def _nothing(split: str, listed: int, store: TrackStore, settings: DataSettings) -> str:
+def _one_of_each(clips: Sequence[Clip], store: TrackStore) -> str:
+    """One id of the labels and one of the tracks, the likest; empty without tracks."""
+    ids = {track_id for stream in store.streams() for track_id in store.ids(stream)}
+    small = {track_id.lower(): track_id for track_id in sorted(ids)}
+    for clip in clips:
+        if other := small.get(clip.id.lower()) or small.get(clip.video.lower()):
+            return f": the labels say '{clip.id}', the tracks '{other}'; name both alike"
+    first = min(clip.id for clip in clips)
+    near = difflib.get_close_matches(first, ids, n=1, cutoff=0.0)
+    return f": the labels have such as '{first}', the tracks such as '{near[0]}'" if near else ""
+
+
+def _nothing(split: str, clips: Sequence[Clip], store: TrackStore, settings: DataSettings) -> str:
     """Why a split is empty, and the remedy."""
-    if listed:
+    if clips:
         return (
-            f"{store.root} has no tracks of the {listed} {split} clips;"
-            " run python -m features.extract on the corpus"
+            f"{store.root} has no tracks of the {len(clips)} {split} clips"
+            f"{_one_of_each(clips, store)}; run python -m features.extract on the corpus"
         )
     remedy = "; hold people out of the training clips with data.fold" if split == VALIDATION else ""
     return f"no {split} clips in {settings.root or 'the corpus'}{remedy or '; see data.root'}"

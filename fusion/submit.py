@@ -177,18 +177,17 @@ def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:
         UserError: If a listed id has no track.
     """
     from fusion.checkpoint import load_checkpoint  # torch takes seconds, which --check can do
-    from fusion.clips import clips_of
+    from fusion.clips import clips_of, require_tracks
     from fusion.predictor import known_people, predict_clips  # without
 
     checkpoint = load_checkpoint(settings.checkpoint)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
     clips = clips_of(store, ids)
+    require_tracks(store, clips, list(checkpoint.specs))
     clips = known_people(checkpoint, clips, root, settings.data.annotations(checkpoint.config))
     said = predict_clips(checkpoint, store, clips, cache=settings.data.cache)
     decisions = {one.id: decide(one, settings.edition) for one in said}
-    remedy = "run python -m features.extract on the test videos"
-    _require_all(ids, decisions, f"{store.root}: no tracks", remedy)
     return decisions, sources_of_checkpoint(checkpoint)
 
 
@@ -250,7 +249,7 @@ def _require_writable(out: Path) -> None:
 def _require_all(wanted: Iterable[str], held: Iterable[str], lack: str, remedy: str) -> None:
     absent = sorted(set(wanted) - set(held))
     if absent:
-        raise UserError(f"{lack} of {len(absent)} listed ids, such as {absent[0]}; {remedy}")
+        raise UserError(f"{lack} of {len(absent)} listed ids: {', '.join(absent)}; {remedy}")
 
 
 if __name__ == "__main__":

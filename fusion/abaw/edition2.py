@@ -17,6 +17,7 @@ from fusion.abaw.checker import Problem, check_rows
 from fusion.abaw.line_ends import LineEnds
 from fusion.abaw.submission import (
     FrameDecisions,
+    Lengths,
     SubmissionSummary,
     format_rows,
     places,
@@ -88,12 +89,16 @@ def write_folder(
     if samples is None:
         samples = {track_id: Sample(len(decided)) for track_id, decided in decisions.items()}
     files: dict[str, bytes] = {}
+    lengths = Lengths()
     for track_id, sample in samples.items():
         decided, known, frame = decisions[track_id], track_id in unequal, np.arange(sample.rows) + 1
-        at = places(track_id, decided, frame, sample.rows, summary, shorter=known, longer=known)
+        if not lengths.fit(track_id, decided, sample.rows, shorter=known, longer=known):
+            continue
+        at = places(track_id, decided, frame, sample.rows, summary)
         text = "".join(f"{row}\n" for row in [kind.header, *format_rows(kind, None, decided, at)])
         files[track_id] = sample.ends.apply(text.encode())
         summary.rows += sample.rows
+    lengths.require_fit()
     for track_id, content in files.items():
         write_atomically(folder / f"{track_id}{SUFFIX}", content)
     return summary

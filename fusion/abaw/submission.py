@@ -141,12 +141,16 @@ def _blocks_of_all(
 ) -> Iterator[list[str]]:
     """Rows 1 to F of each id."""
     require_ids(None, decisions, summary)
+    lengths = Lengths()
     for track_id in decisions:
         decided = decisions[track_id]
+        if not lengths.fit(track_id, decided, len(decided)):
+            continue
         frame = np.arange(1, len(decided) + 1)
         at = places(track_id, decided, frame, len(decided), summary)
         pictures = (f"{track_id}/{number:05d}.jpg" for number in frame.tolist())
         yield format_rows(kind, pictures, decided, at)
+    lengths.require_fit()
 
 
 def _blocks_of_template(
@@ -161,18 +165,62 @@ def _blocks_of_template(
     last = template.last_frames()
     # A template of chosen pictures (s-Aff-Wild2) may well end before the video.
     chosen = {name for name, at in template.keys.by_id() if len(at) < last[name]}
+    lengths = Lengths()
     for track_id, run in template.runs():
         decided, known = decisions[track_id], track_id in unequal
-        at = places(
-            track_id,
-            decided,
-            template.keys.frame[run],
-            last[track_id],
-            summary,
-            shorter=known,
-            longer=known or track_id in chosen,
-        )
-        yield format_rows(kind, template.pictures(run), decided, at)
+        if lengths.fit(
+            track_id, decided, last[track_id], shorter=known, longer=known or track_id in chosen
+        ):
+            at = places(track_id, decided, template.keys.frame[run], last[track_id], summary)
+            yield format_rows(kind, template.pictures(run), decided, at)
+    lengths.require_fit()
+
+
+class Lengths:
+    """Holds predictions against the rows that are asked for, and names all that do not fit."""
+
+    def __init__(self) -> None:
+        self._empty: dict[str, str] = {}
+        self._unlike: dict[str, str] = {}
+
+    def fit(
+        self,
+        track_id: str,
+        decided: FrameDecisions,
+        last: int,
+        *,
+        shorter: bool = False,
+        longer: bool = False,
+    ) -> bool:
+        """Whether an id's predictions fit; if not it is noted.
+
+        Args:
+            track_id: The id.
+            decided: Its F frames.
+            last: Its highest frame number that is asked for.
+            shorter: Whether the video may lack more than `FILL_LIMIT` frames.
+            longer: Whether the video may have more than `FILL_LIMIT` frames too many.
+        """
+        predicted = len(decided)
+        if not predicted:
+            self._empty[track_id] = f"'{track_id}' has no predicted frame"
+        elif abs(last - predicted) > FILL_LIMIT and not (shorter if predicted < last else longer):
+            self._unlike[track_id] = (
+                f"'{track_id}' has {predicted} predicted frames, but its last row is frame {last}"
+            )
+        return track_id not in self._empty | self._unlike
+
+    def require_fit(self) -> None:
+        """Raises UserError, with every id at once, if some did not fit."""
+        faults = [*self._empty.values(), *self._unlike.values()]
+        if not faults:
+            return
+        its, it_is = ("its video", "it is the right one")
+        if len(faults) > 1:
+            its, it_is = ("their videos", "they are the right ones")
+        add = " ".join(f"--unequal+ {track_id}" for track_id in self._unlike)
+        otherwise = f", or if {it_is}, add {add}" if add else ""
+        raise UserError(f"{'; '.join(faults)}; extract {its} again{otherwise}")
 
 
 def places(
@@ -181,32 +229,17 @@ def places(
     frame: np.ndarray,
     last: int,
     summary: SubmissionSummary,
-    *,
-    shorter: bool = False,
-    longer: bool = False,
 ) -> np.ndarray:
     """(R,) indices of the predicted frames for the frame numbers (R,).
 
     Args:
         track_id: The id.
-        decided: Its F frames.
+        decided: Its F frames, which fit (`Lengths`).
         frame: Frame numbers of rows.
         last: The id's highest frame number that is asked for.
         summary: What does not rest on a face in its own frame is added to it.
-        shorter: Whether the video may lack more than `FILL_LIMIT` frames.
-        longer: Whether the video may have more than `FILL_LIMIT` frames too many.
-
-    Raises:
-        UserError: If predictions and template do not fit.
     """
     predicted = len(decided)
-    if not predicted:
-        raise UserError(f"'{track_id}' has no predicted frame; extract its video again")
-    if abs(last - predicted) > FILL_LIMIT and not (shorter if predicted < last else longer):
-        raise UserError(
-            f"'{track_id}' has {predicted} predicted frames, but its last row is frame {last};"
-            f" extract its video again, or if it is the right one, add --unequal+ {track_id}"
-        )
     no_face = int((~decided.face[frame[frame <= predicted] - 1]).sum())
     _count(summary.no_face, track_id, no_face)
     _count(summary.beyond, track_id, int((frame > predicted).sum()))

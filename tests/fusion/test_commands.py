@@ -357,3 +357,21 @@ def test_a_full_disk_while_training_is_one_line(
     ]  # fmt: skip
     assert call(train, *config) == 1
     assert "no space left" in says()
+
+
+def test_all_listed_ids_that_cannot_be_predicted_are_named_before_work_starts(
+    root: Path, best: Path, tmp_path: Path, says: Callable[[], str]
+) -> None:
+    store = TrackStore(tmp_path / "tracks")
+    for stream in ("faces", "face", "voice"):
+        store.write(TrackStore(root / "tracks").read(stream, "1"))
+    for name in ("mute", "mute2"):
+        put(store, "voice", name, np.arange(5) / 25, np.ones((5, 3)), person="sound")
+    names = tmp_path / "list.txt"
+    names.write_text("1\nlost\nmute\ngone\nmute2\n")
+    words = ["--checkpoint", best, "--data.root", tmp_path, "--list", names]
+    assert call(submit, *words, "--out", tmp_path / "va.txt") == 1
+    assert says().endswith(
+        "no tracks of 2 listed ids: lost, gone; sound but no pictures that give the frame times of"
+        " 2 listed ids: mute, mute2; run python -m features.extract on the test videos"
+    )

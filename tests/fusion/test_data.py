@@ -8,8 +8,9 @@ import pytorch_lightning as pl
 import torch
 
 from features.cli import UserError
+from features.store import TrackStore
 from fusion.data import DataSettings
-from tests.fusion.corpora import clip, identity, module, put
+from tests.fusion.corpora import clip, identity, module, put, put_video
 
 
 def test_the_order_depends_on_seed_and_epoch_alone(corpus, store):
@@ -137,5 +138,19 @@ def test_empty_splits_are_refused_with_the_remedy(corpus, store):
         module(corpus[:2], store).setup("fit")
     with pytest.raises(UserError, match=r"no tracks of the 1 train clips.*features\.extract"):
         module([clip("lost"), *corpus[2:]], store).setup("fit")
+
+
+def test_ids_that_do_not_match_are_shown_beside_each_other(tmp_path):
+    store = TrackStore(tmp_path)
+    put_video(store, "Talk", 20)
+    for name, said in (
+        ("talk", "the labels say 'talk', the tracks 'Talk'; name both alike"),
+        ("Talk1", "the labels have such as 'Talk1', the tracks such as 'Talk'"),
+    ):
+        with pytest.raises(UserError, match=said):
+            module([clip(name), clip("w", "validation")], store).setup("fit")
+
+
+def test_a_split_that_is_not_there_is_refused(corpus, store):
     with pytest.raises(UserError, match="no test clips"):
         module(corpus[:3], store).setup("predict")

@@ -136,9 +136,10 @@ def test_decisions_are_those_of_the_predictions() -> None:
 def test_ids_without_predictions_are_refused_by_name(
     pred: Path, sample: Path, tmp_path: Path, complaint: Callable[[], str]
 ) -> None:
-    (pred / "12.parquet").unlink()
+    for name in ("12", "12_left"):
+        (pred / f"{name}.parquet").unlink()
     assert call("--template", sample, "--pred", pred, "--out", tmp_path / "va.txt") == 1
-    assert "no predictions of 1 listed ids, such as 12; run fusion.predict" in complaint()
+    assert "no predictions of 2 listed ids: 12, 12_left; run fusion.predict" in complaint()
     assert not (tmp_path / "va.txt").exists()
 
 
@@ -152,6 +153,29 @@ def test_a_video_of_another_length_is_refused_unless_it_is_named(
     assert "'12' has 3 predicted frames" in line
     remedy = line.split("add ")[1].split()
     assert call(*words, *remedy) == 0
+
+
+@pytest.mark.parametrize("edition", [2, 9])
+def test_all_videos_of_another_length_are_named_at_once(
+    pred: Path, tmp_path: Path, complaint: Callable[[], str], edition: int
+) -> None:
+    """Ready-made crops end with the last face: hundreds of ids, not one id a run."""
+    if edition == 2:
+        (tmp_path / "s").mkdir()
+        for name in ("12", "12_left"):
+            write(tmp_path / "s" / f"{name}.txt", ["valence,arousal", *["0,0"] * 8])
+        sample = tmp_path / "s"
+    else:
+        rows = [f"{n}/0000{i}.jpg,0,0" for n in ("12", "12_left") for i in range(1, 9)]
+        sample = write(tmp_path / "s.txt", [VA, *rows])
+    out = tmp_path / "out"
+    words = ["--edition", edition, "--template", sample, "--pred", pred, "--out", out]
+    assert call(*words) == 1
+    line = complaint()
+    assert "'12' has 3 predicted frames" in line
+    assert "'12_left' has 4 predicted frames" in line
+    assert not out.exists()
+    assert call(*words, *line.split("add ")[1].split()) == 0
 
 
 def test_a_folder_that_cannot_be_written_to_is_found_out_before_the_work(
