@@ -112,6 +112,17 @@ def shown_entries(stream: av.stream.Stream) -> list[av.index.IndexEntry]:
     return [entry for entry in stream.index_entries if not entry.is_discard]
 
 
+def is_key(stream: av.stream.Stream, packet: av.Packet) -> bool:
+    """Whether a packet can be decoded by itself, or could before it was damaged: the index knows.
+
+    It need not name all such packets, but the first.
+    """
+    entry, at = next(iter(stream.index_entries), None), packet.pts
+    if packet.is_keyframe or entry is None or at is None:
+        return packet.is_keyframe
+    return bool(entry.is_keyframe and entry.timestamp <= at)
+
+
 def nominal_rate(stream: av.VideoStream) -> float:
     """Frames per second as the container claims."""
     return float(stream.average_rate or stream.guessed_rate or USUAL_RATE)

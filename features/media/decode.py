@@ -19,6 +19,7 @@ from features.media.container import (
     MediaError,
     cut_off,
     is_cut,
+    is_key,
     nominal_rate,
     open_media,
     rising,
@@ -118,11 +119,12 @@ class _Decoding:
 
     def _decode(self) -> Iterator[av.VideoFrame]:
         """Frames of the packets that can be decoded."""
-        packets = hidden = 0
+        packets, hidden, keyed = 0, 0, False
         ending = Ending(self._path, self._container, self._stream)
         for packet in self._container.demux(self._stream):
             packets += bool(packet.size)
             hidden += packet.is_discard
+            keyed = keyed or is_key(self._stream, packet)
             ending.watch(packet)
             if self._opens is None and not packet.is_discard:
                 self._opens = seconds(packet.pts, packet)
@@ -131,7 +133,8 @@ class _Decoding:
             except av.error.MemoryError:
                 raise
             except av.error.FFmpegError:
-                if packet.is_corrupt:  # the last of a file whose end is missing
+                # The last of a file whose end is missing, or what comes before the first key.
+                if packet.is_corrupt or not keyed:
                     continue
                 self._plan = self._plan or read_timeline(self._path)
                 if not self._plan.certain:

@@ -19,6 +19,7 @@ from features.media.container import (
     NoVideo,
     alive,
     is_cut,
+    is_key,
     nominal_rate,
     open_media,
     rising,
@@ -89,7 +90,7 @@ def _read(path: Path) -> Timeline:
         cut = is_cut(container, stream, len(marks))
         promised = len(shown_entries(stream)) if cut else None
         plain = not cut and len(video_streams(container)) == 1 and has_times(container, stream)
-        plain = plain and _in_order(marks, stream.codec_context.codec.reorder)
+        plain = plain and _in_order(marks, stream.codec_context.has_b_frames)
         step, tick = 1 / nominal_rate(stream), stream.time_base or Fraction(0)
     shown = [mark for mark in marks if mark.shown]
     if not shown:
@@ -104,8 +105,9 @@ def _read(path: Path) -> Timeline:
     shown = sorted(shown, key=lambda mark: mark.ticks or 0)[dropped:]
     ticks = np.array([mark.ticks for mark in shown], np.int64)
     times = np.array(list(rising((float((mark.ticks or 0) * tick) for mark in shown), step)))
-    certain = plain and opening.ticks == ticks[0] and bool((np.diff(ticks) > 0).all())
     keys = np.flatnonzero([mark.key for mark in shown])
+    clean = marks[0].key or bool(shown[0].key)  # else some decoders give pictures of nothing
+    certain = plain and clean and opening.ticks == ticks[0] and bool((np.diff(ticks) > 0).all())
     seeks = np.array([m.ticks if m.decoded is None else m.decoded - 1 for m in shown])[keys]
     begin = float(times[0])
     return Timeline(times - begin, begin, certain, promised, dropped, ticks, keys, seeks)
@@ -137,7 +139,7 @@ def _in_order(marks: Sequence[_Mark], reorders: bool) -> bool:
     """Whether the order of the packets fits their times, and nothing was lost on the way.
 
     A frame that can be decoded by itself is shown after all that come before it in the file; where
-    a codec does not reorder, so is every frame.
+    a decoder does not reorder, so is every frame.
     """
     last: int | None = None
     for mark in marks:
@@ -154,12 +156,14 @@ class _Opening:
 
     Attributes:
         ticks: Its time on the container's clock, reckoned from the next that has one if need be;
-            None if the beginning is damaged, which is for those to judge who decode.
+            None if the first that can be decoded by itself is damaged, which is for those to judge
+            who decode.
     """
 
     def __init__(self, stream: av.VideoStream) -> None:
         self.ticks: int | None = None
-        self._looking, self._untimed = True, 0
+        self._stream = stream
+        self._looking, self._untimed, self._keyed = True, 0, False
         self._step = round(1 / (nominal_rate(stream) * float(stream.time_base or 1)))
         stream.codec_context.thread_count = 1
 
@@ -167,12 +171,13 @@ class _Opening:
         """Decodes the next packet as long as no frame with a time has come."""
         if not self._looking:
             return
+        self._keyed = self._keyed or is_key(self._stream, packet)
         try:
             frames = packet.decode()
         except av.error.MemoryError:
             raise
         except av.error.FFmpegError:
-            self._looking = False
+            self._looking = not self._keyed
             return
         for frame in frames:
             if frame.pts is not None:

@@ -101,6 +101,19 @@ def test_a_long_beginning_without_a_key_is_left_out(tmp_path: Path) -> None:
     assert len(images) == len(times) == len(frame_times(path)) == probe(path).frames == 20
 
 
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9", "mpeg4"])
+def test_any_codec_may_begin_between_keys(tmp_path: Path, codec: str) -> None:
+    options = {"g": "10"} | ({"bf": "2"} if codec == "mpeg4" else {})
+    whole = write_video(tmp_path / "v.mkv", moving(40), codec=codec, options=options)
+    path = put(tmp_path / "cut.mkv", packets_of(whole, codec, options), 3)
+    images, times = read(path)
+    assert 30 <= len(images) <= 37
+    np.testing.assert_array_equal(frame_times(path), times)
+    for row in (0, 9, 25):
+        np.testing.assert_array_equal(dict(frames_at(path, [row]))[row], images[row])
+    np.testing.assert_array_equal(images[-20:], read(whole)[0][-20:])
+
+
 @pytest.mark.parametrize("suffix", [".ts", ".mpg", ".mkv", ".mp4"])
 def test_rows_are_sought_and_not_read_from_the_beginning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
@@ -121,7 +134,7 @@ def test_streams_that_are_refreshed_bit_by_bit_are_read_from_the_beginning(tmp_p
 
 def test_frames_that_are_never_shown_have_no_row(tmp_path: Path) -> None:
     path = write_video(tmp_path / "v.mkv", plain_frames(12), codec="libvpx")
-    stream = packets_of(path)
+    stream = packets_of(path, "libvpx", {})
     hidden = {4, 5, 9}
     packets = tuple(
         (bytes([data[0] & ~0x10]) + data[1:] if number in hidden else data, *rest)
@@ -157,12 +170,12 @@ def moving(count: int) -> list[np.ndarray]:
     return [np.roll(texture, 2 * number, axis=1) for number in range(count)]
 
 
-def packets_of(path: Path) -> Coded:
+def packets_of(path: Path, codec: str, options: dict[str, str]) -> Coded:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         step = 1 / (RATE * float(stream.time_base or 1))
         packets = [p for p in container.demux(stream) if p.size]
-        return Coded("libvpx", {}, tuple(
+        return Coded(codec, options, tuple(
             (bytes(p), round((p.pts or 0) / step), round((p.dts or 0) / step), p.is_keyframe)
             for p in packets
         ))  # fmt: skip
