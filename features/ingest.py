@@ -6,25 +6,26 @@ Data flow: file or folder of CSV, OpenFace CSV, npy or npz > Table > FeatureTrac
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from features.cli import FAILED, OK, UserError, run
-from features.faces.persons import split_person
 from features.foreign import SUFFIXES, Table, read_table
 from features.hashing import settings_hash, sha256_of
+from features.known_clocks import IMPORTED, KnownClocks, require_possible
+from features.media.kinds import by_ending
 from features.progress import ProgressReport
 from features.store import Status, TrackStore
 from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo
 from features.wording import counted
 
-ENCODER = "ingest"
+ENCODER = IMPORTED
 """`TrackInfo.encoder` of every ingested track."""
 CLIP_LEVEL = "clip-level"
 """`TrackInfo.notes` of a track whose one token, at 0 s, stands for the whole clip."""
-_MEDIA = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".flac", ".mp3", ".ogg", ".m4a")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class IngestSettings:
         columns: Regular expressions of the names of the columns to take. If none, all; of OpenFace,
             the action units.
         min_confidence: OpenFace frames below this confidence are not valid.
+        time_unit: Unit of the times that files have: s, or ms.
         sound: Whether the features are of the video's sound and so of no person.
     """
 
@@ -57,6 +59,7 @@ class IngestSettings:
     first_frame: int | None = None
     columns: list[str] = field(default_factory=list)
     min_confidence: float = 0.8
+    time_unit: Literal["s", "ms"] = "s"
     sound: bool = False
 
 
@@ -65,6 +68,7 @@ def ingest(settings: IngestSettings) -> int:
     if settings.fps is not None and not settings.fps > 0:
         raise UserError(f"--fps {settings.fps} must be above 0")
     store = TrackStore(settings.store)
+    clocks, unheld = KnownClocks(store), list[str]()
     files = _files(settings.input)
     owners: dict[str, Path] = {}
     widths: dict[int, Path] = {}
@@ -73,8 +77,9 @@ def ingest(settings: IngestSettings) -> int:
     with ProgressReport("ingest", len(files)) as progress:
         for path in files:
             try:
-                for track in _tracks(path, settings, store):
+                for track in _tracks(path, settings, store, clocks):
                     _check_alone(track, path, owners, widths)
+                    unheld += _hold(path, track, settings, clocks)
                     counts[_write(track, store)] += 1
             except UserError as error:
                 message = str(error)
@@ -85,6 +90,10 @@ def ingest(settings: IngestSettings) -> int:
         f"{counted(len(files), 'file')}: {written} written, {counts[False]} ready before,", end=""
     )
     print(f" {len(failed)} failed")
+    if unheld:
+        known = "no track or file of the video is there to hold them against"
+        print(f"  times taken as they are, since {known}: {counted(len(unheld), 'track')},"
+              f" such as {unheld[0]}")  # fmt: skip
     for message in failed:
         print(f"  failed: {message}")
     print(f"tracks: {settings.store / settings.stream}")
@@ -106,27 +115,49 @@ def _files(source: Path) -> list[Path]:
     raise UserError(f"{source}: no {', '.join(SUFFIXES)} file to ingest; give another --input")
 
 
-def _tracks(path: Path, settings: IngestSettings, store: TrackStore) -> Iterator[FeatureTrack]:
+def _hold(
+    path: Path, track: FeatureTrack, settings: IngestSettings, clocks: KnownClocks
+) -> list[str]:
+    """Holds times against what is known of the video; the id if nothing is."""
+    if settings.times_from is not None or track.info.notes == CLIP_LEVEL:
+        return []
+    known = clocks.length(track.info.id, track.info.video)
+    if known and settings.sound:  # tokens of sound may be as many as frames, by chance
+        known = replace(known, frames=known.frames[:0])
+    require_possible(path, track.times, known)
+    return [] if known else [track.info.id]
+
+
+def _tracks(
+    path: Path, settings: IngestSettings, store: TrackStore, clocks: KnownClocks
+) -> Iterator[FeatureTrack]:
     """The file's tracks: one, or one a row if each row is a clip."""
     table = read_table(path, settings.columns, settings.min_confidence)
     source = sha256_of(path)
     if not table.ids:
-        info = _info(path.stem, source, table, settings)
+        info = _info(path.stem, source, table, settings, clocks)
         times = _times(path, table, settings, store, info.id)
         _check_rising(path, table, times)
         yield FeatureTrack(table.values, times, table.valid, info)
     for row, clip in enumerate(table.ids):
-        name = clip.removesuffix(Path(clip).suffix) if clip.lower().endswith(_MEDIA) else clip
-        info = _info(name, source, table, settings, notes=CLIP_LEVEL)
+        name = clip.removesuffix(Path(clip).suffix) if by_ending(Path(clip)) else clip
+        info = _info(name, source, table, settings, clocks, notes=CLIP_LEVEL)
         yield FeatureTrack(table.values[row, None], np.zeros(1), table.valid[row, None], info)
 
 
 def _info(
-    name: str, source: str, table: Table, settings: IngestSettings, notes: str = ""
+    name: str,
+    source: str,
+    table: Table,
+    settings: IngestSettings,
+    clocks: KnownClocks,
+    notes: str = "",
 ) -> TrackInfo:
-    """Where a track comes from; `12_left` is the left person of video 12."""
-    video, person = (name, SOUND) if settings.sound else split_person(name)
-    made = [table.columns, settings.fps, settings.times_from, settings.first_frame]
+    """Where a track comes from."""
+    video, person = (name, SOUND) if settings.sound else clocks.whose(name)
+    made: list[object] = [table.columns, settings.fps, settings.times_from, settings.first_frame]
+    if settings.time_unit != "s":
+        made.append(settings.time_unit)
     return TrackInfo(
         video=video,
         person=person,
@@ -146,7 +177,7 @@ def _times(
     if settings.fps is None and settings.times_from is None:
         if table.times is None:
             raise UserError(f"{path}: no times; give --fps or --times_from, or add a column 'time'")
-        return table.times
+        return table.times / (1000 if settings.time_unit == "ms" else 1)
     first = table.first_frame if settings.first_frame is None else settings.first_frame
     rows = np.arange(len(table.values)) if table.frames is None else table.frames - first
     if settings.fps is not None:

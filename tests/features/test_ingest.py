@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ from features.cli import UserError, run
 from features.ingest import IngestSettings, ingest
 from features.store import TrackStore
 from features.track import FeatureTrack, TrackInfo
+from tests.media import tone, write_sound
 from tests.shared import shared_data
 
 OPENFACE = """frame, face_id, timestamp, confidence, success, gaze_0_x, AU01_r, AU01_c
@@ -273,3 +276,68 @@ def test_real_clip_means_of_action_units(tmp_path: Path) -> None:
     store = ingested(write(tmp_path / "au.csv", "\n".join(head)), columns=["AU.*_r"])
     assert len(store.ids("x")) == 20
     assert store.read("x", "03-01-01-01-01-01-01").dim == 17
+
+
+# Times held against the video
+
+
+def put_faces(store: Path, video: str, frames: int = 50, fps: float = 25.0) -> None:
+    times = np.arange(frames) / fps
+    info = TrackInfo(video, "main", "faces", "mtcnn", "r", "s", "c")
+    track = FeatureTrack(np.zeros((frames, 1), np.float32), times, np.ones(frames, bool), info)
+    TrackStore(store).write(track)
+
+
+def csv_of(path: Path, times: Sequence[float]) -> Path:
+    return write(path, "time,a\n" + "".join(f"{time:.6f},1\n" for time in times))
+
+
+def test_milliseconds_are_not_taken_for_seconds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_faces(tmp_path / "store", "12")
+    source = csv_of(tmp_path / "12.csv", np.arange(0, 2000, 40))
+    line = failure(source, capsys)
+    assert "its times go to 1960.00 s, its video ends at 1.96 s" in line
+    assert "give --time_unit ms" in line
+    track = ingested(source, time_unit="ms").read("x", "12")
+    assert track.times.tolist() == pytest.approx(np.arange(50) / 25)
+    seconds = csv_of(tmp_path / "12.csv", np.arange(50) / 25)
+    assert "25,000 rows a second" in failure(seconds, capsys, time_unit="ms")
+
+
+def test_a_wrong_rate_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put_faces(tmp_path / "store", "12", frames=500)
+    source = tmp_path / "12.npy"
+    np.save(source, np.zeros((500, 1)))
+    assert "go to 24.95 s, its video ends at 19.96 s" in failure(source, capsys, fps=20)
+    assert "as many rows as its video has frames" in failure(source, capsys, fps=30)
+    assert len(ingested(source, fps=25).read("x", "12")) == 500
+    np.save(source, np.zeros((450, 1)))  # may end early
+    assert len(ingested(source, fps=25).read("x", "12")) == 450
+
+
+def test_times_are_held_against_the_file_where_nothing_is_extracted_yet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_sound(tmp_path / "12.wav", tone(2.0), 44100, "pcm_s16le")
+    source = csv_of(tmp_path / "csv" / "12.csv", np.arange(0, 2000, 40))
+    settings = IngestSettings(source, tmp_path / "tracks", "x", sound=True)
+    assert ingest(settings) == 1
+    assert f"ends at 2.00 s ({tmp_path / '12.wav'}); give --time_unit ms" in capsys.readouterr().out
+    assert ingest(replace(settings, time_unit="ms")) == 0
+    assert "taken as they are" not in capsys.readouterr().out
+
+
+def test_that_nothing_is_known_of_a_video_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingested(csv_of(tmp_path / "12.csv", [0, 1, 2]))
+    said = "times taken as they are, since no track or file of the video is there to hold them"
+    assert said in capsys.readouterr().out
+
+
+def test_features_of_a_video_called_as_a_person_are_its_own(tmp_path: Path) -> None:
+    put_faces(tmp_path / "store", "x_left")
+    track = ingested(csv_of(tmp_path / "x_left.csv", [0, 1])).read("x", "x_left")
+    assert (track.info.video, track.info.person) == ("x_left", "main")
