@@ -3,34 +3,41 @@
 Data flow: blocks > windows, one per 20 ms > log-mel, energy, spectral slope; pitch and voicing >
 slopes of energy and pitch > tokens, 50 a second.
 
-A window reaches 14 to 15 ms beyond its token on either side (pitch; the spectrum 6 ms); beyond the
+Spectra, mel bands, pitch (pitch.py) and slopes are librosa's; by hand is what cuts an endless
+stream into stretches, since librosa's functions want the whole of a sound.
+
+A window reaches 22 ms beyond its token on either side (pitch; the spectrum 6 ms); beyond the
 borders of the sound there is silence. Windows are worked on in batches that begin at fixed tokens,
 so that it does not matter at all how the sound is cut into blocks.
 
-Letters: B windows of a batch, T tokens, W samples of a window, D columns, M mel bands, L lags.
+Letters: B windows of a batch, T tokens, D columns, M mel bands.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from warnings import catch_warnings, simplefilter
 
+import librosa
 import numpy as np
 from numpy.typing import DTypeLike
-from scipy.fft import next_fast_len
 
 from features.cli import UserError
 from features.encoders.chunks import TokenGrid, joined_on_disk
+from features.encoders.pitch import HOP, RATE, WINDOW, find_pitch
 from features.encoders.protocol import READY, Described, Description, Status, Tokens
 from features.progress import beat
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch
 
-VERSION = "1"
+VERSION = "2"
 """Raise this when a change of the code changes the values."""
 
-RATE, HOP, SPECTRUM, CORRELATION = 16000, 320, 512, 512
-"""Sampling rate in Hz; samples per token; samples of the spectrum and of the correlated segment."""
+SPECTRUM = 512
+"""Samples of a spectrum."""
+MARGIN = (WINDOW - SPECTRUM) // 2
+"""Samples of a window of pitch before, and behind, those of the spectrum."""
 BATCH = 100
 """Windows worked on together: 2 s, so that they stay in the processor's cache."""
 MEL_RANGE = (50.0, 7600.0)
@@ -39,10 +46,6 @@ PITCH_REFERENCE = 150.0
 """Zero of the pitch scale in Hz, between men's and women's voices."""
 FLOOR = 1e-10
 """Power that counts as silence, relative to full scale: -100 dB."""
-QUIET = 1e-7
-"""Power that counts as noise in the search for pitch, -70 dB: a silent room's hum has no pitch."""
-FIRST_PEAK = 0.85
-"""Share of the highest peak that an earlier peak must reach to be the period (McLeod: .8 to 1)."""
 SLOPE = 2
 """Tokens on either side that a slope is taken over."""
 
@@ -83,7 +86,7 @@ class ProsodyEncoder(Described):
 
     Args:
         settings: See `ProsodySettings`.
-        device: Not used; this is numpy on the processor.
+        device: Not used; this is librosa on the processor.
 
     Raises:
         UserError: If the settings make no sense.
@@ -103,9 +106,9 @@ class ProsodyEncoder(Described):
         settings = settings or ProsodySettings()
         super().__init__(self.describe(settings))
         self._stream, self._voicing = settings.stream, settings.voicing
-        self._lags = round(RATE / settings.pitch_max), -round(-RATE / settings.pitch_min)
+        self._range = settings.pitch_min, settings.pitch_max
         self._grid = TokenGrid(HOP, HOP, RATE)
-        self._hann = np.hanning(SPECTRUM + 1)[:-1]
+        self._full_scale = SPECTRUM * (librosa.filters.get_window("hann", SPECTRUM) ** 2).sum()
         self._mel = _mel_filters(settings.mel_bands)
         self.columns = _columns(settings)
 
@@ -137,19 +140,16 @@ class ProsodyEncoder(Described):
 
     def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
-        width = CORRELATION + self._lags[1] + 1
-        width += width % 2
-        middle = (width - SPECTRUM) // 2
         pitches, periodicities = [np.zeros(0)], [np.zeros(0)]
 
         def spectra() -> Iterator[np.ndarray]:
-            for windows in _windows(blocks, width):
-                hertz, periodicity = find_pitch(windows, *self._lags)
+            for sound in _stretches(blocks):
+                hertz, periodicity = find_pitch(sound, *self._range)
                 pitches.append(hertz)
                 periodicities.append(periodicity)
-                yield self._spectral(windows[:, middle : middle + SPECTRUM])
+                yield self._spectral(sound[MARGIN : len(sound) - MARGIN])
 
-        spectral = joined_on_disk(spectra(), self._mel.shape[1] + 2, np.float32)
+        spectral = joined_on_disk(spectra(), self._mel.shape[0] + 2, np.float32)
         if not len(spectral):
             empty = np.zeros((0, len(self.columns)), dtype)
             return Tokens({self._stream: empty}, np.zeros(0))
@@ -158,21 +158,26 @@ class ProsodyEncoder(Described):
         values = np.hstack([spectral, melody, slopes], dtype=dtype, casting="same_kind")
         return Tokens({self._stream: values}, self._grid.centres(len(values)))
 
-    def _spectral(self, windows: np.ndarray) -> np.ndarray:
-        """(B, W) to log-mel, energy and alpha ratio, (B, M + 2) in dB."""
-        power = np.abs(np.fft.rfft(windows * self._hann)) ** 2 / np.sum(self._hann**2) / SPECTRUM
-        hertz = np.fft.rfftfreq(SPECTRUM, 1 / RATE)
-        low = power[:, (hertz >= 50) & (hertz < 1000)].sum(1)
-        high = power[:, (hertz >= 1000) & (hertz < 5000)].sum(1)
-        columns = [_decibels(power @ self._mel), _decibels((windows**2).mean(1))[:, None]]
-        columns.append((_decibels(low) - _decibels(high))[:, None])
-        return np.hstack(columns).astype(np.float32)
+    def _spectral(self, sound: np.ndarray) -> np.ndarray:
+        """A stretch to log-mel, energy and alpha ratio, (B, M + 2) in dB."""
+        spectrum = librosa.stft(sound, n_fft=SPECTRUM, hop_length=HOP, center=False)
+        power = np.abs(spectrum) ** 2 / self._full_scale
+        mean = librosa.feature.rms(
+            y=sound, frame_length=SPECTRUM, hop_length=HOP, center=False, dtype=np.float64
+        )
+        hertz = librosa.fft_frequencies(sr=RATE, n_fft=SPECTRUM)
+        low = power[(hertz >= 50) & (hertz < 1000)].sum(axis=0, keepdims=True)
+        high = power[(hertz >= 1000) & (hertz < 5000)].sum(axis=0, keepdims=True)
+        tilt = _decibels(low) - _decibels(high)
+        return np.vstack([_decibels(self._mel @ power), _decibels(mean**2), tilt]).T.astype(
+            np.float32
+        )
 
-    def _melody(self, hertz: np.ndarray, periodicity: np.ndarray) -> np.ndarray:
+    def _melody(self, hertz: np.ndarray, periodic: np.ndarray) -> np.ndarray:
         """Pitch in Hz and periodicity (T,) to pitch in octaves, voiced, periodicity: (T, 3)."""
-        voiced = periodicity > self._voicing
+        voiced = periodic > self._voicing
         octaves = np.where(voiced, np.log2(hertz / PITCH_REFERENCE), 0.0)
-        melody = np.stack([_smooth(octaves, voiced), voiced, periodicity], axis=1)
+        melody = np.stack([_smooth(octaves, voiced), voiced, periodic], axis=1)
         return melody.astype(np.float32)
 
 
@@ -183,64 +188,20 @@ def _columns(settings: ProsodySettings) -> list[str]:
     return [*mel, *levels, "energy.slope", "pitch.slope"]
 
 
-def find_pitch(windows: np.ndarray, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pitch by the normalised square difference function (McLeod and Wyvill 2005).
-
-    n(l) = 2 r(l) / m(l), where r(l) = sum_j x_j x_(j+l) and m(l) = sum_j x_j^2 + x_(j+l)^2 over
-    j < CORRELATION, and m has the power `QUIET` added. The period is the first peak that reaches
-    `FIRST_PEAK` of the highest, placed between lags by a parabola.
-
-    Args:
-        windows: (B, W) with W >= CORRELATION + high + 1.
-        low: Shortest period in samples.
-        high: Longest period in samples.
-
-    Returns:
-        Pitch in Hz (B,), any positive number where there is no peak; periodicity (B,) from 0 to 1,
-        the height of the peak, 0 where there is none.
-    """
-    similarity = _similarity(windows, high + 1)[:, low - 1 :]  # (B, L), the first is lag low - 1
-    before, here, after = similarity[:, :-2], similarity[:, 1:-1], similarity[:, 2:]
-    peaks = np.where((here > before) & (here >= after), here, 0.0)
-    first = np.argmax(peaks >= FIRST_PEAK * peaks.max(1, keepdims=True), axis=1)
-    rows = np.arange(len(windows))
-    a, b, c = before[rows, first], here[rows, first], after[rows, first]
-    bend = a - 2 * b + c
-    shift = np.where(bend < 0, 0.5 * (a - c) / np.where(bend < 0, bend, 1.0), 0.0)
-    height = np.where(peaks[rows, first] > 0, b - 0.25 * (a - c) * shift, 0.0)
-    period = first + low + np.clip(shift, -0.5, 0.5)
-    return RATE / period, np.clip(height, 0.0, 1.0)
-
-
-def _similarity(windows: np.ndarray, lags: int) -> np.ndarray:
-    """McLeod's n at the lags 0 to `lags`, (B, lags + 1) float64, from -1 to 1."""
-    x = windows - windows.mean(1, keepdims=True)
-    size = next_fast_len(x.shape[1], real=True)
-    start = np.fft.rfft(x[:, :CORRELATION], size)
-    r = np.fft.irfft(start.conj() * np.fft.rfft(x, size), size)[:, : lags + 1]
-    total = np.cumsum(np.pad(x**2, ((0, 0), (1, 0))), axis=1)
-    energy = total[:, CORRELATION : CORRELATION + lags + 1] - total[:, : lags + 1]
-    return 2 * r / (energy[:, :1] + energy + 2 * CORRELATION * QUIET)
-
-
-def _windows(blocks: Iterable[np.ndarray], width: int) -> Iterator[np.ndarray]:
-    """Windows (B, W) float64 around the tokens, `BATCH` at a time, however the sound is cut."""
-    need = (BATCH - 1) * HOP + width
-    waiting, samples, done = np.zeros((width - HOP) // 2), 0, 0
+def _stretches(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The sound (N,) float64 that `BATCH` tokens hear, again and again, however it is cut."""
+    need = (BATCH - 1) * HOP + WINDOW
+    waiting, samples, done = np.zeros((WINDOW - HOP) // 2), 0, 0
     for block in blocks:
         samples += len(block)
         waiting = np.concatenate([waiting, block])
         while len(waiting) >= need:
             beat()
-            yield _cut(waiting[:need], width)
+            yield waiting[:need]
             waiting, done = waiting[BATCH * HOP :], done + BATCH
     if left := samples // HOP - done:
-        yield _cut(np.concatenate([waiting, np.zeros(width)]), width)[:left]
-
-
-def _cut(sound: np.ndarray, width: int) -> np.ndarray:
-    """(N,) to windows (B, W), one per hop."""
-    return np.lib.stride_tricks.sliding_window_view(sound, width)[::HOP]
+        end = (left - 1) * HOP + WINDOW
+        yield np.pad(waiting, (0, WINDOW))[:end]
 
 
 def _smooth(pitch: np.ndarray, voiced: np.ndarray) -> np.ndarray:
@@ -253,32 +214,29 @@ def _smooth(pitch: np.ndarray, voiced: np.ndarray) -> np.ndarray:
 
 def _slopes(energy: np.ndarray, pitch: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     """Regression slopes of energy and pitch over 2 * SLOPE + 1 tokens, (T, 2)."""
-    steps = np.arange(-SLOPE, SLOPE + 1)
-    weights = steps / (steps**2).sum()
-    sides = [np.pad(column, SLOPE, mode="edge") for column in (energy, pitch)]
-    around = [np.lib.stride_tricks.sliding_window_view(side, len(steps)) for side in sides]
-    held = np.lib.stride_tricks.sliding_window_view(np.pad(voiced, SLOPE), len(steps)).all(1)
-    slopes = np.stack([around[0] @ weights, np.where(held, around[1] @ weights, 0.0)], axis=1)
-    return slopes.astype(np.float32)
+    width = 2 * SLOPE + 1
+    both = librosa.feature.delta(np.stack([energy, pitch]), width=width, mode="nearest")
+    held = np.lib.stride_tricks.sliding_window_view(np.pad(voiced, SLOPE), width).all(axis=1)
+    both[1, ~held] = 0.0
+    return both.T.astype(np.float32)
 
 
 def _mel_filters(bands: int) -> np.ndarray:
-    """Triangular filters, (SPECTRUM / 2 + 1, M), each of sum 1."""
-    from torchaudio.functional import melscale_fbanks  # torch takes seconds
-
-    bank = melscale_fbanks(
-        SPECTRUM // 2 + 1, *MEL_RANGE, bands, RATE, norm=None, mel_scale="htk"
-    ).numpy()
-    sums = bank.sum(0)
-    if (sums == 0).any():
+    """Triangular filters, (M, SPECTRUM / 2 + 1), each of sum 1."""
+    low, high = MEL_RANGE
+    with catch_warnings():
+        simplefilter("ignore")  # of empty filters, which are refused below
+        bank: np.ndarray = librosa.filters.mel(
+            sr=RATE, n_fft=SPECTRUM, n_mels=bands, fmin=low, fmax=high, htk=True, norm=1
+        )
+    if not bank.any(axis=1).all():
         raise UserError(f"--prosody.mel_bands {bands} is too many for 32 ms; use 64 or fewer")
-    filters: np.ndarray = bank / sums
-    return filters
+    return bank.astype(np.float64)
 
 
 def _decibels(power: np.ndarray) -> np.ndarray:
     """10 log10 of the power, at least that of `FLOOR`."""
-    level: np.ndarray = 10 * np.log10(np.maximum(power, FLOOR))
+    level: np.ndarray = librosa.power_to_db(power, amin=FLOOR, top_db=None)
     return level
 
 
