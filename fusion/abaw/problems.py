@@ -43,7 +43,9 @@ def find_findings(
     """
     found = Findings([*inventory.faults, *faults])
     if not inventory.annotations:
-        found.problems.append("there are no labels that can be read; see the layouts in the docs")
+        found.problems.append(
+            "there are no labels that can be read; fusion/corpora/README.md says how they may lie"
+        )
     found.problems += [f"{path}: another file has this id; rename one" for path in media.repeats]
     found.problems += [*_twice(inventory.annotations), *_leaks(inventory)]
     if media.videos or media.pictures:
