@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fusion.abaw.inventory import Annotation, Inventory
+from fusion.abaw.labels import TASKS
 from fusion.abaw.layout import SPLITS, challenge_in
 from fusion.abaw.media import Media, VideoFacts
 
@@ -48,6 +49,12 @@ def find_findings(
         )
     found.problems += [f"{path}: another file has this id; rename one" for path in media.repeats]
     found.problems += [*_twice(inventory.annotations), *_leaks(inventory)]
+    kinds = {one.challenge for one in inventory.annotations if one.split != "test"}
+    if "MTL" in kinds and kinds & set(TASKS):
+        found.remarks.append(
+            "annotations of single tasks beside multi-task ones: commands that read labels need"
+            " --data.challenge single or mtl"
+        )
     if media.videos or media.pictures:
         _compare_ids(inventory, media, found)
     else:

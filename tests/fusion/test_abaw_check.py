@@ -202,6 +202,12 @@ def test_multi_task_and_compound_files_have_their_lines(tmp_path: Path) -> None:
     assert table(report, "Expressions")[0] == ["MTL", "train", "%"]
 
 
+def test_single_task_files_beside_multi_task_ones_are_remarked_on(root: Path) -> None:
+    write(root / "training_set_annotations.txt", MTL + row("1_left/00001.jpg"))
+    (remark,) = check(root).findings.remarks
+    assert "need --data.challenge single or mtl" in remark
+
+
 def test_two_files_of_one_video_id_and_a_folder_without_labels_are_named(tmp_path: Path) -> None:
     video(tmp_path / "batch1/1.mp4", 2)
     video(tmp_path / "batch2/1.avi", 2)
