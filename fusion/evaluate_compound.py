@@ -13,8 +13,6 @@ from features.demo_data import default_store, root_or_demo
 from features.progress import ProgressReport
 from features.store import TrackStore
 from fusion.abaw.compound import CompoundLabels, read_compound_corpus
-from fusion.abaw.labels import Clip, FrameLabels
-from fusion.abaw.layout import video_of
 from fusion.compound_scoring import (
     CompoundEvaluation,
     compare_compounds,
@@ -115,13 +113,13 @@ def _predictions(
     settings: "EvaluateSettings", labels: Mapping[str, CompoundLabels]
 ) -> Iterator[FramePredictions]:
     from fusion.checkpoint import load_checkpoint  # torch: seconds that stored ones do without
+    from fusion.clips import clips_of
     from fusion.predictor import known_people, predict_clips
 
     checkpoint = load_checkpoint(settings.checkpoint)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
-    none = FrameLabels.empty(0)
-    clips = [Clip(name, video_of(name), "test", none, name) for name in sorted(labels)]
+    clips = clips_of(store, sorted(labels))
     people = known_people(checkpoint, clips, root, settings.data.annotations(checkpoint.config))
     cache = settings.data.cache
     yield from predict_clips(checkpoint, store, people, cache=cache, cross_fitted=True)

@@ -16,6 +16,7 @@ from features.extract import ExtractSettings, SourceSettings, extract
 from features.faces.detect import FaceSettings
 from features.sources import SourceHashes, find_sources
 from features.store import TrackStore
+from fusion.abaw.labels import TASKS
 from fusion.checkpoint import Checkpoint, load_checkpoint
 from fusion.origins import Origin, origin_of_clip, origin_of_source
 from fusion.predictions import write_predictions
@@ -90,6 +91,8 @@ def command(settings: PredictSettings) -> int:
         origins[clip.id] = origin_of_clip(store, clip, place)
         origins[clip.id].require_free(settings.out, clip.id, clip.video)
     clips = known_people(checkpoint, clips, settings.people_from())
+    if lacking := [task for task in TASKS if task.lower() not in checkpoint.learnt]:
+        print(f"not learnt, so that these columns mean nothing: {', '.join(lacking)}")
     for one in predict_clips(checkpoint, store, clips, cache=settings.cache):
         path = write_predictions(origins[one.id].marked(one), settings.out, settings.format)
         print(f"{path}: {len(one)} frames, face in {one.face.mean():.0%}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from features.hashing import weights_hash
 from fusion.abaw.labels import TASKS
 from fusion.abaw.rules import Source
-from fusion.seen import chosen_by
+from fusion.seen import LEARNT, chosen_by, said_of
 
 if TYPE_CHECKING:
     from fusion.checkpoint import Checkpoint
@@ -34,6 +34,7 @@ def sources_of_checkpoint(checkpoint: "Checkpoint") -> list[Source]:
         str(origin.get("corpus", "")).split(JOINED),
         None if tasks is None else tuple(task for task in TASKS if task in tasks),
         tuple(task.upper() for task in chosen_by(origin)),
+        None if LEARNT not in origin else tuple(task.upper() for task in checkpoint.learnt),
     )
     specs = checkpoint.specs.items()
     return [*models, *(_stream(name, spec.encoder, spec.revision) for name, spec in specs)]
@@ -48,6 +49,7 @@ def sources_of_predictions(
         provenances: `FramePredictions.provenance` of each id.
         checkpoint: May be the file that made them, which then speaks for itself.
     """
+    provenances = list(provenances)
     entries = {entry for one in provenances for entry in one.items()}
     revisions = {value for key, value in entries if key.startswith(CHECKPOINT)}
     if checkpoint.is_file() and revisions == {weights_hash(checkpoint)}:
@@ -65,7 +67,10 @@ def sources_of_predictions(
     what = f"model {', '.join(sorted(revisions))}" if revisions else "the model"
     chosen = {word for key, value in entries if key.startswith(CHOSEN) for word in value.split()}
     by = tuple(task for task in TASKS if task in chosen)
-    return [*_models(what, corpora, tasks or None, by), *streams]
+    told = [found for one in provenances if (found := said_of(one, LEARNT)) is not None]
+    names = {task.upper() for found in told for task in found}
+    learnt = tuple(task for task in TASKS if task in names) if told else None
+    return [*_models(what, corpora, tasks or None, by, learnt), *streams]
 
 
 def _models(
@@ -73,12 +78,13 @@ def _models(
     corpora: Iterable[str],
     tasks: tuple[str, ...] | None,
     chosen: tuple[str, ...],
+    learnt: tuple[str, ...] | None,
 ) -> list[Source]:
     """All models together, once for each corpus, with all labels that any of them has seen."""
     known = sorted(set(filter(None, corpora)))
     if not known:
-        return [Source(what, None, tasks, chosen=chosen)]
-    return [Source(what, corpus, tasks, corpus=True, chosen=chosen) for corpus in known]
+        return [Source(what, None, tasks, chosen=chosen, learnt=learnt)]
+    return [Source(what, corpus, tasks, True, chosen, learnt) for corpus in known]
 
 
 def _stream(name: str, encoder: str, revision: str) -> Source:

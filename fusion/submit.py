@@ -25,7 +25,7 @@ from fusion.abaw.checker import Problem, check_submission
 from fusion.abaw.edition2 import Sample, check_folder, read_samples, write_folder
 from fusion.abaw.line_ends import LineEnds
 from fusion.abaw.lists import Template, read_template, read_test_list
-from fusion.abaw.rules import Source, rule_warnings
+from fusion.abaw.rules import Source, rule_warnings, unlearnt
 from fusion.abaw.submission import FrameDecisions, SubmissionSummary, write_submission
 from fusion.evaluate import CorpusSettings
 from fusion.predictions import FramePredictions, list_predictions, read_predictions
@@ -130,6 +130,7 @@ def submit(settings: SubmitSettings, asked: Asked) -> tuple[SubmissionSummary, l
             "which frames? give --template SAMPLE_SUBMISSION or --list TEST_LIST,"
             " or --pred PREDICTIONS to submit all of them"
         )
+    _require_learnt(settings, sources)
     if settings.edition == 2:
         summary = write_folder(
             out, settings.challenge, decisions, asked.samples, unequal=settings.unequal
@@ -230,6 +231,8 @@ def command(settings: SubmitSettings) -> int:
     summary, sources = submit(settings, asked)
     print("\n".join(summary.lines()))
     status = report(summary.path, settings, asked)
+    if lacking := unlearnt(settings.challenge, settings.edition, sources):
+        print(f"not learnt, so that these columns mean nothing: {', '.join(lacking)}")
     for line in rule_warnings(settings.challenge, settings.edition, sources):
         print(f"rules: {line}")
     return status
@@ -237,6 +240,17 @@ def command(settings: SubmitSettings) -> int:
 
 def _default_out(settings: SubmitSettings) -> Path:
     return Path(f"submission_{settings.challenge}{'' if settings.edition == 2 else '.txt'}")
+
+
+def _require_learnt(settings: SubmitSettings, sources: Sequence[Source]) -> None:
+    """Raises UserError if the model has learnt nothing of what the challenge asks for."""
+    tasks = challenge_of(settings.challenge, settings.edition).tasks
+    lacking = unlearnt(settings.challenge, settings.edition, sources)
+    if len(lacking) == len(tasks):
+        raise UserError(
+            f"{settings.pred or settings.checkpoint}: has not learnt {', '.join(lacking)}, so there"
+            f" is nothing to submit to {settings.challenge}; train with labels of it"
+        )
 
 
 def _require_writable(out: Path) -> None:

@@ -32,6 +32,7 @@ class Source:
         data: Names of the data it was trained on, None if unknown.
         tasks: Those of `TASKS` whose labels it was trained on; None if unknown.
         corpus: Whether `data` is the name of somebody's folder, which may be any.
+        learnt: Those of `TASKS` that it has learnt to answer; None if unknown, or no model.
         chosen: Those of `TASKS` by whose labels its epoch was chosen, or it was tuned.
     """
 
@@ -40,6 +41,7 @@ class Source:
     tasks: tuple[str, ...] | None = ()
     corpus: bool = False
     chosen: tuple[str, ...] = ()
+    learnt: tuple[str, ...] | None = None
 
 
 def rule_warnings(challenge: str, edition: int, sources: Iterable[Source]) -> list[str]:
@@ -58,6 +60,16 @@ def rule_warnings(challenge: str, edition: int, sources: Iterable[Source]) -> li
     if kind.name == "MTL" and edition in SMALL_ONLY:
         return [line for s in sources for line in _full_corpus(where, s)]
     return []
+
+
+def unlearnt(challenge: str, edition: int, sources: Iterable[Source]) -> list[str]:
+    """Tasks of a challenge that no source has learnt, so that what is said of them means nothing.
+
+    Compound expressions are made of those of EXPR. Empty if sources do not tell.
+    """
+    told = [source.learnt for source in sources if source.learnt is not None]
+    needed = ["EXPR" if t == "CE" else t for t in challenge_of(challenge, edition).tasks]
+    return [task for task in needed if told and not any(task in one for one in told)]
 
 
 def knows_aff_wild2(source: Source) -> str | None:

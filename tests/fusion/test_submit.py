@@ -244,3 +244,23 @@ def test_sigmoids_leave_every_other_decision_alone() -> None:
     with_them = replace(one, compound=np.full((9, 6), 0.5, np.float32))
     for name in ("va", "expr", "au", "face"):
         np.testing.assert_array_equal(getattr(decide(one), name), getattr(decide(with_them), name))
+
+
+def test_what_was_not_learnt_is_not_submitted_in_silence(
+    pred: Path, tmp_path: Path, complaint: Callable[[], str], out: Callable[[], str]
+) -> None:
+    for name, frames in {"12": 3, "12_left": 4, "video1": 2}.items():
+        said = {"checkpoint": "abc", "learnt": "VA", "chosen": "VA AU", "tasks": "VA"}
+        write_predictions(replace(predictions(name, frames), provenance=said), pred)
+    file = tmp_path / "out.txt"
+    for challenge in ("EXPR", "AU", "CE"):
+        assert call("--challenge", challenge, "--pred", pred, "--out", file) == 1
+        assert "has not learnt" in complaint()
+        assert not file.exists()
+    assert call("--challenge", "MTL", "--pred", pred, "--out", file) == 0
+    assert "not learnt, so that these columns mean nothing: EXPR, AU" in out()
+    assert call("--challenge", "VA", "--pred", pred, "--out", file) == 0
+    text = out()
+    assert "not learnt" not in text
+    assert "rules: edition 11, VA: only VA labels are allowed" in text
+    assert "was chosen or tuned by AU labels too" in text
