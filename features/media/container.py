@@ -1,7 +1,9 @@
 """Opens media files and tells what their headers say. Data flow: file > container > streams."""
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -11,6 +13,10 @@ from features.progress import beat
 
 MIN_STEP = 1e-4
 """Seconds put between frames whose times in the container do not rise."""
+AHEAD = 16
+"""Times that are looked at where one falls or leaps."""
+LEAP = 0.2
+"""Seconds from one frame to the next from which on the later one is doubted."""
 USUAL_RATE = 25.0
 """Frames per second where a container gives neither times nor a rate."""
 LONGEST_LOSS = 1.0
@@ -129,19 +135,57 @@ def nominal_rate(stream: av.VideoStream) -> float:
 
 
 def rising(times: Iterable[float | None], step: float) -> Iterator[float]:
-    """Mends times so that they rise, changing as few as possible.
+    """Mends times so that they rise, moving as few as possible.
 
-    A frame that does not come after its predecessor is put `MIN_STEP` behind it; one without a
-    time is put `step` seconds behind it.
+    Of the next `AHEAD` times those are kept that make the longest rising row, the earlier ones of
+    two that are as long; so one wild time moves itself and not all that follow. A frame that is
+    moved is put `MIN_STEP` behind its predecessor, or less, before the next that is kept; one
+    without a time is put `step` seconds behind it. Times are looked at ahead only where they fall
+    or leap.
     """
+    source, ahead = iter(times), deque[float | None]()
     last: float | None = None
-    for time in times:
-        if time is None:
-            time = 0.0 if last is None else last + step
-        elif last is not None and time <= last:
-            time = last + MIN_STEP
-        yield time
-        last = time
+    while True:
+        ahead.extend(islice(source, max(0, 2 - len(ahead))))
+        if not ahead:
+            return
+        if _is_doubtful(last, ahead):
+            ahead.extend(islice(source, AHEAD - len(ahead)))
+            last = _mended(last, ahead)
+        else:
+            last = ahead[0] if ahead[0] is not None else 0.0 if last is None else last + step
+        ahead.popleft()
+        yield last
+
+
+def _is_doubtful(last: float | None, ahead: Sequence[float | None]) -> bool:
+    """Whether the first time, or the second, falls, or the first leaps."""
+    time, after = ahead[0], ahead[1] if len(ahead) > 1 else None
+    if time is None:
+        return False
+    falls = (last is not None and time <= last) or (after is not None and after <= time)
+    return falls or (last is not None and time - last > LEAP)
+
+
+def _mended(last: float | None, ahead: Sequence[float | None]) -> float:
+    """The first time, or another if the longest rising row does without it."""
+    times = list(ahead)
+    lengths = [0] * len(times)  # of the longest rising row that begins here
+    for i, here in reversed(list(enumerate(times))):
+        if here is not None and (last is None or here > last):
+            rest = zip(times[i + 1 :], lengths[i + 1 :], strict=True)
+            later = (length for time, length in rest if time is not None and time > here)
+            lengths[i] = 1 + max(later, default=0)
+    longest = max(lengths)
+    if lengths[0] == longest and longest:
+        return float(times[0] or 0.0)
+    if longest == 0:  # nothing comes after the last
+        return (last or 0.0) + MIN_STEP
+    kept = lengths.index(longest)
+    goal = float(times[kept] or 0.0)
+    if last is None:
+        return goal - kept * MIN_STEP
+    return last + min(MIN_STEP, (goal - last) / (kept + 1))
 
 
 def video_streams(container: av.container.InputContainer) -> list[av.VideoStream]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -275,6 +276,51 @@ def test_mended_times_rise_and_good_ones_stay(times: list[float | None]) -> None
     assert all(b > a for a, b in pairwise(mended))
     good = np.unique([t for t in times if t is not None]).tolist()
     assert list(rising(good, 0.04)) == good
+
+
+@given(st.lists(st.integers(-5, 30), min_size=1, max_size=30))
+def test_no_more_times_are_moved_than_if_each_came_behind_the_one_before(ticks: list[int]) -> None:
+    times = [tick / 4 for tick in ticks]
+    mended = list(rising(times, 0.04))
+    plain = [times[0]]
+    for time in times[1:]:
+        plain.append(time if time > plain[-1] else plain[-1] + MIN_STEP)
+    assert len(mended) == len(times)
+    assert (np.diff(mended) > 0).all()
+    kept, least = (sum(a == b for a, b in zip(times, x, strict=True)) for x in (mended, plain))
+    assert kept >= least
+
+
+@pytest.mark.parametrize(
+    ("times", "moved"),
+    [
+        ([0, 0.04, 100, 0.12, 0.16], [2]),
+        ([100, 0, 0.04, 0.08], [0]),
+        ([0, 0.04, 100, 100.04, 0.16, 0.2, 0.24], [2, 3]),
+        ([-0.08, -0.04, 50, 0.0, 0.04], [2]),
+        ([0, 0.04, 0.08, 0.02, 0.12], [3]),
+        ([0, 10, 20, 30], []),
+    ],
+)
+def test_one_wild_time_does_not_move_all_that_follow(times: list[float], moved: list[int]) -> None:
+    mended = list(rising(times, 0.04))
+    assert (np.diff(mended) > 0).all()
+    assert [i for i, time in enumerate(times) if mended[i] != time] == moved
+
+
+@pytest.mark.parametrize("codec", ["mpeg4", "libx264"])
+def test_a_wild_time_in_a_file_moves_its_frame_alone(tmp_path: Path, codec: str) -> None:
+    times = np.arange(12) / 25
+    path = write_video(tmp_path / "v.mkv", plain_frames(12), codec=codec, options={"bf": "0"})
+    data = path.read_bytes()
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    place = data.index(bytes(packets[4])[-40:]) - len(bytes(packets[4])) + 40
+    head = data.rindex(b"\x81" + (160).to_bytes(2, "big"), 0, place)  # track and time of the block
+    path.write_bytes(data[: head + 1] + (30_000).to_bytes(2, "big") + data[head + 3 :])
+    found = np.concatenate([block.times for block in read_frames(path)])
+    np.testing.assert_allclose(found, np.where(times == times[4], times[3] + MIN_STEP, times))
+    np.testing.assert_array_equal(frame_times(path), found)
 
 
 def test_duplicate_times_move_by_the_least_step() -> None:
