@@ -180,6 +180,22 @@ def test_two_who_cross_with_one_hidden_keep_their_identity(similarity: float) ->
         assert np.unique(np.sign(np.diff(one.person.boxes[one.person.valid, 0]))).size == 1
 
 
+def test_of_two_who_look_alike_the_one_in_sight_is_gone_on_with() -> None:
+    """Though the one out of sight was nearer when last seen."""
+    ben = alike(ANN, BEN, 0.8)
+    between = (ANN + ben) / np.linalg.norm(ANN + ben)
+    face = alike(between, CYD, 0.845 / float(between @ ANN))  # might be either, surely neither
+    assert CUT < face @ ANN < SAME
+    assert face @ ben == pytest.approx(face @ ANN, abs=1e-6)
+    frames = [*at(*[100] * 10, look=ben), *at(*[130] * 20), *at(110, look=face)]
+    follower = Follower(FaceSettings(max_gap=0.4))
+    numbers = [
+        follower.add(row / 25, seen(place), look[None])[0]
+        for row, [(look, place)] in enumerate(frames)
+    ]
+    assert numbers == [0] * 10 + [1] * 21
+
+
 def test_looks_that_change_slowly_are_one_person() -> None:
     turns = np.linspace(0, np.pi / 2, 60)
     frames = [[(np.cos(t) * ANN + np.sin(t) * BEN, (100.0,))] for t in turns]

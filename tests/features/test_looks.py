@@ -1,6 +1,7 @@
 """One look finds, follows and encodes everybody; a second one adds what the first could not see."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,26 @@ def test_a_bridged_frame_is_left_to_the_second_look(watch: Watch) -> None:
     Looks(Path("12.mp4"), SETTINGS, StageTimes()).second({-2: (main.person, missing)}, gathered)
     owners = np.where(missing, -2, main.paths)
     np.testing.assert_array_equal(gathered.values("mean", 1, owners)[:, 0], np.arange(12))
+
+
+def test_a_frame_that_could_not_be_decoded_shows_nobody(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its picture repeats the one before, so the detector finds a face in it."""
+    watched = watch([seen((100,))] * 12)
+    real = watched.read_frames
+
+    def damaged(path: Path, batch: int, reader: str) -> Iterator[FrameBlock]:
+        for block in real(path, batch, reader):
+            yield replace(block, lost=tuple({4, 5, 11} & set(range(block.first, block.first + 5))))
+
+    monkeypatch.setattr(looks, "read_frames", damaged)
+    gathered, follower, times = first_look(watched)
+    (main,) = follower.people(1)
+    right = [row not in (4, 5, 11) for row in range(12)]
+    assert len(times) == 12
+    assert main.person.found.tolist() == right
+    assert gathered.has(main.paths).tolist() == right
 
 
 def test_of_a_crowd_only_the_largest_faces_are_encoded(watch: Watch) -> None:

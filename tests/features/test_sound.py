@@ -114,6 +114,19 @@ def test_gap_in_the_sound_is_silent_and_what_follows_keeps_its_time(tmp_path: Pa
     assert np.abs(samples[int(1.1 * 16_000) : int(1.4 * 16_000)]).max() > 0.4
 
 
+@pytest.mark.parametrize(("gap", "filled"), [(0.03, False), (0.07, True), (0.2, True)])
+def test_a_gap_is_silent_if_it_is_longer_than_clocks_stray(
+    tmp_path: Path, gap: float, filled: bool
+) -> None:
+    path = tmp_path / "v.mkv"
+    write_video(path, plain_frames(50), sound=click(2.0, at=1.5), sound_gap=(0.5, 0.5 + gap))
+    sound = read_sound(path, 44_100)
+    assert sound is not None
+    samples = np.concatenate(list(sound.blocks))
+    place = sound.offset + starts_at(samples, 44_100)
+    assert place == pytest.approx(1.5 if filled else 1.5 - gap, abs=0.024)  # a packet
+
+
 def test_long_sound_comes_in_short_blocks(tmp_path: Path) -> None:
     path = write_sound(tmp_path / "s.wav", tone(20.0, 8_000), 8_000, "pcm_s16le")
     sound = read_sound(path, 16_000)
