@@ -114,7 +114,7 @@ def prepare(kind: Kind, settings: MatrixSettings) -> tuple[Path, list[Step]]:
         return root, []
     put_media(root, kind, film(settings.out / "films"))
     extract = ["features.extract", "--data.root", str(root), "--encoders", ENCODERS]
-    check = ["fusion.abaw.check", str(root)]
+    check = ["fusion.check", str(root)]
     steps = [
         call("check", check, root.parent, settings.shell),
         call("extract", [*extract, "--workers", "0"], root.parent, settings.shell),

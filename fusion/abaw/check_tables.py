@@ -1,4 +1,4 @@
-"""The tables of `fusion.abaw.check`, as lines of text.
+"""The tables of `fusion.check`, as lines of text.
 
 Inventory, Media > figures by challenge and split > `aligned` lines.
 """
@@ -12,11 +12,11 @@ import numpy as np
 
 from fusion.abaw.inventory import Annotation, Inventory, TaskCounts
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS
-from fusion.abaw.layout import SPLITS, challenge_in, video_of
+from fusion.abaw.layout import SPLITS, challenge_in
 from fusion.abaw.media import Media, VideoFacts
 from fusion.abaw.problems import line_surplus
 
-CHALLENGE_ORDER = (*TASKS, "MTL", "CE")
+CHALLENGE_ORDER = (*TASKS, "MTL", "CE", "none")
 COMMON_RATES = 8
 """Rates that have a line of their own, if more than one video has them."""
 
@@ -61,6 +61,8 @@ def media_lines(media: Media) -> list[str]:
     pictures = {path.parent.name for found in media.pictures.values() for path in found}
     return [
         f"{_whole(len(media.videos))} videos{places}",
+        *([f"{_whole(len(media.sounds))} sound files"] if media.sounds else []),
+        *([f"tracks of {_whole(len(media.tracks))} ids"] if media.tracks else []),
         f"pictures of {_whole(len(media.pictures))} people"
         + (f" ({', '.join(sorted(pictures))})" if pictures else ""),
     ]
@@ -77,14 +79,14 @@ def list_table(inventory: Inventory) -> list[str]:
     return aligned(rows, texts=2) if len(rows) > 1 else []
 
 
-def rate_table(inventory: Inventory, rates: Mapping[str, float]) -> list[str]:
+def rate_table(inventory: Inventory, media: Media, rates: Mapping[str, float]) -> list[str]:
     """How many videos of each split have each of the common rates."""
     if not rates:
         return []
     splits: dict[str, set[str]] = {split: set() for split in SPLITS}
     for a in inventory.annotations:
         splits[a.split].add(a.video)
-    splits["test"] |= {video_of(i) for i in inventory.listed()}
+    splits["test"] |= {media.video_of(i) for i in inventory.listed()}
     splits["no split"] = set(rates) - set().union(*splits.values())
     rounded = {name: round(rate, 3) for name, rate in rates.items()}
     common = [r for r, n in Counter(rounded.values()).most_common(COMMON_RATES) if n > 1]

@@ -68,9 +68,13 @@ class Annotation:
         split: `train`, `validation` or `test`.
         id: Id of the person, e.g. `12_left`.
         rows: Label rows; of a multi-task file, those with any label.
-        last: Highest frame number; the number of rows but in a multi-task file.
+        last: Highest frame number; the number of rows but in a multi-task file. 0 where rows have
+            no frame numbers.
         counts: By task; empty for CE.
         constant: Whether all rows are the same, as in published test sets.
+        video: Id of the raw video.
+        dense: Whether there should be a row for every frame of the video.
+        until: Seconds of the last row, where rows have times; else 0.
     """
 
     path: Path
@@ -81,11 +85,9 @@ class Annotation:
     last: int
     counts: dict[str, TaskCounts]
     constant: bool
-
-    @property
-    def video(self) -> str:
-        """Id of the raw video."""
-        return video_of(self.id)
+    video: str
+    dense: bool = True
+    until: float = 0.0
 
     @property
     def labelled(self) -> int:
@@ -105,6 +107,7 @@ class Inventory:
         sample_rows: Rows of each sample submission.
         people: Person by id or video, from `people.csv`.
         rates: Frame rate by video, from `videos_fps.csv`.
+        origin: Which data set it is, if it is not ABAW's.
         faults: What is wrong with the files that could not be read.
     """
 
@@ -114,6 +117,7 @@ class Inventory:
     sample_rows: dict[Path, int] = field(default_factory=dict)
     people: dict[str, str] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
+    origin: str = ""
     faults: list[str] = field(default_factory=list)
 
     def attempt(self, read: Callable[[], None]) -> None:
@@ -163,7 +167,17 @@ def _add_labels(found: Inventory, file: LabelFile) -> None:
         frames, constant = len(labels), bool((values == values[0]).all())
         counts = {file.task: count_task(labels, file.task)}
     found.annotations.append(
-        Annotation(file.path, file.task, file.split, file.id, frames, frames, counts, constant)
+        Annotation(
+            path=file.path,
+            challenge=file.task,
+            split=file.split,
+            id=file.id,
+            rows=frames,
+            last=frames,
+            counts=counts,
+            constant=constant,
+            video=video_of(file.id),
+        )
     )
 
 
@@ -172,7 +186,18 @@ def _add_mtl(found: Inventory, path: Path, split: str) -> None:
         counts = {task: count_task(labels, task) for task in TASKS}
         listed = int((labels.va_mask | labels.expr_mask | labels.au_mask.any(axis=1)).sum())
         found.annotations.append(
-            Annotation(path, "MTL", split, track_id, listed, len(labels), counts, constant=False)
+            Annotation(
+                path=path,
+                challenge="MTL",
+                split=split,
+                id=track_id,
+                rows=listed,
+                last=len(labels),
+                counts=counts,
+                constant=False,
+                video=video_of(track_id),
+                dense=False,
+            )
         )
 
 

@@ -26,6 +26,7 @@ from features.media.container import (
 )
 from features.media.kinds import kind_of
 from features.media.timeline import read_timeline
+from features.store import TrackStore
 from fusion.abaw.layout import video_of
 
 
@@ -36,6 +37,7 @@ class Media:
     Attributes:
         videos: File by id of the video, of all batches together.
         sounds: Sound file by id.
+        tracks: Ids of extracted tracks.
         repeats: Files whose id another file of their kind has.
         unreadable: Folders that cannot be read.
         pictures: Folders by id of the person, of `cropped_aligned` and its additions together.
@@ -43,6 +45,7 @@ class Media:
 
     videos: dict[str, Path] = field(default_factory=dict)
     sounds: dict[str, Path] = field(default_factory=dict)
+    tracks: set[str] = field(default_factory=set)
     repeats: list[Path] = field(default_factory=list)
     unreadable: list[Path] = field(default_factory=list)
     pictures: dict[str, list[Path]] = field(default_factory=dict)
@@ -50,12 +53,17 @@ class Media:
     def video_of(self, track_id: str) -> str:
         """Id of a person's raw video; a video that is itself called `12_left` is its own."""
         own = track_id in self.videos or track_id in self.sounds
+        own = own or (track_id in self.tracks and video_of(track_id) not in self.videos)
         return track_id if own else video_of(track_id)
 
     def has(self, track_id: str) -> bool:
         """Whether there is a video, sound, or a folder of pictures of a person."""
         video = self.video_of(track_id)
-        return video in self.videos or video in self.sounds or track_id in self.pictures
+        return not self.ids().isdisjoint((video, track_id))
+
+    def ids(self) -> set[str]:
+        """Ids of all that is there."""
+        return self.videos.keys() | self.sounds.keys() | self.pictures.keys() | self.tracks
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,8 @@ def find_media(root: Path) -> Media:
     """Finds videos, sound and folders of pictures at any depth, but hidden ones and tracks."""
     media = Media(pictures=find_crops(root))
     tracks = default_store(root)
+    store = TrackStore(tracks)
+    media.tracks = {track_id for stream in store.streams() for track_id in store.ids(stream)}
     for folder, children, files in walk(root, lambda path, _: media.unreadable.append(path)):
         children[:] = [
             c

@@ -3,7 +3,8 @@
 Inventory + Media > `find_findings` > Findings: problems, which need mending, and remarks.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from fusion.abaw.labels import TASKS
 from fusion.abaw.layout import SPLITS, challenge_in
 from fusion.abaw.media import Media, VideoFacts
 
+SECONDS = 1.0
+"""By which a label's time may go beyond the last frame."""
 SLACK = 1
 """Label lines that a video may have in excess: decoders and containers differ by one frame."""
 MOST_NAMES = 8
@@ -47,15 +50,19 @@ def find_findings(
         found.problems.append(
             "there are no labels that can be read; fusion/corpora/README.md says how they may lie"
         )
+    found.problems += [
+        f"{path}: cannot be read, so nothing in it counts; mend its rights, or move it out"
+        for path in media.unreadable
+    ]
     found.problems += [f"{path}: another file has this id; rename one" for path in media.repeats]
-    found.problems += [*_twice(inventory.annotations), *_leaks(inventory)]
+    found.problems += [*_twice(inventory.annotations), *_leaks(inventory, media)]
     kinds = {one.challenge for one in inventory.annotations if one.split != "test"}
     if "MTL" in kinds and kinds & set(TASKS):
         found.remarks.append(
             "annotations of single tasks beside multi-task ones: commands that read labels need"
             " --data.challenge single or mtl"
         )
-    if media.videos or media.pictures:
+    if media.ids():
         _compare_ids(inventory, media, found)
     else:
         found.remarks.append("no videos or pictures here; --videos names the folder they are in")
@@ -68,7 +75,7 @@ def line_surplus(
     annotations: Iterable[Annotation], media: Media, facts: Mapping[str, VideoFacts]
 ) -> dict[Annotation, int]:
     """Label lines less frames of the video, of each annotation whose video is known."""
-    pairs = ((a, facts.get(media.video_of(a.id))) for a in annotations)
+    pairs = ((a, facts.get(a.video)) for a in annotations if a.last)
     return {a: a.last - video.frames for a, video in pairs if video is not None}
 
 
@@ -89,10 +96,13 @@ def _twice(annotations: Iterable[Annotation]) -> Iterator[str]:
             yield f"{a.path}: '{a.id}' is also in {other}; point the root at one edition"
 
 
-def _leaks(inventory: Inventory) -> Iterator[str]:
+def _leaks(inventory: Inventory, media: Media) -> Iterator[str]:
     """Videos and people that are in two splits, of one challenge or of different ones."""
     places: dict[str, dict[str, dict[str, str]]] = {"video": {}, "person": {}}
-    listed = [Annotation(p, p.stem, "test", i, 0, 0, {}, False) for p, i in _listed(inventory)]
+    listed = [
+        Annotation(p, p.stem, "test", i, 0, 0, {}, False, media.video_of(i))
+        for p, i in _listed(inventory)
+    ]
     for a in (*inventory.annotations, *listed):
         person = inventory.people.get(a.id) or inventory.people.get(a.video)
         for kind, name in (("video", a.video), ("person", person)):
@@ -123,23 +133,34 @@ def _compare_ids(inventory: Inventory, media: Media, found: Findings) -> None:
     asked = inventory.listed()
     if lost := [i for i in labelled if not media.has(i)]:
         found.problems.append(
-            f"labels without a video or pictures: {named(lost, 'id')};"
-            " get their videos, or name their folder with --videos"
+            f"labels without a video, sound or pictures: {named(lost, 'id')};"
+            f"{_likest(lost, media)} get their videos, or name their folder with --videos"
         )
     if lost := [i for i in asked - labelled if not media.has(i)]:
         found.problems.append(
-            f"listed for a test set, but without a video or pictures: {named(lost, 'id')};"
-            " get their videos, or name their folder with --videos"
+            f"listed for a test set, but without a video, sound or pictures: {named(lost, 'id')};"
+            f"{_likest(lost, media)} get their videos, or name their folder with --videos"
         )
     known = {media.video_of(i) for i in labelled | asked}
-    if unused := media.videos.keys() - known:
+    if unused := (media.videos.keys() | media.sounds.keys()) - known:
         found.remarks.append(f"neither labels nor a list: {named(unused, 'video')}")
     if media.pictures and (blind := [i for i in labelled | asked if i not in media.pictures]):
         found.remarks.append(f"no folder of pictures: {named(blind, 'id')}")
 
 
+def _likest(lost: Iterable[str], media: Media) -> str:
+    """One id of each side; that they differ in letter case alone, if they do."""
+    known = media.ids()
+    small = {name.lower(): name for name in sorted(known)}
+    for name in sorted(lost):
+        if other := small.get(name.lower()):
+            return f" the labels say '{name}', the file is '{other}': name both alike, or"
+    near = difflib.get_close_matches(min(lost), known, n=1, cutoff=0.0)
+    return f" the files are such as '{near[0]}';" if near else ""
+
+
 def _compare_lengths(
-    annotations: Iterable[Annotation],
+    annotations: Sequence[Annotation],
     media: Media,
     facts: Mapping[str, VideoFacts],
     found: Findings,
@@ -147,11 +168,17 @@ def _compare_lengths(
     """Label lines beyond the end of the video, and videos that go on much longer."""
     surplus = line_surplus(annotations, media, facts)
     over = {f"{a.challenge} {a.id} +{n}" for a, n in surplus.items() if n > SLACK}
-    under = {
-        f"{a.challenge} {a.id} {n}"
-        for a, n in surplus.items()
-        if n < -SLACK and a.challenge != "MTL"
+    under = {f"{a.challenge} {a.id} {n}" for a, n in surplus.items() if n < -SLACK and a.dense}
+    late = {
+        f"{a.id} {a.until:g} s"
+        for a in annotations
+        if (video := facts.get(a.video)) and a.until > video.frames / video.rate + SECONDS
     }
+    if late:
+        found.problems.append(
+            f"labels after the end of the video: {named(late, 'id')};"
+            " give times in seconds from its start"
+        )
     if over:
         found.problems.append(
             f"more label lines than frames: {named(over, 'file')};"

@@ -95,7 +95,9 @@ def test_labels_without_video_are_a_problem_and_video_without_labels_a_remark(ro
     write(root / "test/VA.txt", "20\n")
     video(root / "batch1/1_1.mp4", 2)
     findings = check(root).findings
-    assert any("labels without a video or pictures: 1 id (12)" in p for p in findings.problems)
+    assert any(
+        "labels without a video, sound or pictures: 1 id (12)" in p for p in findings.problems
+    )
     assert any("1 id (20)" in p for p in findings.problems)
     assert any("1 video (1_1)" in remark for remark in findings.remarks)
 
