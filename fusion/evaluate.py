@@ -209,8 +209,8 @@ def _show(settings: EvaluateSettings, evaluation: Evaluation) -> None:
     mark = MARK if reasons else ""
     print(mark + format_scores(scores))
     print(mark + format_scores(metrics.class_scores(rules.edition)))
-    if intervals:
-        print(mark + format_intervals({name: intervals[name] for name in scores}))
+    if shown := format_intervals({name: intervals[name] for name in scores if intervals}):
+        print(mark + shown)
     print(mark + rules.line(len(evaluation.videos())))
     print("".join(f"{line}\n" for line in (*reasons, *remarks(evaluation, rules.edition))), end="")
     if settings.out:

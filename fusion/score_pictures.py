@@ -168,7 +168,8 @@ def _draw_reliability(
     axes.plot([low, high], [low, high], color="#999999", linewidth=1, linestyle="--")
     some = frames > 0
     colour = DIMENSION_COLOURS[index]
-    axes.plot(predicted[some], seen[some], "o-", color=colour, markersize=5, clip_on=False)
+    if some.any():  # an empty line that is not clipped has no place, and the layout collapses
+        axes.plot(predicted[some], seen[some], "o-", color=colour, markersize=5, clip_on=False)
     ticks = np.linspace(low, high, 5)
     axes.set(xticks=ticks, yticks=ticks, xlim=(low, high), ylim=(low, high))
     axes.set(xlabel="predicted (bars: frames)", ylabel=observed)

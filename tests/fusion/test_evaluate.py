@@ -457,3 +457,41 @@ def test_a_third_pred_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         evaluate.main()
     assert "two sets" in str(stop.value.code)
     assert second_pred_as_against(words[:3]) == ["--pred", "a", "--against=b"]
+
+
+def test_nothing_labelled_is_dashes_everywhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = write_labels(tmp_path / "truth")
+    pred, out = predict(truth, tmp_path / "pred"), tmp_path / "out"
+    for path in truth.rglob("*.txt"):
+        header, *rows = path.read_text().splitlines()
+        task = path.parents[1].name[:2]
+        none = {"VA": "-5,-5", "AU": ",".join(["-1"] * 12)}.get(task, "-1")
+        write(path, "\n".join([header, *[none] * len(rows)]) + "\n")
+    assert call("--pred", pred, "--data.truth", truth, "--out", out, "--draws", 20) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert set(lines[0].split()[1::2]) == set(lines[1].split()[1::2]) == {"-"}
+    assert all(line.strip() for line in lines)
+    assert not any(word in (out / "report.md").read_text() for word in ("nan", "0.000"))
+    kept = json.loads((out / "scores.json").read_text())
+    assert set(kept["scores"].values()) == {None}
+    both = ("--pred", pred, "--pred", pred, "--data.truth", truth, "--draws", 20)
+    assert call(*both, "--out", tmp_path / "pair") == 0
+
+
+def test_folders_of_other_clips_are_compared_where_both_have_them(
+    truth: Path, pred: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = predict(truth, tmp_path / "other", noise=0.6)
+    (pred / "1.parquet").unlink()
+    (other / "2.parquet").unlink()
+    assert call("--pred", pred, "--pred", other, "--data.truth", truth, "--draws", 20) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any("over 2 videos" in line for line in lines)
+    for name, where in (("1", pred), ("2", other)):
+        assert f"not scored in {where}: {name} has labels but no prediction" in "\n".join(lines)
+    for path in (p for name in ("1", "2") for p in truth.rglob(f"{name}.txt")):
+        path.unlink()
+    scores = [f"{plain_scores(folder, truth)['P']:.3f}" for folder in (pred, other)]
+    assert next(line for line in lines if line.startswith("P ")).split()[1:3] == scores
