@@ -249,9 +249,10 @@ def _say(path: Path, decoding: _Decoding, mixer: Mixer, rate: int) -> None:
             *(path, decoding.seconds, max(0.0, decoding.first)),
         )
     if damaged.samples:
+        what = "1 sample" if damaged.samples == 1 else f"{damaged.samples} samples"
         log.warning(
-            "%s: %d samples of its sound, first at %.2f s, are no numbers; silence stands in",
-            *(path, damaged.samples, damaged.first / rate),
+            "%s: %s of its sound, first at %.2f s, without a number; silence stands in",
+            *(path, what, damaged.first / rate),
         )
     if cancelled.samples:
         log.warning(

@@ -86,6 +86,6 @@ def test_the_folder_is_the_first_word() -> None:
         check(Path("no/such/folder"))
 
 
-@pytest.mark.parametrize("kind", ["odd"])
-def test_real_odd_files_are_read_as_expected(kind: str) -> None:
+@pytest.mark.parametrize("kind", ["cases", "odd"])
+def test_real_files_are_read_as_expected(kind: str) -> None:
     assert check(shared_data() / kind, extraction=False) == {}

@@ -65,7 +65,7 @@ def test_samples_that_are_no_numbers_are_silent_and_said(tmp_path: Path, bad: fl
     _, samples, notices = heard(path)
     np.testing.assert_array_equal(samples, expected)
     assert notices == [
-        f"{path}: 3 samples of its sound, first at 0.02 s, are no numbers; silence stands in"
+        f"{path}: 3 samples of its sound, first at 0.02 s, without a number; silence stands in"
     ]
 
 
