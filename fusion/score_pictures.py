@@ -161,6 +161,11 @@ def _draw_reliability(
 ) -> None:
     low, high = reliability.low, reliability.high
     predicted, seen, frames = (values[index] for values in reliability.curves())
+    axes.set_title(title, loc="left", fontsize=12)
+    if not frames.any():  # an empty panel would take the room of the others
+        axes.set_axis_off()
+        axes.text(0, 0.9, "no label", transform=axes.transAxes, color=QUIET)
+        return
     width = (high - low) / len(frames)
     heights = frames / max(frames.max(), 1) * (high - low) * 0.3
     lefts = low + width * np.arange(len(frames))
@@ -174,7 +179,6 @@ def _draw_reliability(
     axes.set(xticks=ticks, yticks=ticks, xlim=(low, high), ylim=(low, high))
     axes.set(xlabel="predicted (bars: frames)", ylabel=observed)
     axes.set_aspect("equal")
-    axes.set_title(title, loc="left", fontsize=12)
 
 
 def _picture(size: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:

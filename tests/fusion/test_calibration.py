@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from fusion.abaw.labels import UNITS, FrameLabels
 from fusion.calibration import BINS, Calibration, Reliability
 from fusion.predictions import FramePredictions
+from fusion.score_pictures import draw_calibration
 
 
 def make(frames: int, seed: int) -> tuple[FrameLabels, FramePredictions]:
@@ -103,3 +104,14 @@ def test_without_labels_there_is_no_error() -> None:
     calibration.add(FrameLabels.empty(5), predictions)
     assert all(map(math.isnan, calibration.errors().values()))
     assert all(map(math.isnan, calibration.unit_errors().values()))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("tasks", [(), ("va",), ("expr",), ("au",), ("va", "au")])
+def test_panels_without_labels_leave_room_for_the_others(tasks: tuple[str, ...]) -> None:
+    calibration, labels = Calibration(), FrameLabels.empty(10)
+    for task in tasks:
+        getattr(labels, f"{task}_mask")[:] = True
+    _, said = make(10, 0)
+    calibration.add(labels, said)
+    assert draw_calibration(calibration).startswith(b"\x89PNG")
