@@ -236,6 +236,7 @@ def test_the_report_is_printed_for_people(root: Path, capsys: pytest.CaptureFixt
 def test_frames_of_a_video_are_those_that_its_edit_list_shows(root: Path) -> None:
     path = write_video(root / "batch1/1.mp4", plain_frames(50, 32, 32), options={"g": "10"})
     trim(path, 1.0, 0.6)
+    assert video_facts(path).frames == 15
     write(root / VA_TRAIN / "1_left.txt", VA + "0.5,0.5\n" * 15)
     write(root / VA_TRAIN / "1_right.txt", VA + "0,0\n" * 15)
     assert check(root).findings.problems == []
