@@ -3,8 +3,9 @@
 Letters: B windows, T frames of a window, D feature dimensions, U action units, K bins.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 
@@ -73,3 +74,17 @@ class Batch:
     start: Tensor
     feeds: dict[str, Tensor] = field(default_factory=dict)
     teacher: Scores | None = None
+
+    def inputs_on(self, device: torch.device) -> "Batch":
+        """The batch with what a model reads on a device; the rest stays where it is."""
+
+        def moved(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor.to(device) for name, tensor in tensors.items()}
+
+        return replace(
+            self,
+            streams=moved(self.streams),
+            valid=moved(self.valid),
+            frames=self.frames.to(device),
+            feeds=moved(self.feeds),
+        )

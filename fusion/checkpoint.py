@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from features.cli import UserError
+from features.device import resolve_device
 from features.hashing import weights_hash
 from features.track import write_atomically
 from fusion.abaw.labels import EXPRESSIONS, UNITS
@@ -157,12 +158,18 @@ def make_payload(
     }
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, device: str = "auto") -> Checkpoint:
     """Reads a checkpoint.
 
+    Args:
+        path: The file.
+        device: Where its networks are to compute, see `resolve_device`.
+
     Raises:
-        UserError: If it is absent, damaged, no checkpoint of ours, or of another format.
+        UserError: If it is absent, damaged, no checkpoint of ours, or of another format; if there
+            is no such device.
     """
+    place = resolve_device(device)
     content = read_payload(path)
     payload = content[KEY]
     if unknown := unknown_settings(payload):
@@ -172,10 +179,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     if payload["expressions"] != list(EXPRESSIONS) or payload["units"] != list(UNITS):
         raise UserError(f"{path}: made for another set of labels; train anew")
+    answers = _read_answers(content)
+    for one in answers.values():
+        one.move(place)
     return Checkpoint(
         path=path,
         revision=weights_hash(path),
-        answers=_read_answers(content),
+        answers=answers,
         decision=_read_decision(payload),
         config=payload["config"],
         provenance=payload["provenance"],

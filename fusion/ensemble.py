@@ -63,6 +63,7 @@ class EnsembleSettings:
         labelled: Folders of predictions on whose labelled clips weights are chosen, one for each
             member, such as out-of-fold predictions. Empty: the members' own on validation clips.
         data: Where labels and tracks lie.
+        device: Where models compute: auto (a GPU if there is one), cpu, cuda:1, ...
     """
 
     members: list[Path] = field(default_factory=list)
@@ -72,6 +73,7 @@ class EnsembleSettings:
     select: Literal["all", "forward"] = "all"
     labelled: list[Path] = field(default_factory=list)
     data: CorpusSettings = field(default_factory=CorpusSettings)
+    device: str = "auto"
 
     @property
     def choice(self) -> str:
@@ -179,7 +181,13 @@ def open_members(
         folder_member(path)
         if path.is_dir()
         else checkpoint_member(
-            path, _store(settings), clips, keep, settings.data, cross_fitted=cross_fitted
+            path,
+            _store(settings),
+            clips,
+            keep,
+            settings.data,
+            cross_fitted=cross_fitted,
+            device=settings.device,
         )
         for path in settings.members
     ]

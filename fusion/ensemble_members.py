@@ -71,6 +71,7 @@ def checkpoint_member(
     data: CorpusSettings,
     *,
     cross_fitted: bool = False,
+    device: str = "auto",
 ) -> Member:
     """A checkpoint as a member: predicts the clips into a folder of its own below `keep`.
 
@@ -83,6 +84,7 @@ def checkpoint_member(
         keep: Where the folders of members lie.
         data: Says who is seen in the clips, and where aligned tracks are kept.
         cross_fitted: As to `predict_clips`; such predictions have a folder of their own.
+        device: Where the model computes.
 
     Raises:
         UserError: If the checkpoint cannot be read or its tracks are of another encoder.
@@ -90,7 +92,7 @@ def checkpoint_member(
     from fusion.checkpoint import load_checkpoint  # torch is not needed for folders alone
     from fusion.predictor import known_people, predict_clips, predictions_made_of
 
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, device)
     root = root_or_demo(data.root) if checkpoint.adaptation.kind == "person" else None
     clips = known_people(checkpoint, clips, root, data.annotations(checkpoint.config))
     where = settings_hash(str(store.root.resolve()))

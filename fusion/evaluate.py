@@ -63,6 +63,7 @@ class EvaluateSettings:
         pred: Folder of predictions to score instead of a checkpoint.
         against: Folder of predictions to compare those of `pred` with, on the clips of both.
         data: Where the data lies.
+        device: Where the model computes: auto (a GPU if there is one), cpu, cuda:1, ...
         split: Part to score: train, validation, test; held_out: what the checkpoint's run held out,
             a fold or the validation split. None: validation, or of a corpus without, held_out.
         challenge: Tasks to score: MTL, all that have labels; VA, EXPR or AU alone; CE, compound
@@ -79,6 +80,7 @@ class EvaluateSettings:
     pred: Path | None = None
     against: Path | None = None
     data: LabelledSettings = field(default_factory=LabelledSettings)
+    device: str = "auto"
     split: Literal["train", "validation", "test", "held_out"] | None = None
     challenge: Literal["MTL", "VA", "EXPR", "AU", "CE"] = "MTL"
     in_sample: bool = False
@@ -151,7 +153,7 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
     from fusion.checkpoint import load_checkpoint
     from fusion.predictor import known_people
 
-    checkpoint = load_checkpoint(settings.checkpoint)
+    checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     clips = _clips(settings, checkpoint)
     root = root_or_demo(settings.data.root)
     if settings.data.truth:

@@ -116,7 +116,7 @@ def _predictions(
     from fusion.clips import clips_of
     from fusion.predictor import known_people, predict_clips
 
-    checkpoint = load_checkpoint(settings.checkpoint)
+    checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
     clips = clips_of(store, sorted(labels))

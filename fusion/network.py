@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import torch
+
 from fusion.adaptation import Adaptation
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
@@ -60,6 +62,16 @@ class Network:
         yield self
         for one in self.feeds.values():
             yield from one.all()
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.model.parameters()).device
+
+    def move(self, device: torch.device) -> None:
+        """Has it, and all that feed it, compute on a device."""
+        for one in self.all():
+            one.model.to(device)
 
 
 def slim(payload: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def command(settings: PredictSettings) -> int:
     """Extracts if there is an input, predicts, and lists what was written."""
     if settings.input is None and settings.store is None:
         raise UserError("nothing to predict; give --input VIDEO_OR_FOLDER or --store TRACKS")
-    checkpoint = load_checkpoint(settings.checkpoint)
+    checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     folder = settings.store or settings.out / "tracks"
     sources = {} if settings.input is None else origins_of(settings.input, folder)
     for video, origin in sources.items():

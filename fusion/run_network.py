@@ -83,14 +83,14 @@ class NetworkRunner:
 
 @torch.inference_mode()
 def _run(network: Network, windows: WindowDataset) -> NetworkOutput:
-    """Output for the one clip of a data set."""
+    """Output for the one clip of a data set, computed where the network is."""
     pool = WindowPool()
     loader: DataLoader[Batch] = DataLoader(windows, batch_size=BATCH, collate_fn=collate)
     dim = 0
     for batch in loader:
-        features = network.model.features(batch)
+        features = network.model.features(batch.inputs_on(network.device))
         columns = joined(network.model.heads(features))
-        both = torch.cat([features.flatten(2).float(), columns], dim=-1)
+        both = torch.cat([features.flatten(2).float(), columns], dim=-1).cpu()
         dim = both.shape[-1] - columns.shape[-1]
         pool.add(batch.clip.tolist(), batch.start.tolist(), both.numpy())
     rows = pool.stitched(windows.lengths)[0]

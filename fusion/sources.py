@@ -55,7 +55,7 @@ def sources_of_predictions(
     if checkpoint.is_file() and revisions == {weights_hash(checkpoint)}:
         from fusion.checkpoint import load_checkpoint
 
-        return sources_of_checkpoint(load_checkpoint(checkpoint))
+        return sources_of_checkpoint(load_checkpoint(checkpoint, "cpu"))
     streams = [
         _stream(key.removeprefix(STREAM), *value.rpartition(" ")[::2])
         for key, value in sorted(entries)

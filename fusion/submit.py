@@ -49,6 +49,7 @@ class SubmitSettings:
         pred: Folder of predictions to submit, instead of predicting with `checkpoint`.
         checkpoint: File written by fusion.train.
         data: Where the data lies.
+        device: Where the model computes: auto (a GPU if there is one), cpu, cuda:1, ...
         out: File to write, edition 2: folder. None: `submission_CHALLENGE.txt`, or without `.txt`.
         check: File (edition 2: folder) to check instead of writing one.
         unequal: Ids whose video is known to differ from the template by more than a frame.
@@ -61,6 +62,7 @@ class SubmitSettings:
     pred: Path | None = None
     checkpoint: Path = Path("runs/mtl/best.ckpt")
     data: CorpusSettings = field(default_factory=CorpusSettings)
+    device: str = "auto"
     out: Path | None = None
     check: Path | None = None
     unequal: Ids = field(default_factory=Ids)
@@ -181,7 +183,7 @@ def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:
     from fusion.clips import clips_of, require_tracks
     from fusion.predictor import known_people, predict_clips  # without
 
-    checkpoint = load_checkpoint(settings.checkpoint)
+    checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
     clips = clips_of(store, ids)

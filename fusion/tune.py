@@ -38,12 +38,14 @@ class TuneSettings:
     Args:
         checkpoint: File written by fusion.train.
         data: Where the data lies.
+        device: Where the model computes: auto (a GPU if there is one), cpu, cuda:1, ...
         folds: Folds of validation people; fewer where there are fewer people.
         out: File to write. None: the checkpoint itself.
     """
 
     checkpoint: Path = Path("runs/mtl/best.ckpt")
     data: CorpusSettings = field(default_factory=CorpusSettings)
+    device: str = "auto"
     folds: int = 5
     out: Path | None = None
 
@@ -105,7 +107,7 @@ def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
     """
     if settings.folds < 2:
         raise UserError(f"--folds must be at least 2: {settings.folds}")
-    checkpoint = load_checkpoint(settings.checkpoint)
+    checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
     challenge = settings.data.annotations(checkpoint.config)

@@ -45,7 +45,8 @@ class EncoderSettings:
     """Settings of every encoder, by its name.
 
     Args:
-        device: Where encoders compute: `auto` (a GPU if there is one), `cpu`, `cuda:1`, ...
+        device: Where encoders, and models that predict, compute: `auto` (a GPU if there is one),
+            `cpu`, `cuda:1`, ...
         expression: Packaged visual encoder.
         pyramid: Pooled maps of several stages of a convolutional network.
         deviation: Deviation from identity (PASN), to be trained first.
