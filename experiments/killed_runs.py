@@ -143,7 +143,8 @@ class Study:
             if status not in (OK, None) and dealt == len(self._kept.values["kills"]):
                 raise UserError(f"a run failed that nobody killed: {self._course.said()[-500:]}")
         found = differing(content(self.last), self.expected)
-        outcome = Outcome(found, left_behind(self.last), retried)
+        outside = [name for name in emptied(self._course.temporary) if name not in self._usual]
+        outcome = Outcome(found, left_behind(self.last) + outside, retried)
         self._kept.set("outcomes", [*self._kept.values["outcomes"], asdict(outcome)])
         return len(self._kept.values["kills"]) < self._settings.kills
 
@@ -180,7 +181,7 @@ class Study:
         claimed = in_flight(self.last)
         self._before = tracks(self.last)
         working = bool(claimed) or self._before != began
-        left = [] if victim == VICTIMS[2] else emptied(self._course.temporary)
+        left = [] if victim == VICTIMS[2] else emptied(self._course.temporary, marked=False)
         temporary = [name for name in left if name not in self._usual]
         return Kill(victim, wait, working, claimed, outlived=outlived, temporary=temporary)
 

@@ -23,6 +23,7 @@ from features.faces.persons import split_person
 from features.hashing import sha256_of
 from features.sources import find_sources
 from features.store import SUFFIX
+from features.temp_folders import MARK
 
 LENGTHS = (1.0, 1.5, 2.0)
 """Seconds of the short clips, in turns."""
@@ -230,12 +231,17 @@ def survivors(session: int) -> int:
     return len(left)
 
 
-def emptied(folder: Path) -> list[str]:
-    """Removes all in a folder; says what it was."""
-    names = sorted(path.name for path in folder.iterdir())
-    for path in folder.iterdir():
+def emptied(folder: Path, *, marked: bool = True) -> list[str]:
+    """Removes all in a folder; says what it was.
+
+    Args:
+        folder: Of temporary files.
+        marked: Whether folders go too that the next run is to remove.
+    """
+    paths = [path for path in folder.iterdir() if marked or not (path / MARK).exists()]
+    for path in paths:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    return names
+    return sorted(path.name for path in paths)
 
 
 def _is_large(pid: int) -> bool:
