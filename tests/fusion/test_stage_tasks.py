@@ -67,7 +67,9 @@ def nobody(_: str) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "tasks", [*ONE_TASK, {"va", "expr"}, {"va", "au"}, {"expr", "au"}], ids=str
+    "tasks",
+    [*ONE_TASK, {"va", "expr"}, {"va", "au"}, {"expr", "au"}],
+    ids=lambda tasks: "+".join(sorted(tasks)),
 )
 def test_progressive_keeps_the_stages_of_the_tasks_that_have_labels(
     corpora: Path, tmp_path: Path, tasks: set[str]
@@ -87,7 +89,9 @@ def test_progressive_keeps_the_stages_of_the_tasks_that_have_labels(
     assert ("compound" in fitted.answers) == ("expr" in tasks)
 
 
-@pytest.mark.parametrize("tasks", [*ONE_TASK, {"va", "expr"}], ids=str)
+@pytest.mark.parametrize(
+    "tasks", [*ONE_TASK, {"va", "expr"}], ids=lambda tasks: "+".join(sorted(tasks))
+)
 def test_teachers_and_students_learn_the_tasks_that_have_labels(
     corpora: Path, tmp_path: Path, tasks: set[str]
 ) -> None:
