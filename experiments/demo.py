@@ -23,6 +23,7 @@ from experiments.demo_clips import Plan, plan_clips, shoot
 from features.cli import OK, UserError, run
 from features.progress import ProgressReport
 from features.track import write_atomically
+from features.wording import counted
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS, FrameLabels
 
 VERSION = 1
@@ -111,7 +112,9 @@ def make_demo(
     """
     clips = CLIPS if clips is None else clips
     if clips < len(SETS) or (seconds is not None and seconds < 1):
-        raise UserError(f"a demo of {clips} clips is too small; ask for 3 clips of 1 s or more")
+        raise UserError(
+            f"a demo of {counted(clips, 'clip')} is too small; ask for 3 clips of 1 s or more"
+        )
     settings = {"version": VERSION, "seed": seed, "clips": clips, "seconds": seconds}
     truth = out.with_name(f"{out.name}_truth")
     marker = _read_marker(out)

@@ -23,6 +23,7 @@ from features.cli import FAILED, OK, UserError, run
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.item import UNFORESEEN
 from features.store import TrackStore
+from features.wording import counted
 
 EXPECTED, BASE = "expected.csv", "base.mp4"
 NO_MEDIA = (".csv", ".md", ".txt", ".json")
@@ -215,7 +216,7 @@ def check(folder: Path, extraction: bool = True) -> dict[str, list[str]]:
     wrong |= {name: lines for name, lines in whole.items() if name == "."}
     missing = sorted(expected.keys() - {p.relative_to(folder).as_posix() for p in paths})
     wrong |= {name: ["no such file"] for name in missing}
-    print(f"{len(paths)} files, {len(expected)} with expectations, {len(wrong)} differ")
+    print(f"{counted(len(paths), 'file')}, {len(expected)} with expectations, {len(wrong)} differ")
     for name, lines in wrong.items():
         print(f"  {name}: {'; '.join(lines)}")
     return wrong

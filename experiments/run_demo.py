@@ -19,6 +19,7 @@ from features.cli import FAILED, OK, parse, run
 from features.demo_data import DEMO_ROOT
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store import TrackStore
+from features.wording import in_words
 from fusion.abaw.annotations import read_truth
 from fusion.abaw.labels import UNITS, Clip
 from fusion.checkpoint import load_checkpoint
@@ -113,7 +114,7 @@ def command(settings: RunDemoSettings) -> int:
         )
     print("\nHeld-out people (test part, labels outside the corpus):\n")
     print(format_table(rows))
-    print("\n" + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()))
+    print("\n" + ", ".join(f"{name} {in_words(value)}" for name, value in seconds.items()))
     print(f"model: {best}\npredictions: {predictions}\ntimelines: {pictures}")
     print(f"submissions: {settings.out}/submission_{{{','.join(CHALLENGES)}}}.txt")
     complete = all(good) and not summary.failures and not drawn.failures

@@ -19,6 +19,7 @@ from features.demo_data import DEMO_ROOT
 from features.encoders.registry import encoder_of
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store import TrackStore
+from features.wording import in_words
 from fusion.abaw.annotations import read_truth
 from fusion.checkpoint import load_checkpoint
 from fusion.evaluate import score_clips
@@ -68,7 +69,9 @@ def command(settings: RunRecipesSettings) -> int:
         rows[name] = score_clips(load_checkpoint(best), store, truth)[0].scores()
     print("\nHeld-out people (test part, labels outside the corpus):\n")
     print(format_table(rows))
-    print("\ntraining: " + ", ".join(f"{name} {value:.0f} s" for name, value in seconds.items()))
+    print(
+        "\ntraining: " + ", ".join(f"{name} {in_words(value)}" for name, value in seconds.items())
+    )
     return OK if not summary.failures else FAILED
 
 

@@ -2,7 +2,7 @@
 
 
 def counted(number: int, thing: str, things: str = "") -> str:
-    """A number with what it counts: `1 item`, `2 items`, `no items`.
+    """A number with what it counts: `1 item`, `2 items`, `no items`, `12,345 items`.
 
     Args:
         number: 0 or more.
@@ -10,7 +10,8 @@ def counted(number: int, thing: str, things: str = "") -> str:
         things: Several of them, where that is not `thing` with an s.
     """
     plural = things or f"{thing}s"
-    return f"{number or 'no'} {thing if number == 1 else plural}"
+    digits = f"{number:,}" if number > 9999 else str(number or "no")
+    return f"{digits} {thing if number == 1 else plural}"
 
 
 def in_words(seconds: float) -> str:

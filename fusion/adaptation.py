@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from features.progress import ProgressReport
+from features.wording import counted
 from fusion.abaw.labels import Clip
 from fusion.clips import ClipStreams
 from fusion.normalise import Moments, Normaliser
@@ -86,8 +87,9 @@ class People:
 
     def lines(self) -> list[str]:
         """Streams that vanish for somebody, for the user to read."""
+        everybody = counted(len(self.normalisers), "person", "people")
         return [
-            f"'{name}' is constant or absent for {len(people)} of {len(self.normalisers)} people"
+            f"'{name}' is constant or absent for {len(people)} of {everybody}"
             f" (such as {people[0]}) and zero after adaptation to the person"
             for name, people in self.mute.items()
         ]

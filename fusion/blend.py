@@ -22,6 +22,7 @@ import numpy as np
 from scipy.special import expit, logit, softmax
 
 from features.cli import UserError
+from features.wording import counted
 from fusion.abaw.labels import DIMENSIONS, TASKS
 from fusion.predictions import FramePredictions
 
@@ -165,8 +166,8 @@ def require_same_frames(members: Sequence[FramePredictions], names: Sequence[str
     for one, name in zip(members[1:], names[1:], strict=True):
         if len(one) != len(first):
             raise UserError(
-                f"{name}: {len(one)} frames of '{one.id}', but {len(first)} in {names[0]};"
-                " predict both from the same tracks"
+                f"{name}: {counted(len(one), 'frame')} of '{one.id}', but {len(first)} in"
+                f" {names[0]}; predict both from the same tracks"
             )
         if len(one) and np.abs(one.times - first.times).max() > TIME_TOLERANCE:
             raise UserError(

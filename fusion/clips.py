@@ -26,6 +26,7 @@ from features.cli import UserError
 from features.fingerprint import fingerprint, tracks_content
 from features.store import TrackStore
 from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo, write_track
+from features.wording import counted
 from fusion.abaw.labels import Clip, FrameLabels
 from fusion.abaw.layout import video_of
 from fusion.align import align, is_clip_level, same_clock
@@ -234,9 +235,15 @@ def require_tracks(store: TrackStore, clips: Iterable[Clip], streams: Sequence[s
             if _find_clock(store, clip, streams) is None:
                 there = any(find_track(store, stream, clip) for stream in streams)
                 (timeless if there else without).append(clip.id)
-    lacks = {f"no tracks of {len(without)}": without}
-    lacks[f"sound but no pictures that give the frame times of {len(timeless)}"] = timeless
-    if said := [f"{what} listed ids: {', '.join(ids)}" for what, ids in lacks.items() if ids]:
+    lacks = {
+        "no tracks": without,
+        "sound but no pictures that give the frame times": timeless,
+    }
+    if said := [
+        f"{what} of {counted(len(ids), 'listed id')}: {', '.join(ids)}"
+        for what, ids in lacks.items()
+        if ids
+    ]:
         raise UserError(
             f"{store.root}: {'; '.join(said)}; run python -m features.extract on the test videos"
         )

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from features.cli import UserError
 from features.store import TrackStore
+from features.wording import counted
 from fusion.abaw.labels import Clip
 from fusion.batch import Batch
 from fusion.clips import FACES, ClipStreams, load_clip
@@ -150,7 +151,7 @@ class AffectDataModule(pl.LightningDataModule):
             text += self.settings.adaptation().lines(split) if split != TRAIN else []
         videos = {split: {clip.video for clip in clips} for split, clips in self.splits.items()}
         if both := sorted(videos[TRAIN] & videos[VALIDATION]):
-            text.append(f"train and validation share {listed(both, 'videos')}")
+            text.append(f"train and validation share {listed(both, 'video')}")
         return text
 
     def content(self) -> dict[str, str]:
@@ -191,7 +192,7 @@ class AffectDataModule(pl.LightningDataModule):
             self.sources[TRAIN] += kept
             self.extra.append(name)
             where = f"{stores[name].root.parent}: {origins(one.clip for one in sources)}"
-            self._remarks.append(f"train: {len(kept)} clips of {name} ({where})")
+            self._remarks.append(f"train: {counted(len(kept), 'clip')} of {name} ({where})")
             if left:
                 self._remarks.append(f"train: held out in the main corpus, left out {listed(left)}")
 
@@ -284,7 +285,7 @@ def _nothing(split: str, clips: Sequence[Clip], store: TrackStore, settings: Dat
     """Why a split is empty, and the remedy."""
     if clips:
         return (
-            f"{store.root} has no tracks of the {len(clips)} {split} clips"
+            f"{store.root} has no tracks of the {counted(len(clips), f'{split} clip')}"
             f"{_one_of_each(clips, store)}; run python -m features.extract on the corpus"
         )
     remedy = "; hold people out of the training clips with data.fold" if split == VALIDATION else ""

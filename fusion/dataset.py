@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from features.wording import counted
 from fusion.abaw.labels import REACH, Clip, FrameLabels, TimedLabels
 from fusion.adaptation import NO_ADAPTATION, Adaptation, People, fit_people, make_scalers
 from fusion.batch import Batch, Targets
@@ -214,13 +215,13 @@ class DataSummary:
             f"{name} {count / max(self.frames, 1):.1%}" for name, count in self.valid.items()
         )
         streams = f"valid: {shares}" if shares else "no stream of its own"
-        text = [f"{self.clips} clips, {self.frames} frames; {streams}"]
+        text = [f"{counted(self.clips, 'clip')}, {counted(self.frames, 'frame')}; {streams}"]
         text += [f"no '{name}': {listed(ids)}" for name, ids in self.missing.items()]
         if self.skipped:
             text.append(f"skipped, no track at all: {listed(self.skipped)}")
         if self.surplus:
-            rows = sum(self.surplus.values())
-            text.append(f"{rows} label rows beyond the last frame cut: {listed(self.surplus)}")
+            rows = counted(sum(self.surplus.values()), "label row")
+            text.append(f"{rows} beyond the last frame cut: {listed(self.surplus)}")
         if self.steps:
             step = float(np.median(list(self.steps.values())))
             text.append(
@@ -228,13 +229,13 @@ class DataSummary:
                 f" further than {REACH} of that, or of a frame: {listed(self.steps)}"
             )
         if self.absent:
-            rows = sum(self.absent.values())
-            text.append(f"{rows} frames beyond the last label row masked: {listed(self.absent)}")
+            frames = counted(sum(self.absent.values()), "frame")
+            text.append(f"{frames} beyond the last label row masked: {listed(self.absent)}")
         return text
 
 
-def listed(ids: Iterable[str], what: str = "clips", most: int = 5) -> str:
+def listed(ids: Iterable[str], thing: str = "clip", most: int = 5) -> str:
     """Number of ids and the first few of them."""
     names = list(ids)
     more = ", ..." if len(names) > most else ""
-    return f"{len(names)} {what} ({', '.join(names[:most])}{more})"
+    return f"{counted(len(names), thing)} ({', '.join(names[:most])}{more})"

@@ -27,6 +27,7 @@ from features.demo_data import default_store, root_or_demo
 from features.progress import ProgressReport
 from features.store import TrackStore
 from features.track import write_atomically
+from features.wording import counted
 from fusion.abaw.labels import TASKS, Clip
 from fusion.blend import Weights, blend, joint_provenance
 from fusion.clips import clip_ids, clips_of
@@ -269,7 +270,8 @@ def _write(members: list[Member], ids: list[str], weights: Weights, out: Path) -
 def command(settings: EnsembleSettings) -> int:
     """Writes the ensemble's predictions."""
     folder = ensemble(settings)
-    print(f"{folder}: predictions of {len(list_predictions(folder))} clips; weights in {REPORT}")
+    clips = counted(len(list_predictions(folder)), "clip")
+    print(f"{folder}: predictions of {clips}; weights in {REPORT}")
     return OK
 
 

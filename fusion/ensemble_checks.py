@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from features.cli import UserError
+from features.wording import counted
 from fusion.abaw.labels import TASKS, Clip
 from fusion.ensemble_members import Member
 from fusion.seen import LEARNT, NAMES, RECIPE, TRAINED, TUNED, said_of
@@ -51,8 +52,8 @@ def require_unseen(members: Iterable[Member], labelled: Iterable[Clip]) -> list[
             tuned += bool(set(tasks) & set(said_of(said, TUNED) or ()))
         if tuned:
             lines.append(
-                f"{member.name}: tuned on {tuned} of these {len(clips)} clips, so its score and its"
-                " weight are too high"
+                f"{member.name}: tuned on {tuned} of {counted(len(clips), 'clip')},"
+                " so its score and its weight are too high"
             )
     return lines
 
@@ -85,7 +86,9 @@ def require_own(members: Sequence[Member], labelled: Sequence[Member], ids: Sequ
             )
     if not untold:
         return ""
-    return f"{untold} of {len(members)} members do not tell whether their scores are theirs\n"
+    return (
+        f"it cannot be told of {untold} of {len(members)} members whether the scores are theirs\n"
+    )
 
 
 def _learnt(member: Member, ids: Sequence[str]) -> set[str]:

@@ -18,6 +18,7 @@ from features.demo_data import root_or_demo
 from features.hashing import settings_hash
 from features.progress import ProgressReport
 from features.store import TrackStore
+from features.wording import counted
 from fusion.abaw.labels import EXPRESSIONS, UNITS, Clip
 from fusion.blend import VaMoments, VaStatistics, require_same_frames
 from fusion.evaluate import CorpusSettings
@@ -137,8 +138,8 @@ def require_clips(members: Sequence[Member], ids: Sequence[str]) -> None:
         absent = [name for name in ids if name not in member.files]
         if absent:
             raise UserError(
-                f"{member.name}: no predictions of {len(absent)} of {len(ids)} clips, such as"
-                f" '{absent[0]}'; predict them, or leave this member out"
+                f"{member.name}: no predictions of {len(absent)} of {counted(len(ids), 'clip')},"
+                f" such as '{absent[0]}'; predict them, or leave this member out"
             )
 
 

@@ -86,9 +86,7 @@ def _scored(folder: Path, labels: Mapping[str, CompoundLabels]) -> CompoundEvalu
     evaluation = CompoundEvaluation(labels=labels)
     paths = {name: path for name, path in list_predictions(folder).items() if name in labels}
     if not paths:
-        raise UserError(
-            f"{folder}: none of the {len(labels)} clips with compound labels, such as {min(labels)}"
-        )
+        raise UserError(f"{folder}: none of the clips with compound labels, such as {min(labels)}")
     with ProgressReport("score", len(paths)) as progress:
         for name, path in paths.items():
             try:

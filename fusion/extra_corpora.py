@@ -14,6 +14,7 @@ from pathlib import Path
 
 from features.cli import UserError
 from features.store import TrackStore
+from features.wording import counted
 from fusion.abaw.annotations import CorpusKind
 from fusion.abaw.labels import Clip
 from fusion.abaw.layout import read_people
@@ -176,4 +177,4 @@ def require_agreement(
 
 
 def _told(spec: StreamSpec) -> str:
-    return f"{spec.encoder} {spec.revision} ({spec.dim} dimensions)"
+    return f"{spec.encoder} {spec.revision} ({counted(spec.dim, 'dimension')})"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from features.cli import UserError
+from features.wording import counted
 from fusion.abaw.labels import EXPRESSIONS, Clip, FrameLabels
 
 FOLD_SEED = 0
@@ -76,7 +77,7 @@ def person_folds(
     names, member = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
     if len(names) < 2:
         raise UserError(
-            f"no fold can be held out of {len(groups)} clips that are all of one person or video;"
+            f"no fold can be held out of {counted(len(groups), 'clip')} of one person or video;"
             " people.csv (id,person) in the data tells people apart, or add other people's clips"
         )
     if not 2 <= k <= len(names):

@@ -44,7 +44,7 @@ def score_held_out(
     for one in _predictions(model, store, clips, keep, settings.data.cache):
         evaluation.add(one)
     if evaluation.missing:
-        print(f"not scored, no tracks: {listed(evaluation.missing, 'clips')}")
+        print(f"not scored, no tracks: {listed(evaluation.missing)}")
     for name, what in (evaluation.faults | evaluation.remarks).items():
         print(f"{name}: {what}")
     for line in [*in_sample(evaluation), *remarks(evaluation)]:

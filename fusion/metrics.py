@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from features.wording import counted
 from fusion.abaw.challenges import COMPOUNDS, EDITIONS, LATEST
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS, FrameLabels
 from fusion.counts import (
@@ -272,11 +273,12 @@ class MetricAccumulator:
         lines = []
         if self.confusion[classes].any() and len(classes) < every:
             names = ", ".join(EXPRESSIONS[i] for i in classes)
-            lines.append(f"EXPR is over the {len(classes)} classes of this data set: {names}")
+            number = counted(len(classes), "class", "classes")
+            lines.append(f"EXPR is over the {number} of this data set: {names}")
         seen = np.flatnonzero(self.units[:, 3])
         if 0 < len(seen) < len(UNITS):
             names = ", ".join(UNITS[i] for i in seen)
-            lines.append(f"AU is over the {len(seen)} units that are labelled: {names}")
+            lines.append(f"AU is over the {counted(len(seen), 'unit')} with labels: {names}")
         return lines
 
     def _warn(self, edition: int) -> None:

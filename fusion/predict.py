@@ -16,6 +16,7 @@ from features.extract import ExtractSettings, SourceSettings, extract
 from features.faces.detect import FaceSettings
 from features.sources import SourceHashes, find_sources
 from features.store import TrackStore
+from features.wording import counted
 from fusion.abaw.labels import TASKS
 from fusion.checkpoint import Checkpoint, load_checkpoint
 from fusion.origins import Origin, origin_of_clip, origin_of_source
@@ -95,7 +96,7 @@ def command(settings: PredictSettings) -> int:
         print(f"not learnt, so that these columns mean nothing: {', '.join(lacking)}")
     for one in predict_clips(checkpoint, store, clips, cache=settings.cache):
         path = write_predictions(origins[one.id].marked(one), settings.out, settings.format)
-        print(f"{path}: {len(one)} frames, face in {one.face.mean():.0%}")
+        print(f"{path}: {counted(len(one), 'frame')}, face in {one.face.mean():.0%}")
     return OK if complete else FAILED
 
 

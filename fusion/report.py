@@ -16,6 +16,7 @@ from features.demo_data import default_store
 from features.progress import ProgressReport
 from features.sources import find_sources
 from features.store import TrackStore
+from features.wording import counted
 from fusion.abaw.annotations import CorpusKind, read_truth
 from fusion.abaw.labels import FrameLabels
 from fusion.corpora import read_corpus
@@ -84,7 +85,7 @@ class ReportSummary:
             print(f"  remark: {name}: {remark}")
         for name, cause in self.failures.items():
             print(f"  failed: {name}: {cause}")
-        print(f"{len(self.pictures)} pictures, {len(self.failures)} failed")
+        print(f"{counted(len(self.pictures), 'picture')}, {len(self.failures)} failed")
 
 
 def report(settings: ReportSettings) -> ReportSummary:
@@ -212,7 +213,8 @@ def _remark(predictions: FramePredictions, labels: FrameLabels | None) -> dict[s
     rows = labels.rows_for(len(predictions)) if labels else 0
     if rows in (0, len(predictions)):
         return {}
-    counts = f"{rows} rows of labels, {len(predictions)} frames"
+    frames = counted(len(predictions), "frame")
+    counts = f"{counted(rows, 'row')} of labels, {frames}"
     return {predictions.id: f"{counts}; matched by frame number"}
 
 

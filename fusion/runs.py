@@ -19,6 +19,7 @@ from typing import Any
 from features.cli import UserError
 from features.leases import hold
 from features.track import write_atomically
+from features.wording import counted
 from fusion.checkpoint import ANSWERS, KEY, read_payload
 from fusion.data import AffectDataModule
 from fusion.dataset import listed
@@ -169,8 +170,9 @@ def _remarks(
             " --fresh true trains it anew"
         )
     if end.get("early") and config["epochs"] > end["epochs"]:
+        waited = counted(end["patience"], "epoch")
         yield (
-            f"{folder}: stopped when {end['patience']} epochs had brought nothing better, so more"
+            f"{folder}: stopped when {waited} had brought nothing better, so more"
             " --epochs change nothing; more --patience would"
         )
 

@@ -6,6 +6,7 @@ Evaluation > lines: why scores are in-sample, and what a reader must know of tho
 from collections.abc import Iterable
 
 from features.cli import UserError
+from features.wording import counted
 from fusion.abaw.challenges import LATEST
 from fusion.abaw.labels import TASKS
 from fusion.scoring import Evaluation, Marked
@@ -58,4 +59,4 @@ def require_unseen(evaluations: Iterable[Marked], names: Iterable[str], remedy: 
 
 def _share(evaluation: Marked, kind: str) -> str:
     tasks = ", ".join(evaluation.of_kind(kind))
-    return f"{len(evaluation.marked(kind))} of these {len(evaluation.marks)} clips ({tasks})"
+    return f"{len(evaluation.marked(kind))} of {counted(len(evaluation.marks), 'clip')} ({tasks})"

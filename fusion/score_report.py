@@ -16,6 +16,7 @@ import pandas as pd
 
 from features.cli import UserError
 from features.track import write_atomically
+from features.wording import counted
 from fusion import score_pictures as pictures
 from fusion import score_tables as tables
 from fusion.abaw.labels import TASKS
@@ -54,7 +55,7 @@ class Rules:
             return "No intervals: they need two videos and --draws above 0."
         return (
             f"95 % intervals: bootstrap over {videos} videos (all people and frames of a video"
-            f" together), {self.draws} draws, seed {self.seed}, percentiles."
+            f" together), {counted(self.draws, 'draw')}, seed {self.seed}, percentiles."
         )
 
 
@@ -189,8 +190,8 @@ def _markdown(
     lines = [
         f"# {MARK if reasons else ''}Scores of {title}",
         *(["\n".join(f"- {note}" for note in (*reasons, *notes))] if reasons or notes else []),
-        f"{len(evaluation.scored)} clips of {videos} videos,"
-        f" {sum(evaluation.frames.values()):,} frames; rules of edition {rules.edition}."
+        f"{counted(len(evaluation.scored), 'clip')} of {counted(videos, 'video')},"
+        f" {counted(sum(evaluation.frames.values()), 'frame')}; rules of edition {rules.edition}."
         f" {rules.line(videos)}",
         *(["Not as expected:", "\n".join(f"- {fault}" for fault in faults)] if faults else []),
         tables.to_markdown(parts["scores"]),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from features.cli import UsageError, UserError
 from features.demo_data import root_or_demo
 from features.store import TrackStore
+from features.wording import counted
 from fusion.abaw.annotations import CorpusKind, read_truth
 from fusion.abaw.labels import Clip
 from fusion.corpora import read_corpus
@@ -109,7 +110,7 @@ def require_untrained(checkpoint: "Checkpoint", store: TrackStore, clips: Sequen
     found = [c.id for c in scored if tasks_seen(seen, c, file_of(store, c, checkpoint.specs))]
     if found:
         raise UserError(
-            f"{checkpoint.path}: trained on {len(found)} of these {len(scored)} clips, such as"
+            f"{checkpoint.path}: trained on {len(found)} of {counted(len(scored), 'clip')}, such as"
             f" '{found[0]}'; score what its run held out with --split held_out, or with"
             " --in_sample true for scores that are not to be quoted"
         )

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from features.cli import UserError
 from features.progress import ProgressReport
+from features.wording import counted
 from fusion.abaw.labels import TASKS, Clip, once_each
 from fusion.calibration import Calibration
 from fusion.metrics import MetricAccumulator
@@ -133,7 +134,8 @@ class HasRemarks(Protocol):
 
 def compare_lengths(evaluation: HasRemarks, name: str, rows: int, frames: int) -> None:
     """Says of a clip that its labels have more or fewer rows than its prediction, if so."""
-    text = f"{rows} rows of labels, {frames} frames predicted; matched by frame number"
+    text = f"{counted(rows, 'row')} of labels, {counted(frames, 'frame')} predicted"
+    text += "; matched by frame number"
     if abs(rows - frames) > FEW_FRAMES:
         scored = min(rows, frames)
         evaluation.faults[name] = f"{text}, only frames 1 to {scored} are scored; is it this video?"
@@ -219,8 +221,8 @@ def _wanted(folder: Path, clips: dict[str, Clip]) -> dict[str, Path]:
     if not wanted:
         holds = f"predictions such as {next(iter(held))}" if held else "no predictions"
         raise UserError(
-            f"{folder}: {holds}, none of the {len(clips)} labelled clips such as"
-            f" {min(clips)}; see --split, --data.truth"
+            f"{folder}: {holds}, none of the labelled clips, such as {min(clips)};"
+            " see --split, --data.truth"
         )
     return wanted
 

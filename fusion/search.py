@@ -25,6 +25,7 @@ import yaml
 from features.cli import OK, UserError, run
 from features.hashing import settings_hash
 from features.track import write_atomically
+from features.wording import counted
 from fusion.cross_validation import train_several
 from fusion.runs import SEARCH, plain
 from fusion.search_space import Dimension, read_space, with_values
@@ -168,7 +169,7 @@ def _write_best(
     """The best trial's recipe as YAML."""
     best = with_values(recipe, study.best_trial.user_attrs[VALUES])
     content = {**plain(best), "name": f"{settings.name}-best", "runs": str(settings.runs)}
-    head = f"# Best of {len(_finished(study))} trials of {settings.space.name}:"
+    head = f"# Best of {counted(len(_finished(study)), 'trial')} of {settings.space.name}:"
     head += f" {settings.metric} {study.best_value:.4f} on what was held out.\n"
     write_atomically(path, (head + yaml.safe_dump(content, sort_keys=False)).encode())
     return path

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from features.cli import UserError
 from features.store import TrackStore
+from features.wording import counted
 from fusion.clips import explained, read_dim
 
 EXTRACT = "python -m features.extract"
@@ -91,7 +92,7 @@ def _stream_spec(store: TrackStore, stream: str) -> StreamSpec:
         tracks.setdefault(spec, []).append(track_id)
     if len({_identity(spec) for spec in tracks}) > 1:
         mixed = "; ".join(
-            f"{_described(spec)} in {len(ids)} tracks such as {ids[0]}"
+            f"{_described(spec)} in {counted(len(ids), 'track')} such as {ids[0]}"
             for spec, ids in sorted(tracks.items(), key=lambda item: -len(item[1]))
         )
         raise UserError(
@@ -107,7 +108,7 @@ def _identity(spec: StreamSpec) -> tuple[int, str, str]:
 
 
 def _described(spec: StreamSpec) -> str:
-    return f"{spec.encoder} {spec.revision} ({spec.dim} dimensions)"
+    return f"{spec.encoder} {spec.revision} ({counted(spec.dim, 'dimension')})"
 
 
 def _names(streams: Iterable[str]) -> str:

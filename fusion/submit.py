@@ -20,6 +20,7 @@ from features.cli import FAILED, OK, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.progress import ProgressReport
 from features.store import TrackStore
+from features.wording import counted
 from fusion.abaw.challenges import LATEST, challenge_of, compound_classes
 from fusion.abaw.checker import Problem, check_submission
 from fusion.abaw.edition2 import Sample, check_folder, read_samples, write_folder
@@ -265,7 +266,9 @@ def _require_writable(out: Path) -> None:
 def _require_all(wanted: Iterable[str], held: Iterable[str], lack: str, remedy: str) -> None:
     absent = sorted(set(wanted) - set(held))
     if absent:
-        raise UserError(f"{lack} of {len(absent)} listed ids: {', '.join(absent)}; {remedy}")
+        raise UserError(
+            f"{lack} of {counted(len(absent), 'listed id')}: {', '.join(absent)}; {remedy}"
+        )
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from features.track import write_atomically
+from features.wording import counted
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS, FrameLabels
 from fusion.grouping import Groups
 from fusion.metrics import ccc
@@ -238,7 +239,7 @@ def _write_title(figure: Figure, predictions: FramePredictions, truth: FrameLabe
     seconds = predictions.times[-1] - predictions.times[0]
     duration = clock(seconds) if seconds > 120 else f"{seconds:.1f} s"
     seen = f"face seen in {100 * predictions.face.mean():.0f} %"
-    facts = f"{len(predictions):,} frames, {duration}, {seen}"
+    facts = f"{counted(len(predictions), 'frame')}, {duration}, {seen}"
     if predictions.video != predictions.id:
         facts = f"video {predictions.video}, {facts}"
     origin = " · ".join(f"{name} {value}" for name, value in predictions.provenance.items())
@@ -258,4 +259,4 @@ def agreement(predictions: FramePredictions, truth: FrameLabels) -> str:
         return ""
     scores = (ccc(truth.va[mask, i], predictions.va[mask, i]) for i in range(len(DIMENSIONS)))
     named = "   ".join(f"{name} {s:.2f}" for name, s in zip(DIMENSIONS, scores, strict=True))
-    return f"CCC   {named}   ({mask.sum():,} labelled frames)"
+    return f"CCC   {named}   ({counted(int(mask.sum()), 'labelled frame')})"

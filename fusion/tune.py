@@ -18,6 +18,7 @@ from typing import Any
 from features.cli import FAILED, OK, UserError, run
 from features.demo_data import default_store, root_or_demo
 from features.store import TrackStore
+from features.wording import counted
 from fusion.abaw.annotations import CorpusKind
 from fusion.abaw.labels import TASKS, UNITS, Clip
 from fusion.checkpoint import Checkpoint, load_checkpoint, write_decision
@@ -135,7 +136,7 @@ def provenance(tuned: Tuned, raws: list[RawScores], files: list[str]) -> dict[st
     """
     clips = [raw.clip for raw in raws]
     return {
-        "how": f"decided on {len(raws)} validation clips",
+        "how": f"decided on {counted(len(raws), 'validation clip')}",
         "clips": [clip.id for clip in clips],
         "tuned": list(tuned.tuned),
         "folds": tuned.folds,

@@ -10,6 +10,7 @@ from operator import add
 
 import numpy as np
 
+from features.wording import counted
 from fusion.abaw.inventory import Annotation, Inventory, TaskCounts
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS
 from fusion.abaw.layout import SPLITS, challenge_in
@@ -60,10 +61,10 @@ def media_lines(media: Media) -> list[str]:
     places = f" in {len(folders)} folders" if len(folders) > 1 else ""
     pictures = {path.parent.name for found in media.pictures.values() for path in found}
     return [
-        f"{_whole(len(media.videos))} videos{places}",
-        *([f"{_whole(len(media.sounds))} sound files"] if media.sounds else []),
-        *([f"tracks of {_whole(len(media.tracks))} ids"] if media.tracks else []),
-        f"pictures of {_whole(len(media.pictures))} people"
+        f"{counted(len(media.videos), 'video')}{places}",
+        *([counted(len(media.sounds), "sound file")] if media.sounds else []),
+        *([f"tracks of {counted(len(media.tracks), 'id')}"] if media.tracks else []),
+        f"pictures of {counted(len(media.pictures), 'person', 'people')}"
         + (f" ({', '.join(sorted(pictures))})" if pictures else ""),
     ]
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from features.cli import UserError
+from features.wording import counted
 from fusion.abaw.challenges import Challenge, challenge_of
 from fusion.abaw.keys import MOST_FRAMES, FrameKeys, parse_picture
 from fusion.abaw.line_ends import LineEnds
@@ -99,7 +100,8 @@ def check_rows(path: Path, kind: Challenge, due: int | None, most: int = 20) -> 
             if form.all_fit(text) is None:
                 _check_lines(form, number, text, findings)
     if count != due if due is not None else not count:
-        findings.add(None, f"{count} rows; {due or 'at least one'} are due, one for every frame")
+        rows = counted(count, "row")
+        findings.add(None, f"{rows} instead of {due or 'at least one'}, one for every frame")
     return findings.all()
 
 
@@ -124,7 +126,9 @@ class _Findings:
 
     def all(self) -> list[Problem]:
         more = self.count - len(self.named)
-        return self.named + ([Problem(None, f"and {more} more problems")] if more else [])
+        return self.named + (
+            [Problem(None, f"and {counted(more, 'more problem')}")] if more else []
+        )
 
 
 def _check_header(
@@ -249,7 +253,8 @@ def _check_ids(
         else:
             _check_id(track_id, keys.frame[at], lines[at], due[track_id], findings)
     for track_id in sorted(due.keys() - by_id.keys()):
-        findings.add(None, f"'{track_id}' has no row at all; {len(due[track_id])} are due")
+        wanted = counted(len(due[track_id]), "row")
+        findings.add(None, f"'{track_id}' has no row at all instead of {wanted}")
     if findings.count == before and rows.other is not None:
         findings.add(rows.other, "the sample submission has another picture here; keep its order")
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from features.wording import counted
 from fusion.abaw.challenges import Challenge, Column
 
 BLOCK = 1 << 16
@@ -92,7 +93,8 @@ class RowForm:
         if not self.kind.per_video:
             names.insert(0, "picture")
         if len(fields) != len(names):
-            return f"a row has {len(names)} fields ({_named(names)}), this one has {len(fields)}"
+            due = f"{counted(len(names), 'field')} ({_named(names)})"
+            return f"a row has {due}, this one has {len(fields)}"
         if not self.kind.per_video and self.picture(line) is None:
             return f"'{fields[0][:60]}' is not a picture such as video/00001.jpg"
         values = fields[-len(columns) :]

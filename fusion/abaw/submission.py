@@ -14,6 +14,7 @@ import numpy as np
 
 from features.cli import UserError
 from features.track import write_atomically
+from features.wording import counted
 from fusion.abaw.challenges import COMPOUNDS, Challenge, challenge_of
 from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
 from fusion.abaw.line_ends import LineEnds
@@ -85,9 +86,9 @@ class SubmissionSummary:
             "beyond the last decoded frame, its values repeated": self.beyond,
             "predicted but not asked for, left out": self.surplus,
         }
-        text = [f"{self.path}: {self.rows} rows, {self.ids} ids"]
+        text = [f"{self.path}: {counted(self.rows, 'row')}, {counted(self.ids, 'id')}"]
         text += [
-            f"  {what}: {sum(found.values())} frames of {_listed(found)}"
+            f"  {what}: {counted(sum(found.values()), 'frame')} of {_listed(found)}"
             for what, found in counts.items()
             if found
         ]
@@ -281,7 +282,7 @@ def require_ids(
     missing = [track_id for track_id in wanted if track_id not in decisions]
     if missing:
         raise UserError(
-            f"{len(missing)} of {len(wanted)} listed ids have no prediction"
+            f"no prediction of {len(missing)} of {counted(len(wanted), 'listed id')}"
             f" ({_listed(missing)}); predict them first"
         )
     summary.ids = len(wanted)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.csv as csv
 
 from features.cli import UserError
+from features.wording import counted
 
 
 def read_lines(path: Path) -> list[str]:
@@ -116,7 +117,9 @@ def _find_bad_line(lines: Sequence[str], path: Path, columns: int, first: int) -
         if not line.strip():
             fail(path, number, "a blank line inside the file; delete it or download the file again")
         if len(fields) != columns:
-            fail(path, number, f"{len(fields)} columns instead of {columns}; mend the row")
+            fail(
+                path, number, f"{counted(len(fields), 'column')} instead of {columns}; mend the row"
+            )
         for text in fields:
             if not _is_number(text):
                 fail(path, number, f"'{_short(text)}' is not a number; mend the row")

@@ -21,6 +21,7 @@ from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 from features.cli import UserError
 from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from features.tables import TextTable, read_table_text
+from features.wording import counted
 from fusion.abaw.keys import FrameKeys
 from fusion.abaw.labels import (
     DIMENSIONS,
@@ -125,7 +126,8 @@ def _find_bad_line(path: Path, text: TextTable, names: Sequence[str], complaint:
     next(rows)
     for row in rows:
         if len(row) != len(names):
-            fail(path, rows.line_num, f"{len(row)} cells under {len(names)} columns; mend it")
+            cells = counted(len(row), "cell")
+            fail(path, rows.line_num, f"{cells} under {counted(len(names), 'column')}; mend it")
         for name, cell in zip(names, row, strict=True):
             if name in NUMBERS and cell.strip() and not _is_number(cell, text.decimal_point):
                 fail(path, rows.line_num, f"{name} is '{cell.strip()}', not a number; mend it")

@@ -101,7 +101,7 @@ def test_ids_are_compared_with_the_list(tmp_path: Path) -> None:
     listed = {"a": None, "b": 3}
     assert check(tmp_path, "VA", text, frames=listed) == [
         "line 3: 'a_left' is not in the test list",
-        "'b' has no row at all; 3 are due",
+        "'b' has no row at all instead of 3 rows",
     ]
 
 
@@ -120,7 +120,7 @@ def test_frames_are_compared_with_their_known_number(tmp_path: Path) -> None:
     ("rows", "said"),
     [
         ("a2 a3 b1", []),
-        ("a2 a3", ["'b' has no row at all; 1 are due"]),
+        ("a2 a3", ["'b' has no row at all instead of 1 row"]),
         ("a2 b1", ["'a' lacks rows: 1, the first is frame 3"]),
         ("a2 a3 b1 b2", ["line 5: frame 2 of 'b' is not asked for"]),
         ("a1 a2 a3 b1", ["line 2: frame 1 of 'a' is not asked for"]),

@@ -186,8 +186,8 @@ def test_labels_are_matched_to_frames_by_number_and_the_difference_told(
         path.write_text("\n".join(path.read_text().splitlines()[: FRAMES - 1]) + "\n")
     train.train(settings(root, tmp_path, epochs=1))
     out = capsys.readouterr().out
-    assert "1 label rows beyond the last frame cut: 1 clips (1)" in out
-    assert "2 frames beyond the last label row masked: 1 clips (2)" in out
+    assert "1 label row beyond the last frame cut: 1 clip (1)" in out
+    assert "2 frames beyond the last label row masked: 1 clip (2)" in out
 
 
 def test_predictions_cover_every_frame_with_their_times(

@@ -83,9 +83,9 @@ def test_labels_are_matched_by_frame_number_and_differences_are_counted(store):
     assert data.summaries["train"].surplus == {"1": 3}
     assert data.summaries["train"].absent == {"2": 4}
     text = "\n".join(data.lines())
-    assert "train: 3 label rows beyond the last frame cut: 1 clips (1)" in text
-    assert "train: 4 frames beyond the last label row masked: 1 clips (2)" in text
-    assert "train and validation share 1 videos (2)" in text
+    assert "train: 3 label rows beyond the last frame cut: 1 clip (1)" in text
+    assert "train: 4 frames beyond the last label row masked: 1 clip (2)" in text
+    assert "train and validation share 1 video (2)" in text
 
 
 def test_clips_without_tracks_are_skipped_and_listed_and_gaps_are_named(corpus, store):
@@ -96,5 +96,5 @@ def test_clips_without_tracks_are_skipped_and_listed_and_gaps_are_named(corpus, 
     assert [c.id for c in data.datasets["train"].clips] == ["1", "2", "5"]
     assert data.summaries["train"].skipped == ["lost"]
     text = "\n".join(data.lines())
-    assert "skipped, no track at all: 1 clips (lost)" in text
-    assert "no 'voice': 1 clips (5)" in text
+    assert "skipped, no track at all: 1 clip (lost)" in text
+    assert "no 'voice': 1 clip (5)" in text

@@ -60,7 +60,7 @@ def test_sample_files_fix_the_length_and_line_ends_of_edition_2(tmp_path: Path) 
     for frames in (1, 9):
         with pytest.raises(UserError, match="its last row is frame 3"):
             write_folder(out, "VA", {"a": decisions(frames)}, wanted)
-    with pytest.raises(UserError, match=r"1 of 1 listed ids have no prediction \(a\)"):
+    with pytest.raises(UserError, match=r"no prediction of 1 of 1 listed id \(a\)"):
         write_folder(out, "VA", {"b": decisions(3)}, wanted)
 
 
@@ -70,9 +70,9 @@ def test_files_of_edition_2_are_checked_by_id_and_length(tmp_path: Path) -> None
     found = check_folder(tmp_path, "VA", frames={"a": 3, "b": None, "c": None, "d": 2})
     said = {path.name: [str(problem) for problem in found[path]] for path in found}
     assert said == {
-        "a.txt": ["2 rows; 3 are due, one for every frame"],
+        "a.txt": ["2 rows instead of 3, one for every frame"],
         "a_left.txt": ["'a_left' is not in the test list"],
-        "c.txt": ["0 rows; at least one are due, one for every frame"],
+        "c.txt": ["no rows instead of at least one, one for every frame"],
         "d.txt": ["line 2: arousal 'x' is not a number from -1 to 1", "line 3: a blank line"],
         tmp_path.name: ["'b' has no file"],
     }

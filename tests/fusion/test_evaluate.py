@@ -216,7 +216,9 @@ def test_predictions_of_other_clips_are_refused_with_a_hint(
     other = tmp_path / "other"
     write_predictions(replace(read_predictions(pred / "1.parquet"), id="77"), other)
     clips = read_truth(truth)
-    with pytest.raises(UserError, match=r"such as 77, none of the 5 .*--split"):
+    with pytest.raises(
+        UserError, match=r"such as 77, none of the labelled clips, such as .*--split"
+    ):
         score_store(other, clips)
     (other / "77.parquet").unlink()
     with pytest.raises(UserError, match="no predictions, none"):

@@ -118,7 +118,7 @@ def test_what_is_missing_in_sample_or_not_learnt_is_told(
     pred = predict(tmp_path / "pred", trained="EXPR")
     words = ("--challenge", "CE", "--pred", pred, "--data.root", root)
     assert call(*words) == 1
-    assert "trained on 4 of these 4 clips (EXPR)" in capsys.readouterr().err
+    assert "trained on 4 of 4 clips (EXPR)" in capsys.readouterr().err
     (pred / "1.parquet").unlink()
     assert call(*words, "--in_sample", "true") == 1
     lines = capsys.readouterr().out.splitlines()

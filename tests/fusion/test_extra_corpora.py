@@ -61,7 +61,7 @@ def test_training_clips_of_all_corpora_are_pooled_and_validation_is_the_main_one
     data.setup("fit")
     assert [clip.id for clip in data.datasets["train"].clips] == ["1", "other/1"]
     assert [clip.id for clip in data.datasets["validation"].clips] == ["2"]
-    told = f"train: 1 clips of other ({roots[1]}: ABAW's single-task files)"
+    told = f"train: 1 clip of other ({roots[1]}: ABAW's single-task files)"
     assert told in data.lines()
 
 
@@ -112,7 +112,7 @@ def test_people_link_across_corpora_only_by_name_and_held_out_ones_are_not_train
     data = module(main, other)
     assert {clip.id: clip.group for clip in data.splits["train"]} == {"1": "ann", "other/1": "ann"}
     text = "\n".join(data.lines())
-    assert "train: held out in the main corpus, left out 1 clips (other/3)" in text
+    assert "train: held out in the main corpus, left out 1 clip (other/3)" in text
 
 
 def test_a_video_that_the_main_corpus_holds_out_is_not_trained_on_under_another_name(roots):
@@ -132,7 +132,7 @@ def test_a_stream_that_one_corpus_lacks_is_masked_there(roots):
     )
     data = AffectDataModule(read_corpus(roots[0]), TrackStore(roots[0] / "tracks"), cut)
     data.setup("fit")
-    assert "train: no 'voice': 1 clips (other/1)" in data.lines()
+    assert "train: no 'voice': 1 clip (other/1)" in data.lines()
 
 
 def test_stores_of_other_encoders_are_refused_naming_both(roots):
@@ -195,8 +195,8 @@ def test_any_data_set_is_a_further_corpus_of_any_other(tmp_path):
     data = module(*(abaw, own, acted))
     data.setup("fit")
     lines = data.lines()
-    assert f"train: 1 clips of own ({own}: a table labels.csv)" in lines
-    assert f"train: 1 clips of acted ({acted}: RAVDESS)" in lines
+    assert f"train: 1 clip of own ({own}: a table labels.csv)" in lines
+    assert f"train: 1 clip of acted ({acted}: RAVDESS)" in lines
     by_id = {clip.id: labels for clip, labels in zip(
         data.datasets["train"].clips, data.datasets["train"].labels, strict=True
     )}  # fmt: skip

@@ -88,7 +88,7 @@ def test_after_tuning_the_score_is_the_one_that_may_be_quoted(
     said = capsys.readouterr().out
     assert shown(said) == pytest.approx({t: quoted[t] for t in (*TASKS, "P")}, abs=6e-4)
     assert "cross-fitted, each person decided by what was chosen on the others" in said
-    assert "training chose its epoch on 2 of these 2 clips (VA, EXPR, AU)" in said
+    assert "training chose its epoch on 2 of 2 clips (VA, EXPR, AU)" in said
     assert MARK not in said
     assert "cross-fitted" in (out / "report.md").read_text()
 
@@ -125,7 +125,7 @@ def test_what_cannot_be_cross_fitted_is_marked_on_every_line(
         assert call(*words, "--data.root", root, "--out", out) == 0
         lines = capsys.readouterr().out.splitlines()
         assert all(line.startswith(MARK) for line in lines[:5])
-        assert "the model was tuned on 2 of these 2 clips" in lines[4]
+        assert "the model was tuned on 2 of 2 clips" in lines[4]
         for task in loaded.provenance["decided"]["tuned"]:
             assert shown(lines[0])[task] == pytest.approx(in_sample[task], abs=6e-4)
         assert (out / "report.md").read_text().startswith(f"# {MARK}")

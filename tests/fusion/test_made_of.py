@@ -79,7 +79,7 @@ def test_outputs_of_stages_are_made_anew_for_new_tracks(
     for (stage, clip), rows in before.items():
         same = np.array_equal(features_of(tmp_path, stage, clip), rows)
         assert same == (clip != "3"), (stage, clip)
-    assert "labels or tracks of 1 clips (3) have changed" in capsys.readouterr().out
+    assert "labels or tracks of 1 clip (3) have changed" in capsys.readouterr().out
 
 
 def test_outputs_of_a_network_that_adapts_to_people_follow_all_their_clips(

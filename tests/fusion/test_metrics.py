@@ -448,7 +448,7 @@ def test_units_without_a_label_are_left_out_and_shown_as_none() -> None:
     named = accumulator.class_scores()
     assert [named[unit] for unit in UNITS[:3]] == pytest.approx(wanted)
     assert all(math.isnan(named[unit]) for unit in UNITS[3:])
-    assert accumulator.counted() == ["AU is over the 3 units that are labelled: AU1, AU2, AU4"]
+    assert accumulator.counted() == ["AU is over the 3 units with labels: AU1, AU2, AU4"]
 
 
 def test_class_scores_without_a_label_are_none_and_not_zero() -> None:

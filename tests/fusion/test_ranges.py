@@ -110,7 +110,7 @@ def test_other_commands_refuse_by_name(kind, command, option, named, refused: Ca
 
 
 def test_one_person_cannot_be_held_out_and_the_remedy_is_said() -> None:
-    with pytest.raises(UserError, match=r"3 clips that are all of one person.*people.csv"):
+    with pytest.raises(UserError, match=r"3 clips of one person.*people.csv"):
         person_folds(["Ann"] * 3, 5, 0)
 
 
@@ -118,5 +118,5 @@ def test_a_fold_of_one_person_is_refused_in_training(tmp_path: Path) -> None:
     root = write_corpus(tmp_path / "tiny")
     (root / "people.csv").write_text("id,person\n" + "".join(f"{i},A\n" for i in range(1, 7)))
     one = settings(root, tmp_path)
-    with pytest.raises(UserError, match="all of one person or video"):
+    with pytest.raises(UserError, match="4 clips of one person or video"):
         train.train(replace(one, data=replace(one.data, fold=0)))

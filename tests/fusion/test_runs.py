@@ -259,7 +259,7 @@ def test_a_finished_run_says_that_its_data_has_changed(
     capsys.readouterr()
     train(one)
     said = capsys.readouterr().out
-    assert f"labels or tracks of 1 clips ({track_id}) have changed since it was trained" in said
+    assert f"labels or tracks of 1 clip ({track_id}) have changed since it was trained" in said
     train(replace(one, fresh=True))
     train(one)
     assert "have changed" not in capsys.readouterr().out
@@ -269,7 +269,7 @@ def test_a_killed_run_does_not_go_on_with_other_data(moving: Path, tmp_path: Pat
     one = settings(moving, tmp_path, epochs=1)
     train(one)
     extract_anew(moving, "2")
-    with pytest.raises(UserError, match=r"on other labels or tracks of 1 clips \(2\)"):
+    with pytest.raises(UserError, match=r"on other labels or tracks of 1 clip \(2\)"):
         train(replace(one, epochs=2))
 
 

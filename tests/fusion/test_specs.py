@@ -24,7 +24,7 @@ def test_an_unknown_stream_is_refused_with_the_known_ones(corpus, store):
 def test_a_stream_of_two_encoders_is_refused(corpus, store, change):
     dim = change.pop("dim", 4)
     put(store, "face", "3", np.arange(45) / 30, np.ones((45, dim)), **change)
-    with pytest.raises(UserError, match=r"face mixes encoders: .*3 tracks.*1 tracks such as 3"):
+    with pytest.raises(UserError, match=r"face mixes encoders: .*3 tracks.*1 track such as 3"):
         module(corpus, store)
 
 

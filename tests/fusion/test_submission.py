@@ -63,7 +63,7 @@ def test_one_lacking_frame_repeats_the_last_and_is_counted(tmp_path: Path) -> No
     summary = write_submission(tmp_path / "s.txt", "EXPR", {"a": decisions(3)}, wanted)
     assert [row[-1] for row in rows_of(tmp_path / "s.txt")] == ["1", "2", "3", "3"]
     assert summary.beyond == {"a": 1}
-    assert "beyond the last decoded frame, its values repeated: 1 frames of a" in "".join(
+    assert "beyond the last decoded frame, its values repeated: 1 frame of a" in "".join(
         summary.lines()
     )
 
@@ -163,7 +163,7 @@ def test_frames_that_the_template_leaves_out_do_not_shift_the_rest(tmp_path: Pat
 
 def test_an_id_without_prediction_is_refused_by_name(tmp_path: Path) -> None:
     wanted = template(tmp_path, "EXPR", pictures("a", 1) + pictures("a_left", 1))
-    with pytest.raises(UserError, match=r"1 of 2 listed ids have no prediction \(a_left\)"):
+    with pytest.raises(UserError, match=r"no prediction of 1 of 2 listed ids \(a_left\)"):
         write_submission(tmp_path / "s.txt", "EXPR", {"a": decisions(1)}, wanted)
 
 
