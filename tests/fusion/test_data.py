@@ -136,7 +136,7 @@ def test_empty_splits_are_refused_with_the_remedy(corpus, store):
         module(corpus[2:], store).setup("fit")
     with pytest.raises(UserError, match=r"no validation clips.*data\.fold"):
         module(corpus[:2], store).setup("fit")
-    with pytest.raises(UserError, match=r"no tracks of the 1 train clips.*features\.extract"):
+    with pytest.raises(UserError, match=r"no tracks of the 1 train clip.*features\.extract"):
         module([clip("lost"), *corpus[2:]], store).setup("fit")
 
 
