@@ -190,7 +190,7 @@ def test_what_spreadsheets_write_is_understood(tmp_path: Path) -> None:
         (["id,AU1"], "csv:2: there is no row"),
         (["id,AU1", "a,1", "b,2"], "csv:3: AU1 is 0 or 1"),
         (["id,AU1", "a,1", "b,on"], "csv:3: AU1 is 'on', not a number"),
-        (["id,AU1", "a,1", "b"], "csv:3: 1 cells under 2 columns"),
+        (["id,AU1", "a,1", "b"], "csv:3: 1 cell under 2 columns"),
         (["id,AU1", "a,1", "", "b,1"], "csv:3: the id is ''"),
         (["id,AU1", "a,1", ",1"], "csv:3: the id is ''"),
         (["id,AU1", "a,1", "talk.mp4,1"], "csv:3: the id is 'talk.mp4'"),
@@ -491,7 +491,7 @@ def test_the_example_of_the_page_reads_its_data_set(
     touch(
         tmp_path,
         "AudioWAV/1001_DFA_ANG_XX.wav",
-        "VideoMP4/1001_DFA_ANG_XX.mp4",
+        "VideoFlash/1001_DFA_ANG_XX.flv",
         "1002_IEO_NEU_XX.mp4",
     )
     assert [(c.id, EXPRESSIONS[c.labels.expr[0]], c.group) for c in read_corpus(tmp_path)] == [
