@@ -65,7 +65,7 @@ def test_harmless_differences_of_writing_are_read(tmp_path: Path, text: str) -> 
     [
         (VA + "0,0\n0.1,0.2,0.3\n", 3, "3 columns instead of 2"),
         (VA + "0,0,0\n0,0,0\n", 2, "3 columns instead of 2"),
-        (VA + "0,0\n0.1\n", 3, "1 columns instead of 2"),
+        (VA + "0,0\n0.1\n", 3, "1 column instead of 2"),
         (VA + "0,0\n0,x1\n", 3, "'x1' is not a number"),
         (VA + "0,0\n0,1_0\n", 3, "'1_0' is not a number"),
         (VA + "0,\n0,0\n", 2, "'' is not a number"),
