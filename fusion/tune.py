@@ -39,16 +39,16 @@ class TuneSettings:
     Args:
         checkpoint: File written by fusion.train.
         data: Where the data lies.
-        device: Where the model computes: auto (a GPU if there is one), cpu, cuda:1, ...
         folds: Folds of validation people; fewer where there are fewer people.
         out: File to write. None: the checkpoint itself.
+        device: Where the model computes: auto (a GPU if there is one), cpu, cuda:1, ...
     """
 
     checkpoint: Path = Path("runs/mtl/best.ckpt")
     data: CorpusSettings = field(default_factory=CorpusSettings)
-    device: str = "auto"
     folds: int = 5
     out: Path | None = None
+    device: str = "auto"
 
 
 def validation_clips(
