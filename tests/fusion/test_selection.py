@@ -117,7 +117,7 @@ def test_an_id_may_be_trained_on_for_one_task_and_held_out_for_another(
     assert set(said["trained"]["expr"]) == {"1", "2", "3"}
     assert set(said["trained"]["va"]) == {"1", "2"}
     data = TuneSettings().data
-    tuned, missing = tune(TuneSettings(best, replace(data, root=root), 2))
+    tuned, missing = tune(TuneSettings(best, replace(data, root=root), folds=2))
     assert not missing
     assert np.isfinite(tuned.quoted["P"])
 

@@ -82,7 +82,7 @@ def test_every_command_does_with_the_tasks_that_there_are(
     assert load_checkpoint(best).learnt == lower
     absent = [task for task in TASKS if task not in tasks]
 
-    found, missing = tune.tune(TuneSettings(best, replace(TuneSettings().data, root=root), 2))
+    found, missing = tune.tune(TuneSettings(best, replace(TuneSettings().data, root=root), folds=2))
     assert not missing
     assert set(found.tuned) <= set(tasks)
     cells = {line.split()[0]: line.split()[1:] for line in tune.table(found)[1:5]}
