@@ -19,10 +19,10 @@ $(INSTALLED): pyproject.toml
 setup: $(INSTALLED)  ## make .venv and install the project into it
 
 demo: $(INSTALLED)  ## run the main job on the embedded default: video to scores, leaderboard files and pictures
-	$(BIN)/python -m experiments.run_demo
+	$(BIN)/python -m experiments.demo.run_demo
 
 demo-all: $(INSTALLED)  ## train every recipe on the embedded default and score each on held-out people
-	$(BIN)/python -m experiments.run_recipes
+	$(BIN)/python -m experiments.demo.run_recipes
 
 test: $(INSTALLED)  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -25,8 +25,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from experiments.readme_matrix_corpora import KINDS, Kind, film, put_media, put_tracks, write_labels
-from features.cli import FAILED, OK, UserError, run
+from experiments.demo.readme_matrix_corpora import (
+    KINDS,
+    Kind,
+    film,
+    put_media,
+    put_tracks,
+    write_labels,
+)
+from features.cli.app import FAILED, OK, UserError, run
 
 RECIPES = ("mtl", "pasn", "progressive", "distill", "fpn")
 CONFIGS = Path(__file__).parents[1] / "configs"

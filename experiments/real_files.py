@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from experiments.real_files_found import Found, Likeness, compare, look_into
-from features.cli import FAILED, OK, UserError, run
+from experiments.benchmarks.robustness.real_files_found import Found, Likeness, compare, look_into
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.wording import counted
+from features.execution.job import UNFORESEEN
 from features.extract import ExtractSettings, SourceSettings, extract
-from features.item import UNFORESEEN
-from features.store import TrackStore
-from features.wording import counted
+from features.store.track_store import TrackStore
 
 EXPECTED, BASE = "expected.csv", "base.mp4"
 NO_MEDIA = (".csv", ".md", ".txt", ".json")

@@ -16,7 +16,7 @@ time > tracks > summary.
 A second run does only what is missing, damaged, or changed in source, weights or settings. Any
 number of runs may work on one store: each takes what no other works on. What failed is listed in
 `STORE/failures.csv` and passed over until the file or a setting changes. A SLURM script is in
-features/shards.py.
+features/execution/sharding.py.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -26,31 +26,31 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from features.claims import INDEX, Claims
-from features.cli import FAILED, OK, UserError, run
-from features.cores import THREADS, parse_workers, share
-from features.crew import Crew, Here, ProcessCrew
-from features.demo_data import default_store, root_or_demo
-from features.device import resolve_device
-from features.dispatch import Dispatcher
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.default_corpus import default_store, root_or_demo
+from features.cli.wording import counted
+from features.encoders.device import resolve_device
 from features.encoders.registry import EncoderSettings, require_streams_of_their_own
+from features.execution.cost_estimate import make_plan
+from features.execution.executors import Crew, Here, ProcessCrew
+from features.execution.forkserver import warm_up
+from features.execution.job import Recipe, make_item
+from features.execution.resources import THREADS, parse_workers, share
+from features.execution.scheduler import Dispatcher
+from features.execution.sharding import in_shard
 from features.faces.detect import FaceSettings
-from features.faces.persons import parse_persons
-from features.forkserver import warm_up
-from features.item import Recipe, make_item
-from features.leftovers import sweep
 from features.media import Reader
-from features.plan import make_plan
-from features.shards import in_shard
-from features.sources import SourceHashes, look_through, require_distinct
-from features.store import TrackStore
-from features.summary import ExtractSummary
-from features.temp_folders import sweep_folders
-from features.wanted import FACES, Todo
-from features.wording import counted
+from features.pipeline.discovery import SourceHashes, look_through, require_distinct
+from features.pipeline.planner import FACES, Todo
+from features.pipeline.summary import ExtractSummary
+from features.store.claims import INDEX, Claims
+from features.store.cleanup import sweep
+from features.store.person_names import parse_persons
+from features.store.temp_folders import sweep_folders
+from features.store.track_store import TrackStore
 
 if TYPE_CHECKING:  # loads torch
-    from features.pipeline import Extractor
+    from features.pipeline.extractor import Extractor
 
 
 @dataclass
@@ -186,7 +186,7 @@ def _crew(
     """Who makes the items; all workers end with the context."""
     crew: Crew
     if settings.executor == "ray":
-        from features.ray_crew import RayCrew  # an extra that need not be installed
+        from features.execution.ray_executor import RayCrew  # an extra that need not be installed
 
         crew = RayCrew(recipe, settings.workers, items, settings.device,
                        address=settings.ray_address, time_limit=settings.time_limit)  # fmt: skip

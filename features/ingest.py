@@ -12,15 +12,15 @@ from typing import Literal
 
 import numpy as np
 
-from features.cli import FAILED, OK, UserError, run
-from features.foreign import SUFFIXES, Table, read_table
-from features.hashing import settings_hash, sha256_of
-from features.known_clocks import IMPORTED, KnownClocks, require_possible
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.progress import ProgressReport
+from features.cli.wording import counted
+from features.importers.known_clocks import IMPORTED, KnownClocks, require_possible
+from features.importers.tables import SUFFIXES, Table, read_table
 from features.media.kinds import by_ending
-from features.progress import ProgressReport
-from features.store import Status, TrackStore
-from features.track import SOUND, DamagedTrack, FeatureTrack, TrackInfo
-from features.wording import counted
+from features.store.feature_track import SOUND, DamagedTrack, FeatureTrack, TrackInfo
+from features.store.hashing import settings_hash, sha256_of
+from features.store.track_store import Status, TrackStore
 
 ENCODER = IMPORTED
 """`TrackInfo.encoder` of every ingested track."""

@@ -21,14 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli import FAILED, OK, UserError, run
-from features.demo_data import DEMO_ROOT, default_store
-from features.progress import ProgressReport
-from features.store import TrackStore
-from features.track import MAIN, DamagedTrack, FeatureTrack, write_atomically
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.default_corpus import DEMO_ROOT, default_store
+from features.cli.progress import ProgressReport
+from features.cli.wording import counted
+from features.pipeline.planner import FACES
+from features.store.feature_track import MAIN, DamagedTrack, FeatureTrack, write_atomically
+from features.store.track_store import TrackStore
 from features.verify import spelt_out
-from features.wanted import FACES
-from features.wording import counted
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """`python -m features.verify STORE`: whether every track of a store is whole and as it should be.
 
 Data flow: store > its files > each read through > Tracks and Problems > Tracks judged beside each
-other and beside the sources (verify_checks.py) > those in work set apart (verify_repair.py) >
+other and beside the sources (checks.py) > those in work set apart (repair.py) >
 table, a line a problem, repair.
 
     python -m features.verify data/demo/tracks
@@ -22,15 +22,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from features.cli import FAILED, OK, run
-from features.demo_data import DEMO_ROOT, default_store
-from features.progress import ProgressReport
-from features.sources import find_sources
-from features.track import write_atomically
-from features.verify_checks import judge, source_check
-from features.verify_files import Kind, Problem, Track, examine, find_files, read_memory
-from features.verify_repair import claimed_names, repair, set_apart
-from features.wording import counted
+from features.cli.app import FAILED, OK, run
+from features.cli.default_corpus import DEMO_ROOT, default_store
+from features.cli.progress import ProgressReport
+from features.cli.wording import counted
+from features.pipeline.discovery import find_sources
+from features.store.feature_track import write_atomically
+from features.verification.checks import judge, source_check
+from features.verification.files import Kind, Problem, Track, examine, find_files, read_memory
+from features.verification.repair import claimed_names, repair, set_apart
 
 THREADS = 2
 """Reading and hashing release Python's lock; more threads only make a disk seek."""

@@ -16,10 +16,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from features.cli import FAILED, OK, UserError, run
-from features.progress import ProgressReport
-from features.sources import Source, require_distinct
-from fusion.abaw.check_tables import (
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.progress import ProgressReport
+from features.pipeline.discovery import Source, require_distinct
+from fusion.abaw.audit.inventory import Inventory
+from fusion.abaw.audit.media import Media, VideoFacts, find_media, picture_numbers, video_facts
+from fusion.abaw.audit.problems import Findings, find_findings
+from fusion.abaw.audit.tables import (
     class_tables,
     face_table,
     label_table,
@@ -28,9 +31,6 @@ from fusion.abaw.check_tables import (
     media_lines,
     rate_table,
 )
-from fusion.abaw.inventory import Inventory
-from fusion.abaw.media import Media, VideoFacts, find_media, picture_numbers, video_facts
-from fusion.abaw.problems import Findings, find_findings
 from fusion.corpora.inventory import inventory_of
 
 MOST_PEOPLE = 2

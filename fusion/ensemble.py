@@ -22,18 +22,17 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from features.cli import OK, UserError, run
-from features.demo_data import default_store, root_or_demo
-from features.progress import ProgressReport
-from features.store import TrackStore
-from features.track import write_atomically
-from features.wording import counted
-from fusion.abaw.labels import TASKS, Clip
-from fusion.blend import Weights, blend, joint_provenance
-from fusion.clips import clip_ids, clips_of
+from features.cli.app import OK, UserError, run
+from features.cli.default_corpus import default_store, root_or_demo
+from features.cli.progress import ProgressReport
+from features.cli.wording import counted
+from features.store.feature_track import write_atomically
+from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus
-from fusion.ensemble_checks import Known, learnt_tasks, require_own, require_unseen
-from fusion.ensemble_members import (
+from fusion.data.predictions import list_predictions, write_predictions
+from fusion.ensembling.averaging import Weights, blend, joint_provenance
+from fusion.ensembling.checks import Known, learnt_tasks, require_own, require_unseen
+from fusion.ensembling.members import (
     Member,
     checkpoint_member,
     folder_member,
@@ -41,9 +40,10 @@ from fusion.ensemble_members import (
     read_clip,
     require_clips,
 )
-from fusion.ensemble_weights import CHOOSERS, TaskFrames, collect, cross_fitted, member_scores
+from fusion.ensembling.weights import CHOOSERS, TaskFrames, collect, cross_fitted, member_scores
 from fusion.evaluate import CorpusSettings
-from fusion.predictions import list_predictions, write_predictions
+from fusion.streams.clip_streams import clip_ids, clips_of
+from fusion.tasks.labels import TASKS, Clip
 
 MEMBERS = "members"
 """Folder in OUT for what checkpoints predict."""

@@ -21,16 +21,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from features.cli import FAILED, OK, UsageError, UserError, run
-from features.demo_data import default_store, root_or_demo
-from features.store import TrackStore
+from features.cli.app import FAILED, OK, UsageError, UserError, run
+from features.cli.default_corpus import default_store, root_or_demo
+from features.store.track_store import TrackStore
 from fusion.abaw.challenges import EDITIONS, LATEST
-from fusion.abaw.labels import Clip
-from fusion.bootstrap import compare
-from fusion.metrics import MetricAccumulator
-from fusion.predictions import write_predictions
-from fusion.score_remarks import MARK, in_sample, remarks, require_unseen
-from fusion.score_report import (
+from fusion.data.predictions import write_predictions
+from fusion.evaluation.scored_clips import (
+    CorpusSettings,
+    LabelledSettings,
+    labelled_clips,
+    require_untrained,
+)
+from fusion.metrics.bootstrap import compare
+from fusion.metrics.evaluation import Evaluation, score_pair, score_store
+from fusion.metrics.official import MetricAccumulator
+from fusion.metrics.remarks import MARK, in_sample, remarks, require_unseen
+from fusion.reporting.score_report import (
     Rules,
     format_comparison,
     format_intervals,
@@ -39,16 +45,10 @@ from fusion.score_report import (
     write_comparison,
     write_report,
 )
-from fusion.scored_clips import (
-    CorpusSettings,
-    LabelledSettings,
-    labelled_clips,
-    require_untrained,
-)
-from fusion.scoring import Evaluation, score_pair, score_store
+from fusion.tasks.labels import Clip
 
 if TYPE_CHECKING:
-    from fusion.checkpoint import Checkpoint
+    from fusion.inference.checkpoint import Checkpoint
 
 
 __all__ = ["CorpusSettings", "EvaluateSettings", "labelled_clips", "score_clips"]
@@ -122,7 +122,9 @@ def score_checkpoint(
     cache: Path | None = None,
 ) -> Evaluation:
     """What `score_clips` does, with the statistics of each clip."""
-    from fusion.predictor import predict_clips  # torch: seconds that stored predictions do without
+    from fusion.inference.predictor import (
+        predict_clips,  # torch: seconds that stored predictions do without
+    )
 
     evaluation = Evaluation.of(clips)
     once = list(evaluation.clips.values())
@@ -150,8 +152,8 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
         if not settings.in_sample:
             require_unseen([evaluation], [str(settings.pred)], OTHER_PREDICTIONS)
         return evaluation
-    from fusion.checkpoint import load_checkpoint
-    from fusion.predictor import known_people
+    from fusion.inference.checkpoint import load_checkpoint
+    from fusion.inference.predictor import known_people
 
     checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     clips = _clips(settings, checkpoint)
@@ -189,7 +191,7 @@ def command(settings: EvaluateSettings) -> int:
     if settings.out:
         require_folder(settings.out)
     if settings.challenge == "CE":
-        from fusion.evaluate_compound import command_of_compounds
+        from fusion.evaluation.evaluate_compound import command_of_compounds
 
         return command_of_compounds(settings)
     if settings.against:

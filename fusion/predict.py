@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from features.cli import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.wording import counted
 from features.encoders.registry import EncoderSettings
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.faces.detect import FaceSettings
-from features.sources import SourceHashes, find_sources
-from features.store import TrackStore
-from features.wording import counted
-from fusion.abaw.labels import TASKS
-from fusion.checkpoint import Checkpoint, load_checkpoint
-from fusion.origins import Origin, origin_of_clip, origin_of_source
-from fusion.predictions import write_predictions
-from fusion.predictor import clips_of_store, known_people, predict_clips
+from features.pipeline.discovery import SourceHashes, find_sources
+from features.store.track_store import TrackStore
+from fusion.data.predictions import write_predictions
+from fusion.inference.checkpoint import Checkpoint, load_checkpoint
+from fusion.inference.origins import Origin, origin_of_clip, origin_of_source
+from fusion.inference.predictor import clips_of_store, known_people, predict_clips
+from fusion.tasks.labels import TASKS
 
 
 @dataclass

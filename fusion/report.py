@@ -11,18 +11,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from features.cli import FAILED, OK, UserError, run
-from features.demo_data import default_store
-from features.progress import ProgressReport
-from features.sources import find_sources
-from features.store import TrackStore
-from features.wording import counted
-from fusion.abaw.annotations import CorpusKind, read_truth
-from fusion.abaw.labels import FrameLabels
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.default_corpus import default_store
+from features.cli.progress import ProgressReport
+from features.cli.wording import counted
+from features.pipeline.discovery import find_sources
+from features.store.track_store import TrackStore
+from fusion.abaw.reading.annotations import CorpusKind, read_truth
 from fusion.corpora import read_corpus
-from fusion.loudness import envelope_of_media, envelope_of_store
-from fusion.predictions import FramePredictions, list_predictions, read_predictions
-from fusion.timeline import Envelope, draw_timeline
+from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.reporting.loudness import envelope_of_media, envelope_of_store
+from fusion.reporting.timeline import Envelope, draw_timeline
+from fusion.tasks.labels import FrameLabels
 
 
 @dataclass

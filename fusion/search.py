@@ -22,15 +22,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from features.cli import OK, UserError, run
-from features.hashing import settings_hash
-from features.track import write_atomically
-from features.wording import counted
-from fusion.cross_validation import train_several
-from fusion.runs import SEARCH, plain
-from fusion.search_space import Dimension, read_space, with_values
-from fusion.train_settings import TrainSettings, check_training
-from fusion.training import with_data
+from features.cli.app import OK, UserError, run
+from features.cli.wording import counted
+from features.store.feature_track import write_atomically
+from features.store.hashing import settings_hash
+from fusion.training.config import TrainSettings, check_training
+from fusion.training.cross_validation import train_several
+from fusion.training.run import with_data
+from fusion.training.run_folder import SEARCH, plain
+from fusion.training.search_space import Dimension, read_space, with_values
 
 if TYPE_CHECKING:
     import optuna

@@ -16,21 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli import FAILED, OK, UserError, run
-from features.demo_data import default_store, root_or_demo
-from features.progress import ProgressReport
-from features.store import TrackStore
-from features.wording import counted
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.default_corpus import default_store, root_or_demo
+from features.cli.progress import ProgressReport
+from features.cli.wording import counted
+from features.store.track_store import TrackStore
 from fusion.abaw.challenges import LATEST, challenge_of, compound_classes
-from fusion.abaw.checker import Problem, check_submission
-from fusion.abaw.edition2 import Sample, check_folder, read_samples, write_folder
-from fusion.abaw.line_ends import LineEnds
-from fusion.abaw.lists import Template, read_template, read_test_list
+from fusion.abaw.reading.lists import Template, read_template, read_test_list
 from fusion.abaw.rules import Source, rule_warnings, unlearnt
-from fusion.abaw.submission import FrameDecisions, SubmissionSummary, write_submission
+from fusion.abaw.submission.checker import Problem, check_submission
+from fusion.abaw.submission.edition2 import Sample, check_folder, read_samples, write_folder
+from fusion.abaw.submission.line_ends import LineEnds
+from fusion.abaw.submission.writer import FrameDecisions, SubmissionSummary, write_submission
+from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
 from fusion.evaluate import CorpusSettings
-from fusion.predictions import FramePredictions, list_predictions, read_predictions
-from fusion.sources import sources_of_checkpoint, sources_of_predictions
+from fusion.inference.provenance import sources_of_checkpoint, sources_of_predictions
 
 Ids = list[str]
 """Under a name of its own, as a setting below is called `list`."""
@@ -180,9 +180,11 @@ def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:
     Raises:
         UserError: If a listed id has no track.
     """
-    from fusion.checkpoint import load_checkpoint  # torch takes seconds, which --check can do
-    from fusion.clips import clips_of, require_tracks
-    from fusion.predictor import known_people, predict_clips  # without
+    from fusion.inference.checkpoint import (
+        load_checkpoint,  # torch takes seconds, which --check can do
+    )
+    from fusion.inference.predictor import known_people, predict_clips  # without
+    from fusion.streams.clip_streams import clips_of, require_tracks
 
     checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     root = root_or_demo(settings.data.root)

@@ -11,15 +11,15 @@ A killed run goes on from its last epoch; a finished one is not trained again un
 goes on with more `--epochs` than before (the learning rate then falls over all of them).
 """
 
-from features.cli import OK, run
-from fusion.cross_validation import train_several
+from features.cli.app import OK, run
 from fusion.evaluate import format_scores
-from fusion.held_out import score_held_out
-from fusion.runs import DONE, plain
-from fusion.stages import train
-from fusion.train_settings import TrainSettings, check_training
-from fusion.trainer import is_first_process
-from fusion.training import with_data
+from fusion.training.config import TrainSettings, check_training
+from fusion.training.cross_validation import train_several
+from fusion.training.run import with_data
+from fusion.training.run_folder import DONE, plain
+from fusion.training.stages import train
+from fusion.training.trainer import is_first_process
+from fusion.training.validation import score_held_out
 
 __all__ = ["DONE", "TrainSettings", "command", "plain", "train", "with_data"]
 

@@ -15,21 +15,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from features.cli import FAILED, OK, UserError, run
-from features.demo_data import default_store, root_or_demo
-from features.store import TrackStore
-from features.wording import counted
-from fusion.abaw.annotations import CorpusKind
-from fusion.abaw.labels import TASKS, UNITS, Clip
-from fusion.checkpoint import Checkpoint, load_checkpoint, write_decision
-from fusion.decision import Decision, RawScores
+from features.cli.app import FAILED, OK, UserError, run
+from features.cli.default_corpus import default_store, root_or_demo
+from features.cli.wording import counted
+from features.store.track_store import TrackStore
+from fusion.abaw.reading.annotations import CorpusKind
+from fusion.data.folds import linked
+from fusion.data.loading.multi_corpus import file_of
+from fusion.data.seen import BY_FOLD, ON, clips_by_task, tasks_seen, trained_clips
 from fusion.evaluate import CorpusSettings
-from fusion.extra_corpora import file_of
-from fusion.folds import linked
-from fusion.held_out import held_out_clips
-from fusion.predictor import raw_scores
-from fusion.seen import BY_FOLD, ON, clips_by_task, tasks_seen, trained_clips
-from fusion.tuning import Tuned, tune_clips
+from fusion.inference.checkpoint import Checkpoint, load_checkpoint, write_decision
+from fusion.inference.predictor import raw_scores
+from fusion.postprocess.decision import Decision, RawScores
+from fusion.postprocess.tuning import Tuned, tune_clips
+from fusion.tasks.labels import TASKS, UNITS, Clip
+from fusion.training.validation import held_out_clips
 
 
 @dataclass

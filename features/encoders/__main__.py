@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from features.cli import OK, UsageError, UserError, run
-from features.crops import SIZE, as_crop
-from features.encoders.pictures import read_picture
-from features.encoders.protocol import READY, AudioEncoder, Status, VisualEncoder
+from features.cli.app import OK, UsageError, UserError, run
+from features.encoders.base import READY, AudioEncoder, Status, VisualEncoder
 from features.encoders.registry import AUDIO, VISUAL, EncoderSettings, build_encoder
+from features.faces.precropped import SIZE, as_crop
 from features.media import MediaError, read_sound
+from features.media.pictures.images import read_picture
 
 FACES = 16
 """Synthetic crops that a visual encoder is checked on where no picture is given."""

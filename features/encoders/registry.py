@@ -6,22 +6,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from features.cli import UserError
-from features.device import resolve_device
-from features.encoders.deviation import DeviationEncoder, DeviationSettings
-from features.encoders.egemaps import EgemapsEncoder, EgemapsSettings
-from features.encoders.emotieff import EmotieffEncoder, EmotieffSettings
-from features.encoders.expression import ExpressionEncoder, ExpressionSettings
-from features.encoders.facenet import FacenetEncoder, FacenetSettings
-from features.encoders.hf_image import HfImageEncoder, HfImageSettings
-from features.encoders.mae import MaeEncoder, MaeSettings
-from features.encoders.prosody import ProsodyEncoder, ProsodySettings
-from features.encoders.protocol import AudioEncoder, Description, EncoderClass, VisualEncoder
-from features.encoders.pyramid import PyramidEncoder, PyramidSettings
-from features.encoders.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
-from features.encoders.whisper import WhisperEncoder, WhisperSettings
-from features.store import CLOCK, TrackStore
-from features.track import DamagedTrack
+from features.cli.app import UserError
+from features.encoders.audio.egemaps import EgemapsEncoder, EgemapsSettings
+from features.encoders.audio.prosody import ProsodyEncoder, ProsodySettings
+from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
+from features.encoders.audio.whisper import WhisperEncoder, WhisperSettings
+from features.encoders.base import AudioEncoder, Description, EncoderClass, VisualEncoder
+from features.encoders.device import resolve_device
+from features.encoders.visual.deviation import DeviationEncoder, DeviationSettings
+from features.encoders.visual.emotieff import EmotieffEncoder, EmotieffSettings
+from features.encoders.visual.expression import ExpressionEncoder, ExpressionSettings
+from features.encoders.visual.facenet import FacenetEncoder, FacenetSettings
+from features.encoders.visual.hf_image import HfImageEncoder, HfImageSettings
+from features.encoders.visual.mae import MaeEncoder, MaeSettings
+from features.encoders.visual.pyramid import PyramidEncoder, PyramidSettings
+from features.store.feature_track import DamagedTrack
+from features.store.track_store import CLOCK, TrackStore
 
 VISUAL: dict[str, Any] = {
     "expression": ExpressionEncoder,

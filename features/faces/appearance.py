@@ -3,7 +3,8 @@
 Structure: histograms of uniform local binary patterns in 3 x 3 cells (Ahonen, Hadid, Pietikäinen
 2006, "Face description with local binary patterns"), which light hardly touches. Colour: joint
 histograms of hue and saturation in the same cells. Square roots make the product of two looks the
-mean of two Bhattacharyya coefficients. Nothing is trained; experiments/follow_people.py measures
+mean of two Bhattacharyya coefficients. Nothing is trained;
+experiments/studies/faces/follow_people.py measures
 how well looks tell people apart, and where the thresholds come from.
 
 Letters: K faces, L length of looks, V views.

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from features.cli import UserError
-from features.fingerprint import FACES
-from features.hashing import weights_hash
+from features.cli.app import UserError
+from features.store.fingerprint import FACES
+from features.store.hashing import weights_hash
 
 if TYPE_CHECKING:  # what only reads settings or boxes does without
     import torch

@@ -4,10 +4,17 @@ One clock for both: second 0 is the container's time of the first video frame.
 """
 
 from features.media.container import MediaError, NoVideo
-from features.media.frames import FrameBlock, Reader, VideoInfo, frame_times, probe, read_frames
-from features.media.seek import frames_at
-from features.media.sound import Sound, read_sound
-from features.media.spool import SpooledSound, spool_sound
+from features.media.pictures.random_access import frames_at
+from features.media.pictures.video import (
+    FrameBlock,
+    Reader,
+    VideoInfo,
+    frame_times,
+    probe,
+    read_frames,
+)
+from features.media.sound.audio import Sound, read_sound
+from features.media.sound.audio_cache import SpooledSound, spool_sound
 
 __all__ = [
     "FrameBlock",

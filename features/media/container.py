@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 
-from features.cli import UserError
-from features.progress import beat
+from features.cli.app import UserError
+from features.cli.progress import beat
 
 MIN_STEP = 1e-4
 """Seconds put between frames whose times in the container do not rise."""

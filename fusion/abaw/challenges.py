@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.cli import UserError
-from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from features.cli.app import UserError
+from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
 
 EDITIONS = range(2, 12)
 LATEST = EDITIONS[-1]

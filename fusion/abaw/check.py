@@ -2,7 +2,7 @@
 
 import sys
 
-from features.cli import run
+from features.cli.app import run
 from fusion.check import CheckReport, CheckSettings, arguments, check, command
 
 __all__ = ["CheckReport", "CheckSettings", "arguments", "check", "command"]

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fusion.abaw.challenges import challenge_of
-from fusion.abaw.labels import TASKS
+from fusion.tasks.labels import TASKS
 
 SMALL_ONLY = (4, 7, 11)
 """Editions whose MTL challenge allows of Aff-Wild2 only the pictures of s-Aff-Wild2."""

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli import UserError
-from features.demo_data import default_store
-from features.folders import walk
+from features.cli.app import UserError
+from features.cli.default_corpus import default_store
+from features.media.folders import walk
 from features.media.kinds import by_ending
-from features.store import TrackStore
-from fusion.abaw import annotations
-from fusion.abaw.labels import EXPRESSIONS, Clip
-from fusion.abaw.layout import SPLITS, find_layout, read_people
-from fusion.clips import explained
+from features.store.track_store import TrackStore
+from fusion.abaw.reading import annotations
+from fusion.abaw.reading.layout import SPLITS, find_layout, read_people
 from fusion.corpora import afew_va, emodb, ravdess, table
+from fusion.streams.clip_streams import explained
+from fusion.tasks.labels import EXPRESSIONS, Clip
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli import UserError
-from fusion.abaw.keys import MOST_FRAMES
-from fusion.abaw.labels import Clip, FrameLabels
-from fusion.abaw.tables import fail
+from features.cli.app import UserError
+from fusion.abaw.reading.keys import MOST_FRAMES
+from fusion.abaw.reading.tables import fail
+from fusion.tasks.labels import Clip, FrameLabels
 
 SCALE = 10.0
 """Valence and arousal are whole numbers from -SCALE to SCALE."""

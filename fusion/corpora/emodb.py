@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.cli import UserError
+from features.cli.app import UserError
 from features.media.kinds import SOUND_SUFFIXES
-from fusion.abaw.labels import Clip, ClipLabels
+from fusion.tasks.labels import Clip, ClipLabels
 
 NAME = re.compile(r"(?P<speaker>\d\d)[ab]\d\d(?P<emotion>[WLEAFTN])[a-z]")
 EMOTIONS = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fusion.abaw.keys import MOST_FRAMES, FrameKeys
-from fusion.abaw.tables import fail, require
+from fusion.abaw.reading.keys import MOST_FRAMES, FrameKeys
+from fusion.abaw.reading.tables import fail, require
 
 WHOLE = 0
 """Place of a row for the whole clip."""

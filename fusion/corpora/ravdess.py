@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
-from fusion.abaw.labels import Clip, ClipLabels
+from fusion.tasks.labels import Clip, ClipLabels
 
 NAME = re.compile(r"0(?P<modality>[123])-0[12]-0(?P<emotion>[1-8])(-0[12]){3}-(?P<actor>\d\d)")
 EMOTIONS = {

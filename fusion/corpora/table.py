@@ -18,12 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
-from features.cli import UserError
+from features.cli.app import UserError
+from features.cli.wording import counted
+from features.importers.text_tables import TextTable, read_table_text
 from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
-from features.tables import TextTable, read_table_text
-from features.wording import counted
-from fusion.abaw.keys import FrameKeys
-from fusion.abaw.labels import (
+from fusion.abaw.reading.keys import FrameKeys
+from fusion.abaw.reading.layout import SPLITS, video_of
+from fusion.abaw.reading.tables import fail, require
+from fusion.corpora.places import WHOLE, Places, frame_places, time_places
+from fusion.tasks.labels import (
     DIMENSIONS,
     EXPRESSIONS,
     UNITS,
@@ -32,9 +35,6 @@ from fusion.abaw.labels import (
     FrameLabels,
     TimedLabels,
 )
-from fusion.abaw.layout import SPLITS, video_of
-from fusion.abaw.tables import fail, require
-from fusion.corpora.places import WHOLE, Places, frame_places, time_places
 
 FILE = "labels.csv"
 TEXTS = ("id", "split", "person", "expression")

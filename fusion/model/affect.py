@@ -10,14 +10,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from features.cli import UserError
-from fusion.batch import Batch, Scores
+from features.cli.app import UserError
+from fusion.data.batch import Batch, Scores
 from fusion.model.feeds import SummedFeeds
-from fusion.model.fusions import make_fusion, static_streams
+from fusion.model.fusion.fusions import make_fusion, static_streams
 from fusion.model.heads import make_heads
 from fusion.model.settings import ModelSettings, check_settings
 from fusion.model.streams import StreamEncoder, drop_streams
-from fusion.model.temporal import make_temporal
+from fusion.model.temporal.context import make_temporal
 
 
 class AffectModel(nn.Module):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from features.cli import UserError
+from features.cli.app import UserError
 
 
 class SummedFeeds(nn.Module):

@@ -10,11 +10,11 @@ from typing import assert_never
 import torch
 from torch import Tensor, nn
 
-from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
-from fusion.batch import Scores
+from fusion.data.batch import Scores
 from fusion.model.settings import ModelSettings
 from fusion.model.streaming import StreamingHeads
-from fusion.va_bins import BinValues, expectation
+from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.tasks.va_bins import BinValues, expectation
 
 BASIC = 6
 """Expressions of which compound ones are made: all but Neutral and Other."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from features.cli import UserError
-from fusion.va_bins import BinValues
+from features.cli.app import UserError
+from fusion.tasks.va_bins import BinValues
 
 Fusion = Literal["concat", "gated", "cross-attention", "leader-follower", "top-down"]
 Temporal = Literal["transformer", "gru", "lstm", "tcn", "causal-tcn", "pyramid", "none"]

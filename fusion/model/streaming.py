@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fusion.abaw.labels import DIMENSIONS, EXPRESSIONS, UNITS
-from fusion.batch import Scores
+from fusion.data.batch import Scores
+from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
 
 ORDER = ("au", "expr", "va")
 """Tasks in the order of the released code."""

@@ -6,7 +6,7 @@ Letters: B windows, T frames, D features of a stream, C channels, S streams.
 import torch
 from torch import Tensor, nn
 
-from fusion.model.tcn import MaskedTCN
+from fusion.model.blocks.tcn import MaskedTCN
 
 
 class StreamEncoder(nn.Module):

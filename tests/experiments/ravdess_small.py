@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from experiments.ravdess_model import ClipSettings
-from experiments.ravdess_streams import MOMENTS, PARTS, UNITS, Rows
-from features.encoders.protocol import Tokens
+from experiments.studies.ravdess.model import ClipSettings
+from experiments.studies.ravdess.streams import MOMENTS, PARTS, UNITS, Rows
+from features.encoders.base import Tokens
 from fusion.model.settings import ModelSettings
 
 COLUMNS = ["AU01_r", "AU02_r", "AU01_c", "AU02_c"]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.demo.readme_matrix_corpora import KINDS
 from experiments.readme_matrix import (
     RECIPES,
     MatrixSettings,
@@ -15,7 +16,6 @@ from experiments.readme_matrix import (
     prepare,
     run_cell,
 )
-from experiments.readme_matrix_corpora import KINDS
 
 FIRST = ("train", "tune", "evaluate")
 WHOLE = {"table-au": "mtl", "abaw-mtl": "mtl", "ravdess": "mtl"}

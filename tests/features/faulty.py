@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from features import extract as extract_module
-from features.cli import UserError, run
-from features.encoders.protocol import Encoder
+from features.cli.app import UserError, run
+from features.encoders.base import Encoder
+from features.execution.job import Recipe
 from features.extract import ExtractSettings, command
-from features.item import Recipe
-from features.pipeline import Extractor
-from features.sources import SourceHashes
-from features.wanted import Todo, Wanted
+from features.pipeline.discovery import SourceHashes
+from features.pipeline.extractor import Extractor
+from features.pipeline.planner import Todo, Wanted
 from tests.waiting import eventually
 
 

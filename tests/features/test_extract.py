@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 import pytest
 
-from features.cli import UserError, run
+from features.cli.app import UserError, run
+from features.cli.progress import beat
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.faces.detect import FaceSettings
-from features.pipeline import Extractor
-from features.progress import beat
-from features.store import TrackStore
-from features.track import _replacing
+from features.pipeline.extractor import Extractor
+from features.store.feature_track import _replacing
+from features.store.track_store import TrackStore
 from tests.media import face_frame, face_picture, plain_frames, tone, write_sound, write_video
 from tests.waiting import eventually, limit
 
@@ -267,7 +267,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_is_done(
         with _replacing(path) as file:
             yield file
 
-    monkeypatch.setattr("features.track._replacing", replacing)
+    monkeypatch.setattr("features.store.feature_track._replacing", replacing)
     assert status_of(["--data.root", str(root)]) == 1
     error = capsys.readouterr().err
     assert "no space left on the disk" in error

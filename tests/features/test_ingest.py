@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.cli import UserError, run
+from features.cli.app import UserError, run
 from features.ingest import IngestSettings, ingest
-from features.store import TrackStore
-from features.track import FeatureTrack, TrackInfo
+from features.store.feature_track import FeatureTrack, TrackInfo
+from features.store.track_store import TrackStore
 from tests.media import tone, write_sound
 from tests.shared import shared_data
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli import FAILED, OK, UserError
-from features.faces.person import FACE_COLUMNS
-from features.faces.persons import split_person
+from features.cli.app import FAILED, OK, UserError
+from features.faces.person_track import FACE_COLUMNS
 from features.people import PeopleSettings, command, stretches, summary
-from features.sources import find_sources
-from features.store import TrackStore
-from features.track import FeatureTrack, TrackInfo
+from features.pipeline.discovery import find_sources
+from features.store.feature_track import FeatureTrack, TrackInfo
+from features.store.person_names import split_person
+from features.store.track_store import TrackStore
 
 
 def track_of(

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from features import verify as verify_module
-from features.cli import run
+from features.cli.app import run
 from features.extract import ExtractSettings, SourceSettings, extract
-from features.store import TrackStore
-from features.track import DamagedTrack, FeatureTrack, TrackInfo, read_track
+from features.store.feature_track import DamagedTrack, FeatureTrack, TrackInfo, read_track
+from features.store.track_store import TrackStore
+from features.verification.files import CACHE, Kind
 from features.verify import VerifySettings, command, spelt_out, verify
-from features.verify_files import CACHE, Kind
-from fusion import clips
+from fusion.streams import clip_streams as clips
 from tests.media import plain_frames, tone, write_sound, write_video
 
 VISUAL, SOUNDS, IDS = ("faces", "expression"), ("prosody",), ("1", "2", "3")

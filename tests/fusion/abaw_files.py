@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fusion.abaw.challenges import COMPOUNDS
-from fusion.abaw.labels import UNITS
+from fusion.tasks.labels import UNITS
 
 VA = "valence,arousal\n"
 EXPR = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n"

@@ -2,7 +2,7 @@
 
 import torch
 
-from fusion.batch import Batch, Targets
+from fusion.data.batch import Batch, Targets
 from fusion.model.settings import ModelSettings
 
 STREAMS = {"visual": 6, "audio": 4}

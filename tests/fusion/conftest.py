@@ -2,8 +2,8 @@
 
 import pytest
 
-from features.store import TrackStore
-from tests.fusion.corpora import clip, put_video
+from features.store.track_store import TrackStore
+from tests.fusion.small_corpora import clip, put_video
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fusion.abaw.checker import Problem, check_submission
-from fusion.abaw.labels import UNITS
-from fusion.abaw.lists import Template, read_template
-from fusion.abaw.submission import FrameDecisions
+from fusion.abaw.reading.lists import Template, read_template
+from fusion.abaw.submission.checker import Problem, check_submission
+from fusion.abaw.submission.writer import FrameDecisions
+from fusion.tasks.labels import UNITS
 
 HEADERS = {
     "VA": "image_location,valence,arousal",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from features.cli import FAILED, OK
+from features.cli.app import FAILED, OK
 from fusion.check import CheckSettings, check, command
 from tests.media import plain_frames, tone, write_sound, write_video
 

@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 import torch
 
-from features.cli import UserError, parse, run
-from features.store import TrackStore
+from features.cli.app import UserError, parse, run
+from features.store.track_store import TrackStore
 from fusion import evaluate, predict, submit, train
-from fusion.checkpoint import KEY, load_checkpoint
-from fusion.clips import clips_of
-from fusion.data import DataSettings
+from fusion.data.loading.datamodule import DataSettings
+from fusion.data.predictions import list_predictions, read_predictions
 from fusion.evaluate import EvaluateSettings, LabelledSettings
+from fusion.inference.checkpoint import KEY, load_checkpoint
 from fusion.model.settings import ModelSettings
-from fusion.module import AffectModule
-from fusion.predictions import list_predictions, read_predictions
+from fusion.streams.clip_streams import clips_of
 from fusion.train import TrainSettings
-from tests.fusion.corpora import put
+from fusion.training.lightning_module import AffectModule
+from tests.fusion.small_corpora import put
 from tests.fusion.tiny import FRAMES, TEST, write_corpus
 
 EPOCHS = 3

@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from features.cli import run
-from fusion import ensemble, ensemble_weights
-from fusion.abaw.labels import TASKS, Clip, FrameLabels
-from fusion.blend import VaMoments, blend, equal_weights
+from features.cli.app import run
+from fusion import ensemble
+from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.data.predictions import write_predictions as write
 from fusion.ensemble import MEMBERS, REPORT, EnsembleSettings
-from fusion.ensemble_weights import CHOOSERS, collect, cross_fitted, forward, member_scores
-from fusion.metrics import ccc
-from fusion.predictions import FramePredictions, list_predictions, read_predictions
-from fusion.predictions import write_predictions as write
+from fusion.ensembling import weights as ensemble_weights
+from fusion.ensembling.averaging import VaMoments, blend, equal_weights
+from fusion.ensembling.weights import CHOOSERS, collect, cross_fitted, forward, member_scores
+from fusion.metrics.official import ccc
+from fusion.tasks.labels import TASKS, Clip, FrameLabels
 from tests.fusion.tiny import CLIPS, FRAMES, TEST, write_corpus
 
 FACES = np.ones(FRAMES, bool)
@@ -364,9 +365,9 @@ def test_both_figures_are_reported(choice, root: Path, tmp_path: Path, call) -> 
 @pytest.fixture(scope="module")
 def checkpoints(root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Of two folds."""
-    from fusion.cross_validation import fold_settings
-    from fusion.stages import train
-    from tests.fusion.test_cross_validation import settings
+    from fusion.training.cross_validation import fold_settings
+    from fusion.training.stages import train
+    from tests.fusion.training.test_cross_validation import settings
 
     asked = settings(root, tmp_path_factory.mktemp("runs"))
     return [train(one) for one in fold_settings(asked)]
@@ -385,7 +386,7 @@ def test_checkpoints_predict_once_and_are_combined(
     def never(*_: object) -> None:
         raise AssertionError("predicted again")
 
-    monkeypatch.setattr("fusion.predictor.predict_clips", never)
+    monkeypatch.setattr("fusion.inference.predictor.predict_clips", never)
     assert call(*argv) == (0, "")
     again = read_predictions(tmp_path / "out/5.parquet")
     np.testing.assert_array_equal(again.expr, made["5"].expr)

@@ -9,18 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.cli import UsageError, UserError, run
-from fusion import evaluate, score_tables, scoring
-from fusion.abaw.annotations import read_truth
-from fusion.abaw.labels import EXPRESSIONS, UNITS
+from features.cli.app import UsageError, UserError, run
+from fusion import evaluate
+from fusion.abaw.reading.annotations import read_truth
+from fusion.data.predictions import FramePredictions, read_predictions, write_predictions
 from fusion.evaluate import EvaluateSettings, second_pred_as_against
-from fusion.metrics import MetricAccumulator
-from fusion.predictions import FramePredictions, read_predictions, write_predictions
-from fusion.score_report import Rules
-from fusion.scoring import first_frames, score_pair, score_store
+from fusion.metrics import evaluation as scoring
+from fusion.metrics.evaluation import first_frames, score_pair, score_store
+from fusion.metrics.official import MetricAccumulator
+from fusion.reporting import tables as score_tables
+from fusion.reporting.score_report import Rules
+from fusion.tasks.labels import EXPRESSIONS, UNITS
 from tests.fusion.abaw_files import write
 
-pytestmark = pytest.mark.filterwarnings("ignore::fusion.metrics.UndefinedScore")
+pytestmark = pytest.mark.filterwarnings("ignore::fusion.metrics.official.UndefinedScore")
 
 CLIPS = {"1": 40, "2": 35, "12_left": 30, "12_right": 30, "9": 50}
 FOLDERS = {

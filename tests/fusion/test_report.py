@@ -11,21 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import fusion.loudness
 import fusion.report
-from features.cli import FAILED, INTERRUPTED, OK, USAGE, UserError, run
-from features.encoders.prosody import ProsodyEncoder
+import fusion.reporting.loudness
+from features.cli.app import FAILED, INTERRUPTED, OK, USAGE, UserError, run
+from features.encoders.audio.prosody import ProsodyEncoder
 from features.media import Sound
-from features.store import TrackStore
-from features.track import SOUND, FeatureTrack, TrackInfo
-from fusion.abaw.labels import EXPRESSIONS, UNITS, FrameLabels
-from fusion.grouping import Groups
-from fusion.loudness import ENERGY, HOP, RATE, SILENCE_DB, envelope_of_media, envelope_of_store
-from fusion.metrics import ccc
-from fusion.predictions import FramePredictions, write_predictions
+from features.store.feature_track import SOUND, FeatureTrack, TrackInfo
+from features.store.track_store import TrackStore
+from fusion.data.predictions import FramePredictions, write_predictions
+from fusion.metrics.official import ccc
 from fusion.report import ReportSettings, TruthSettings, command, read_labels, report
-from fusion.score_pictures import CLIP_MEASURES, draw_clips, draw_comparison
-from fusion.timeline import Envelope, agreement, clock, draw_timeline
+from fusion.reporting.figures import CLIP_MEASURES, draw_clips, draw_comparison
+from fusion.reporting.grouping import Groups
+from fusion.reporting.loudness import (
+    ENERGY,
+    HOP,
+    RATE,
+    SILENCE_DB,
+    envelope_of_media,
+    envelope_of_store,
+)
+from fusion.reporting.timeline import Envelope, agreement, clock, draw_timeline
+from fusion.tasks.labels import EXPRESSIONS, UNITS, FrameLabels
 
 FRAMES = 60
 
@@ -256,12 +263,14 @@ def test_loudness_keeps_the_offset_of_the_sound_and_ignores_its_cuts(
 ) -> None:
     power = np.repeat(np.float32([0.1, 0.01, 0.001]), HOP)
     blocks = np.split(power, [7, 7, 200])
-    monkeypatch.setattr(fusion.loudness, "read_sound", lambda *_: Sound(RATE, 1.5, iter(blocks)))
+    monkeypatch.setattr(
+        fusion.reporting.loudness, "read_sound", lambda *_: Sound(RATE, 1.5, iter(blocks))
+    )
     envelope = envelope_of_media(Path("late.mp4"))
     assert envelope is not None
     np.testing.assert_allclose(envelope.times, [1.51, 1.53, 1.55])
     np.testing.assert_allclose(envelope.level, [-20, -40, -60], atol=1e-3)
-    monkeypatch.setattr(fusion.loudness, "read_sound", lambda *_: None)
+    monkeypatch.setattr(fusion.reporting.loudness, "read_sound", lambda *_: None)
     assert envelope_of_media(Path("mute.mp4")) is None
 
 

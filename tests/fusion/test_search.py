@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from features.cli import UserError, parse
+from features.cli.app import UserError, parse
 from fusion import search as module
 from fusion.model.settings import ModelSettings
 from fusion.search import SearchSettings, search
-from fusion.search_space import read_space, with_values
-from fusion.train_settings import TrainSettings
-from tests.fusion.test_cross_validation import settings as train_settings
+from fusion.training.config import TrainSettings
+from fusion.training.search_space import read_space, with_values
 from tests.fusion.tiny import write_corpus
+from tests.fusion.training.test_cross_validation import settings as train_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 SPACE = """

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli import UserError, run
+from features.cli.app import UserError, run
 from fusion import submit
-from fusion.abaw.labels import EXPRESSIONS, UNITS
-from fusion.predictions import FramePredictions, write_predictions
+from fusion.data.predictions import FramePredictions, write_predictions
 from fusion.submit import SubmitSettings, decide
+from fusion.tasks.labels import EXPRESSIONS, UNITS
 
 VA = "image_location,valence,arousal"
 

@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from features.cli import UserError, run
-from features.store import TrackStore
+from features.cli.app import UserError, run
+from features.store.track_store import TrackStore
 from fusion import tune
-from fusion.abaw.annotations import read_corpus
-from fusion.abaw.labels import TASKS, UNITS, Clip, FrameLabels
-from fusion.checkpoint import KEY, load_checkpoint, make_payload, write_decision
-from fusion.data import AffectDataModule, DataSettings
-from fusion.decision import AuDecision, Decision, ExprDecision, RawScores, VaDecision
+from fusion.abaw.reading.annotations import read_corpus
+from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.evaluate import CorpusSettings
-from fusion.metrics import MetricAccumulator
+from fusion.inference.checkpoint import KEY, load_checkpoint, make_payload, write_decision
+from fusion.inference.network import PREFIX
+from fusion.inference.predictor import predict_clips, raw_scores
+from fusion.metrics.official import MetricAccumulator
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
-from fusion.network import PREFIX
-from fusion.predictor import predict_clips, raw_scores
-from fusion.smoothing import NONE, Smoothing
+from fusion.postprocess.decision import AuDecision, Decision, ExprDecision, RawScores, VaDecision
+from fusion.postprocess.smoothing import NONE, Smoothing
+from fusion.postprocess.tuning import CANDIDATES, Pool, cross_fitted, tune_clips
+from fusion.tasks.labels import TASKS, UNITS, Clip, FrameLabels
 from fusion.tune import TuneSettings
-from fusion.tuning import CANDIDATES, Pool, cross_fitted, tune_clips
 from tests.fusion.tiny import write_corpus
 
 CHOSEN = Decision(
@@ -279,7 +279,7 @@ def test_a_crash_while_writing_leaves_the_old_checkpoint(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("features.track.os.fsync", full)
+    monkeypatch.setattr("features.store.feature_track.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         tune.tune(settings_for(checkpoint, root))
     assert checkpoint.read_bytes() == before

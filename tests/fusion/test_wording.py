@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from features.cli import UserError
-from fusion.abaw.labels import FrameLabels
-from fusion.abaw.submission import SubmissionSummary
-from fusion.adaptation import People
-from fusion.dataset import DataSummary
-from fusion.ensemble_members import Member, require_clips
-from fusion.metrics import MetricAccumulator
+from features.cli.app import UserError
+from fusion.abaw.submission.writer import SubmissionSummary
+from fusion.data.loading.dataset import DataSummary
+from fusion.ensembling.members import Member, require_clips
+from fusion.metrics.evaluation import Evaluation, compare_lengths
+from fusion.metrics.official import MetricAccumulator
 from fusion.report import ReportSummary
-from fusion.score_report import Rules
-from fusion.scoring import Evaluation, compare_lengths
-from fusion.timeline import draw_timeline
+from fusion.reporting.score_report import Rules
+from fusion.reporting.timeline import draw_timeline
+from fusion.streams.person_normalization import People
+from fusion.tasks.labels import FrameLabels
 from tests.fusion import test_evaluate
 from tests.fusion.test_evaluate import call, predict, write_labels
 from tests.fusion.test_report import make_labels, make_predictions, make_sound
@@ -90,7 +90,7 @@ def test_one_person_one_clip_one_picture_one_draw(capsys: pytest.CaptureFixture[
     assert ", 1 draw, seed" in Rules(edition=3, exact=False, draws=1, seed=0).line(2)
 
 
-@pytest.mark.filterwarnings("error", "ignore::fusion.metrics.UndefinedScore")
+@pytest.mark.filterwarnings("error", "ignore::fusion.metrics.official.UndefinedScore")
 @pytest.mark.parametrize("tasks", [("VA", "EXPR", "AU"), ("EXPR",)])
 @pytest.mark.parametrize("clips", [{"1": 4}, {"n" * 90: 30, "a$b_": 4}])
 def test_pictures_of_odd_sizes_of_data_warn_of_nothing(

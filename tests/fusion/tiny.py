@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from features.store import TrackStore
-from fusion.abaw.labels import EXPRESSIONS, UNITS
-from tests.fusion.corpora import put
+from features.store.track_store import TrackStore
+from fusion.tasks.labels import EXPRESSIONS, UNITS
+from tests.fusion.small_corpora import put
 
 FRAMES = 40
 CLIPS = {"1": "Train_Set", "2": "Train_Set", "3": "Validation_Set", "4_left": "Validation_Set"}

@@ -1,0 +1,1 @@
+"""Speed, memory, robustness and scale, measured."""

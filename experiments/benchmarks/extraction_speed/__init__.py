@@ -1,0 +1,1 @@
+"""Speed of extraction beside what users write themselves."""

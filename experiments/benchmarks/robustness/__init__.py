@@ -1,0 +1,1 @@
+"""Kills, damaged and odd files."""

@@ -1,0 +1,1 @@
+"""The demo: a synthetic corpus, and the jobs that run on it."""

@@ -1,0 +1,1 @@
+"""How the packaged weights were trained."""

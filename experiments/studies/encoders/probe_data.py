@@ -1,0 +1,283 @@
+"""Labelled faces and speech that encoders are probed on, read from the shared data.
+
+Data flow: npz and csv files > faces (FER2013's framing, or found and aligned) > `FaceSet`;
+labels.csv and FLAC > `SpeechSet`. What takes long is kept in a `Cache`.
+
+Two views of faces: `framed` are grey (N, 48, 48) as FER2013 and CK+48 come; `aligned` are RGB crops
+(N, 112, 112, 3) on ArcFace's template.
+
+Letters: N pictures, S clips, F frames of a clip.
+"""
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import soundfile
+from PIL import Image
+
+from experiments.pretraining import fer2013
+from features.cli.app import UserError
+from features.faces.alignment import crop_faces
+from features.faces.detect import FaceDetector, FaceSettings
+from features.store.hashing import settings_hash, sha256_of
+
+RAVDESS_TO_ABAW = {1: 0, 3: 4, 4: 5, 5: 1, 6: 3, 7: 2, 8: 6}
+"""RAVDESS's emotion codes to ABAW's classes; 2 (calm) has no counterpart."""
+LFW_PICTURES = 10
+"""Pictures that a person needs to be in the identity test; people with fewer are left to train on.
+"""
+FACES = FaceSettings(min_face=40)
+"""How faces are found in the small pictures of the identity sets."""
+PAD = 0.25
+"""Share of a picture that is added on each side before the search: MTCNN misses cut-off faces."""
+
+
+@dataclass(frozen=True)
+class FaceSet:
+    """Faces with labels.
+
+    Attributes:
+        name: Short name, e.g. `ck`.
+        faces: (N, 48, 48) framed or (N, 112, 112, 3) aligned, uint8.
+        labels: (N,) expressions, or -1.
+        people: (N,) identities, or -1.
+        groups: (N,) pictures of one sequence, clip or take share a number.
+        key: Hash of the files and of how they were read.
+        found: (N,) whether a face was found; a picture in which none was is used whole.
+        copies: (N,) whether a test picture is also a training picture.
+    """
+
+    name: str
+    faces: np.ndarray
+    labels: np.ndarray
+    people: np.ndarray
+    groups: np.ndarray
+    key: str
+    found: np.ndarray | None = None
+    copies: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def take(self, chosen: np.ndarray, name: str | None = None) -> "FaceSet":
+        """The pictures at these indices, or where a mask (N,) is true."""
+        index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
+        return replace(
+            self,
+            name=name or self.name,
+            faces=self.faces[index],
+            labels=self.labels[index],
+            people=self.people[index],
+            groups=self.groups[index],
+            key=settings_hash([self.key, index.tolist()]),
+            found=None if self.found is None else self.found[index],
+            copies=None if self.copies is None else self.copies[index],
+        )
+
+
+@dataclass(frozen=True)
+class SpeechSet:
+    """Clips of speech with emotions.
+
+    Attributes:
+        paths: S sound files, 16 kHz mono.
+        labels: (S,) classes.
+        folds: (S,) number of the fold; no speaker is in two.
+        key: Hash of the files.
+    """
+
+    paths: list[Path]
+    labels: np.ndarray
+    folds: np.ndarray
+    key: str
+
+    def sound(self, clip: int) -> np.ndarray:
+        """(samples,) float32 at 16 kHz."""
+        samples, rate = soundfile.read(self.paths[clip], dtype="float32")
+        if rate != 16000:
+            raise UserError(f"{self.paths[clip]}: {rate} Hz; resample it to 16000 Hz")
+        return np.asarray(samples)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Arrays kept on disk by name and key; written by rename, so a killed run goes on.
+
+    Attributes:
+        folder: Where the files lie.
+    """
+
+    folder: Path
+
+    def get(
+        self, name: str, key: object, compute: Callable[[], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
+        """What `compute` gives, from the disk if it was kept under this name and key."""
+        path = self.folder / f"{name}-{settings_hash(key)}.npz"
+        if path.is_file():
+            with np.load(path) as kept:
+                return dict(kept)
+        arrays = compute()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        partial.replace(path)
+        return arrays
+
+
+def require(path: Path) -> Path:
+    """The path; UserError if nothing is there."""
+    if not path.exists():
+        raise UserError(f"{path}: absent; give the folder of the shared data by --data DIR")
+    return path
+
+
+def read_fer_train(data: Path, count: int, seed: int = 0) -> FaceSet:
+    """FER2013's training pictures without copies, `count` of them drawn (0: all); framed."""
+    folder = data / "fer2013"
+    key = sha256_of(require(folder / "train.npz"))
+    faces, labels = (array.numpy() for array in fer2013.read_train(folder))
+    whole = _labelled("fer-train", faces[:, 0], labels, key)
+    if not 0 < count < len(whole):
+        return whole
+    drawn = np.random.default_rng(seed).permutation(len(whole))[:count]
+    return whole.take(np.sort(drawn))
+
+
+def read_fer_test(data: Path) -> FaceSet:
+    """FER2013's test pictures with `copies`; framed."""
+    folder = data / "fer2013"
+    key = sha256_of(require(folder / "test.npz"))
+    faces, labels, copies = (array.numpy() for array in fer2013.read_test(folder))
+    return replace(_labelled("fer-test", faces[:, 0], labels, key), copies=copies)
+
+
+def read_ck(data: Path) -> tuple[FaceSet, np.ndarray]:
+    """CK+48, framed, with ABAW's labels; and CK+'s own seven classes (N,), contempt among them."""
+    path = require(data / "faces/ckplus48.npz")
+    with np.load(path) as z:
+        ck = FaceSet(
+            name="ck",
+            faces=z["images"],
+            labels=z["abaw"].astype(int),
+            people=z["subjects"].astype(int),
+            groups=z["sequence"].astype(int),
+            key=sha256_of(path),
+        )
+        return ck, z["labels"].astype(int)
+
+
+def read_lfw(data: Path, cache: Cache) -> FaceSet:
+    """LFW with expressions, aligned; every picture is a group of its own."""
+    path = require(data / "faces/lfw_expressions.npz")
+    with np.load(path) as z:
+        buffer, offsets = z["jpeg"].tobytes(), z["offsets"]
+        labels, people = z["abaw"].astype(int), z["identity"].astype(int)
+    parts = (buffer[a:b] for a, b in pairwise(offsets))
+    pictures = np.stack([np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in parts])
+    return _aligned("lfw", path, pictures, labels, people, cache)
+
+
+def split_lfw(lfw: FaceSet) -> tuple[FaceSet, FaceSet]:
+    """People with many pictures, for the identity probe; and all others, to train on."""
+    _, inverse, counts = np.unique(lfw.people, return_inverse=True, return_counts=True)
+    many = counts[inverse] >= LFW_PICTURES
+    return lfw.take(many), lfw.take(~many, "lfw-train")
+
+
+def read_yale(data: Path, cache: Cache) -> FaceSet:
+    """Yale's faces, aligned, without `normal`, which is a copy of another for nine people."""
+    path = require(data / "faces/yale.npz")
+    with np.load(path) as z:
+        keep = z["conditions"] != "normal"
+        pictures, people = z["images"][keep], z["subjects"][keep].astype(int)
+    return _aligned("yale", path, pictures, np.full(len(people), -1), people, cache)
+
+
+def read_orl(data: Path, cache: Cache) -> FaceSet:
+    """ORL's faces, aligned."""
+    path = require(data / "faces/orl.npz")
+    with np.load(path) as z:
+        pictures, people = z["images"], z["subjects"].astype(int)
+    return _aligned("orl", path, pictures, np.full(len(people), -1), people, cache)
+
+
+def read_actor(data: Path, cache: Cache) -> FaceSet:
+    """Frames of RAVDESS's Actor 01, aligned; groups are the clips, whose last frame is a copy."""
+    path = require(data / "ravdess/faces_actor01.npz")
+    with np.load(path) as z:
+        frames, codes = z["frames"][:, :-1], z["emotion_code"]
+    clips, each = frames.shape[:2]
+    labels = np.repeat([RAVDESS_TO_ABAW[int(code)] for code in codes], each)
+    pictures = frames.reshape(-1, *frames.shape[2:])
+    actor = _aligned("actor01", path, pictures, labels, np.full(len(labels), 1), cache)
+    return replace(actor, groups=np.repeat(np.arange(clips), each))
+
+
+def read_speech(data: Path, step: int = 1) -> SpeechSet:
+    """Every `step`-th audio clip of RAVDESS, with eight emotions, speaker-independent folds."""
+    folder = data / "ravdess"
+    with require(folder / "labels.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))[::step]
+    paths = [folder / "audio" / f"Actor_{row['actor']}" / f"{row['clip']}.flac" for row in rows]
+    for path in paths:
+        require(path)
+    labels = np.array([int(row["emotion_code"]) for row in rows])
+    folds = np.array([int(row["fold"]) for row in rows])
+    return SpeechSet(paths, labels, folds, sha256_of(folder / "labels.csv", *paths))
+
+
+def align(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Faces on ArcFace's template, and which were found; the others are the whole picture.
+
+    Args:
+        pictures: (N, H, W) or (N, H, W, 3) uint8.
+
+    Returns:
+        (N, 112, 112, 3) uint8 and (N,) bool.
+    """
+    detector, known = FaceDetector(FACES), np.zeros(len(pictures), bool)
+    crops = np.zeros((len(pictures), FACES.size, FACES.size, 3), np.uint8)
+    for number, (crop, picture) in enumerate(zip(crops, pictures, strict=True)):
+        colour = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+        pad = round(PAD * max(colour.shape))
+        padded = cv2.copyMakeBorder(colour, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+        found = detector.detect(padded[None])[0]
+        known[number] = len(found) > 0
+        if known[number]:
+            crop[:] = crop_faces(padded[None], found.landmarks[:1], FACES)[0]
+        else:
+            crop[:] = cv2.resize(colour, (FACES.size, FACES.size))
+    return crops, known
+
+
+def _aligned(
+    name: str,
+    path: Path,
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    people: np.ndarray,
+    cache: Cache,
+) -> FaceSet:
+    key = settings_hash([sha256_of(path), FACES.key(), PAD, len(pictures)])
+
+    def compute() -> dict[str, np.ndarray]:
+        crops, found = align(pictures)
+        return {"crops": crops, "found": found}
+
+    kept = cache.get(f"{name}-crops", key, compute)
+    groups = np.arange(len(labels))
+    return FaceSet(name, kept["crops"], labels, people, groups, key, kept["found"])
+
+
+def _labelled(name: str, faces: np.ndarray, labels: np.ndarray, key: str) -> FaceSet:
+    """Framed faces of unknown people."""
+    unknown = np.full(len(labels), -1)
+    return FaceSet(name, faces, labels, unknown, np.arange(len(labels)), key)

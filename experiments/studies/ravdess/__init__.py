@@ -1,0 +1,1 @@
+"""Emotions of speech and faces on RAVDESS, unseen actors."""

@@ -1,0 +1,1 @@
+"""The systems on a simulated benchmark of Aff-Wild2's shape."""

@@ -1,0 +1,1 @@
+"""How the simulated benchmark is made."""

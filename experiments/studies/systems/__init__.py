@@ -1,0 +1,1 @@
+"""What each system's idea is worth."""

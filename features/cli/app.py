@@ -1,0 +1,208 @@
+"""How every command of the project behaves: typed settings in, an exit status out.
+
+A command is a dataclass of settings and a function that takes it and returns the exit status.
+`run` makes the command line of the dataclass (`--cfg FILE`, dotted overrides, lists as `a,b` or
+`'[a,b]'`, `--print_config`),
+turns mistakes of the user and faults of disks into one line on stderr, lets SIGTERM act like
+Ctrl-C, and keeps tracebacks for faults of the program.
+"""
+
+import difflib
+import errno
+import re
+import sys
+import warnings
+from argparse import ArgumentError
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import Any, NoReturn, TypeVar
+
+from jsonargparse import ArgumentParser
+
+from features.cli.list_options import bracketed
+from features.cli.scratch import TemporaryFault
+from features.cli.signals import TERMINATED, terminable
+
+S = TypeVar("S")
+
+OK, FAILED, INTERRUPTED = 0, 1, 130
+"""Exit statuses: all done; something was not done; stopped by Ctrl-C (128 + SIGINT)."""
+USAGE = 2
+"""Exit status of a command line or configuration that makes no sense."""
+
+
+class UserError(Exception):
+    """A mistake that the user can mend; the message is one line: what, where, and the remedy."""
+
+
+class UsageError(UserError):
+    """A command line or configuration file that cannot be understood."""
+
+
+def run(
+    settings_type: type[S],
+    command: Callable[[S], int],
+    *,
+    prog: str,
+    description: str,
+    argv: Sequence[str] | None = None,
+) -> NoReturn:
+    """Parses the command line, runs the command and exits with its status.
+
+    Args:
+        settings_type: Dataclass whose fields (nested dataclasses too) are the options.
+        command: Does the work and returns the exit status.
+        prog: Name shown in help and errors, e.g. `features.extract`.
+        description: First line of `--help`.
+        argv: Arguments; those of the process if None.
+    """
+    with terminable() as termination:
+        try:
+            settings = parse(settings_type, prog=prog, description=description, argv=argv)
+            with warnings.catch_warnings():
+                warnings.showwarning = partial(_show_warning, prog)
+                status = command(settings)
+        except UsageError as error:
+            status = _complain(prog, str(error), USAGE)
+        except UserError as error:
+            status = _complain(prog, str(error), FAILED)
+        except KeyboardInterrupt:
+            stopped = TERMINATED if termination.received else INTERRUPTED
+            status = _complain(prog, "stopped; finished work is kept, run again to go on", stopped)
+        except OSError as error:
+            if error.errno not in _EXPLAINED:
+                raise
+            status = _complain(prog, f"{_EXPLAINED[error.errno]}{_where(error)}", FAILED)
+    sys.exit(status)
+
+
+def parse(
+    settings_type: type[S], *, prog: str, description: str, argv: Sequence[str] | None = None
+) -> S:
+    """Settings from the defaults, then `--cfg FILE`, then the other options, in whatever order.
+
+    Raises:
+        UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
+    """
+    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
+    parser.add_argument("--cfg", action="config", help="YAML file with any of the settings below")
+    parser.add_class_arguments(settings_type)
+    try:
+        arguments = bracketed(sys.argv[1:] if argv is None else argv, settings_type)
+        arguments = _cfg_first(arguments)
+        values = vars(parser.instantiate(parser.parse_args(arguments)))
+    except ArgumentError as error:
+        raise UsageError(_one_line(str(error), parser)) from error
+    values.pop("cfg")
+    return settings_type(**values)
+
+
+def updated(settings: S, changes: Mapping[str, Any], where: str) -> S:
+    """Settings with some of them changed.
+
+    Args:
+        settings: A dataclass as `run` takes it; stays as it is.
+        changes: Values by name, nested as in a configuration file.
+        where: What the changes belong to, for complaints.
+
+    Raises:
+        UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
+    """
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(type(settings))
+    try:
+        values = parser.parse_object(_merged(asdict(settings), changes))  # type: ignore[call-overload]
+        return type(settings)(**vars(parser.instantiate(values)))
+    except ArgumentError as error:
+        raise UsageError(f"{where}: {_one_line(str(error), parser)}") from error
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts with the changes in them."""
+    merged = dict(values)
+    for key, change in changes.items():
+        inner = merged.get(key)
+        if isinstance(inner, Mapping) and isinstance(change, Mapping):
+            merged[key] = _merged(inner, change)
+        else:
+            merged[key] = change
+    return merged
+
+
+def _cfg_first(argv: Sequence[str]) -> list[str]:
+    """The arguments with configuration files moved to the front, so that options override them."""
+    files: list[str] = []
+    others: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--cfg":
+            files += [word, *([value] if (value := next(words, None)) else [])]
+        else:
+            (files if word.startswith("--cfg=") else others).append(word)
+    return files + others
+
+
+def _one_line(message: str, parser: ArgumentParser) -> str:
+    """The parser's complaint on one line, with the nearest known key if one was unknown."""
+    message = " ".join(message.split())
+    unknown = re.search(
+        r"unrecognized arguments: -*([\w.]+)|[Oo]ption '([\w.]+)'|[Kk]ey '([\w.]+)' not", message
+    )
+    if unknown is None:
+        return message
+    wrong = next(group for group in unknown.groups() if group)
+    in_group = re.search(r"Group '([\w.]+)'", message)
+    if in_group:
+        wrong = f"{in_group[1]}.{wrong}"
+    known = [key for key in list(parser.get_defaults().keys()) if key != "cfg"]
+    near = difflib.get_close_matches(wrong, known, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else "; --help lists the known ones"
+    return f"unknown setting '{wrong}'{hint}"
+
+
+_GONE = "check that its disk or share is mounted"
+_AGAIN = "and run again, finished work is kept"
+_EXPLAINED = {
+    errno.ENOSPC: f"no space left on the disk; free some {_AGAIN}",
+    errno.EDQUOT: f"disk quota used up; free some space {_AGAIN}",
+    errno.EFBIG: "the file grows larger than the file system or ulimit -f allows; choose another",
+    errno.EROFS: "the output folder is on a read-only file system; choose another",
+    errno.EACCES: "permission denied; choose another folder or mend its rights",
+    errno.EPERM: "operation not permitted; choose another folder or mend its rights",
+    errno.EIO: f"a disk or its connection failed (input/output error); check it {_AGAIN}",
+    errno.ENOENT: f"no such file or folder, or no longer; check the path, {_GONE}, {_AGAIN}",
+    errno.ESTALE: f"a network share was changed or mounted anew meanwhile; {_GONE} {_AGAIN}",
+    errno.ENOTCONN: f"the connection to a mounted folder is lost; {_GONE} {_AGAIN}",
+    errno.ETIMEDOUT: f"a network share does not answer; {_GONE} {_AGAIN}",
+    errno.ENODEV: f"a disk is gone; {_GONE} {_AGAIN}",
+    errno.ENXIO: f"a disk is gone; {_GONE} {_AGAIN}",
+    errno.ENOTDIR: "a file stands where a folder is needed; give another path or move it",
+    errno.EEXIST: "a file stands where a folder is needed; give another path or move it",
+    errno.EISDIR: "a folder stands where a file is needed; give another path or move it",
+    errno.ELOOP: "a symbolic link leads to itself; remove it or give another path",
+    errno.ENAMETOOLONG: "too long a name; give a shorter path or rename the file",
+    errno.EMFILE: f"too many open files; raise the limit with ulimit -n {_AGAIN}",
+    errno.ENFILE: f"too many open files on this machine; end other programs {_AGAIN}",
+    errno.ENOMEM: f"out of memory; end what else fills it {_AGAIN}",
+}
+
+
+def _where(error: OSError) -> str:
+    """What an error names, in brackets."""
+    if isinstance(error, TemporaryFault):
+        return f" (the folder of temporary files, {error.filename}; TMPDIR chooses another)"
+    return f" ({error.filename})" if error.filename else ""
+
+
+def _show_warning(
+    prog: str, message: Warning | str, category: type[Warning], file: str, line: int, *_: object
+) -> None:
+    """One line; the place in the code only for warnings that are not meant for users."""
+    place = "" if issubclass(category, UserWarning) else f" ({file}:{line})"
+    print(f"{prog}: warning: {' '.join(str(message).split())}{place}", file=sys.stderr, flush=True)
+
+
+def _complain(prog: str, message: str, status: int) -> int:
+    print(f"{prog}: {message}", file=sys.stderr, flush=True)
+    return status

@@ -1,0 +1,31 @@
+"""The embedded default: the demo corpus, made when a command is given no data."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from features.cli.app import UserError
+
+DEMO_ROOT = Path("data/demo")
+
+
+def root_or_demo(root: Path | None) -> Path:
+    """`root`, or the demo corpus in the current folder if None, made first where it is absent.
+
+    The corpus is made by a command of its own, since this package knows nothing of labels.
+
+    Raises:
+        UserError: If the corpus cannot be made.
+    """
+    if root is not None:
+        return root
+    print(f"no --data.root given: using the demo corpus in {DEMO_ROOT}", flush=True)
+    command = [sys.executable, "-m", "experiments.demo.corpus", "--out", str(DEMO_ROOT)]
+    if subprocess.run(command, check=False).returncode:
+        raise UserError(f"{DEMO_ROOT}: the demo corpus could not be made; see the lines above")
+    return DEMO_ROOT
+
+
+def default_store(root: Path) -> Path:
+    """Where the tracks of a data root lie unless said otherwise: `ROOT/tracks`."""
+    return (root if root.is_dir() else root.parent) / "tracks"

@@ -1,0 +1,108 @@
+"""Progress of long work: a bar on a terminal, plain lines elsewhere; and signs of life."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from features.cli.wording import in_words
+
+LINE_EVERY = 10.0
+"""Seconds between plain lines."""
+
+
+_listeners: list[Callable[[], None]] = []
+_thread = threading.local()
+"""What each thread works under: `unwanted`, see `unless`."""
+
+
+class Unwanted(BaseException):
+    """Ends work that nobody wants any more; no fault."""
+
+
+def beat() -> None:
+    """Gives a sign of life: a block of frames, or a piece of sound, is done.
+
+    Raises:
+        Unwanted: In a thread whose work is no longer wanted.
+    """
+    unwanted = getattr(_thread, "unwanted", None)
+    if unwanted is not None and unwanted.is_set():
+        raise Unwanted
+    for listener in _listeners:
+        listener()
+
+
+def unless(unwanted: threading.Event, work: Callable[..., None], *arguments: object) -> None:
+    """Does some work, which ends at its next sign of life once the event is set."""
+    _thread.unwanted = unwanted
+    try:
+        work(*arguments)
+    finally:
+        _thread.unwanted = None
+
+
+def on_beat(listener: Callable[[], None]) -> None:
+    """Has every sign of life of this process told to `listener` from now on."""
+    _listeners.append(listener)
+
+
+class ProgressReport:
+    """Counts finished items; use as a context manager.
+
+    Args:
+        title: What is being done.
+        total: Number of items.
+        work: Work in all items together, where they differ; in any unit.
+    """
+
+    def __init__(self, title: str, total: int, work: float | None = None) -> None:
+        self._title, self._total, self._done = title, total, 0
+        self._work, self._work_done = float(work or total), 0.0
+        self._weighed = bool(work)
+        self._began = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        if sys.stderr.isatty() and total:
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task(self._line(""), total=self._work)
+
+    def __enter__(self) -> "ProgressReport":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def step(self, name: str, work: float = 1.0) -> None:
+        """One item, called `name`, is finished, in which there was so much of the work."""
+        self._done += 1
+        self._work_done += work if self._weighed else 1.0
+        if self._bar:
+            self._bar.update(self._task, completed=self._work_done, description=self._line(name))
+            return
+        now = time.monotonic()
+        if now - self._last_line >= LINE_EVERY or self._done == self._total:
+            self._last_line = now
+            print(self._line(name) + self._left(), file=sys.stderr, flush=True)
+
+    def _line(self, name: str) -> str:
+        return f"{self._title} {self._done}/{self._total} {name}".rstrip()
+
+    def _left(self) -> str:
+        """The time that is left if the rest goes on like this, in words; empty at the end."""
+        if self._done == self._total or not self._work_done:
+            return ""
+        spent = time.monotonic() - self._began
+        return f" ({in_words(spent * (self._work / self._work_done - 1))} left)"

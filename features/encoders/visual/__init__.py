@@ -1,0 +1,1 @@
+"""Visual encoders, one file each, and faces as their input."""

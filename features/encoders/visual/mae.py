@@ -1,0 +1,144 @@
+"""`mae`: a vision transformer, such as a masked autoencoder's encoder (He et al. 2022).
+
+Data flow: aligned RGB crop > the checkpoint's size and normalisation > all patches, none masked >
+ViT > class token, or mean over the patch tokens > one vector a crop.
+
+Letters: N crops, P patches, D feature dimensions.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from features.cli.app import UserError
+from features.encoders.base import Described, Description, Status, inference
+from features.encoders.hf_checkpoint import Checkpoint
+from features.encoders.visual.preprocessing import checkpoint_input, in_batches
+
+if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
+    import torch
+    from torch import Tensor
+
+_OPTION = "--mae.model"
+_DEFAULT = "facebook/vit-mae-base"
+
+
+@dataclass(frozen=True)
+class MaeSettings:
+    """Settings of the masked autoencoder's encoder.
+
+    Args:
+        model: Name on the Hugging Face hub, or folder, of a ViTMAE or ViT checkpoint.
+            `python -m experiments.pretraining.pretrain_mae` makes one.
+        pool: What a picture's feature is: `mean` over the patch tokens, or `cls`, the class token.
+        stream: Name of the stream.
+    """
+
+    model: str = _DEFAULT
+    pool: Literal["cls", "mean"] = "mean"
+    stream: str = "mae"
+
+
+class MaeEncoder(Described):
+    """A `VisualEncoder`; its features are those after the final layer norm.
+
+    Args:
+        settings: See `MaeSettings`.
+        margin: Share by which the crops show more than the close view.
+        device: Where to compute, e.g. `cpu` or `cuda`.
+
+    Raises:
+        UserError: If the checkpoint is not there, cannot be read, or is neither ViT nor ViTMAE.
+    """
+
+    name = "mae"
+
+    def __init__(
+        self,
+        settings: MaeSettings | None = None,
+        *,
+        margin: float = 0.0,
+        device: "torch.device | str" = "cpu",
+    ) -> None:
+        import torch
+
+        settings = settings or MaeSettings()
+        super().__init__(self.describe(settings, margin))
+        checkpoint = Checkpoint.find(settings.model, _OPTION)
+        config = checkpoint.config()
+        self._input = checkpoint_input(checkpoint.folder, config, _OPTION)
+        self._model: Any = _load(checkpoint, config.model_type).to(device)
+        self._device, self._margin = torch.device(device), margin
+        self._stream, self._pool = settings.stream, settings.pool
+
+    @classmethod
+    def describe(cls, settings: MaeSettings, margin: float = 0.0) -> Description:
+        """What it would be; see `Encoder`."""
+        checkpoint = Checkpoint.find(settings.model, _OPTION)
+        config = checkpoint.config("model_type", "hidden_size", "num_channels", "image_size")
+        _check_kind(checkpoint, config.model_type)
+        seen = checkpoint_input(checkpoint.folder, config, _OPTION)
+        card = f"see the card of {settings.model}"
+        official = settings.model.startswith("facebook/vit-mae-")
+        return Description(
+            name=cls.name,
+            input=seen.words,
+            revision=checkpoint.revision,
+            settings={"pool": settings.pool, "margin": margin, **seen.settings},
+            streams={settings.stream: int(config.hidden_size)},
+            licence="Apache-2.0" if official else card,
+            trained_on="ImageNet-1k, without labels" if official else card,
+        )
+
+    @classmethod
+    def status(cls, settings: MaeSettings) -> Status:
+        """Whether the checkpoint is on this disk; loads nothing."""
+        return Checkpoint.status(settings.model, _OPTION)
+
+    @inference
+    def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
+        """Encodes RGB crops (N, H, W, 3) uint8 into (N, D) float32; see `VisualEncoder`."""
+        faces = self._input.batch(crops, self._margin)
+        return {self._stream: in_batches(self._run, faces, self.streams[self._stream])}
+
+    def _run(self, faces: "Tensor") -> "Tensor":
+        """(N, C, h, w) to (N, D)."""
+        tokens = encode_patches(self._model, faces.to(self._device))
+        return tokens[:, 0] if self._pool == "cls" else tokens[:, 1:].mean(dim=1)
+
+
+def encode_patches(model: Any, faces: "Tensor") -> "Tensor":
+    """Class token and patch tokens in their order, (N, 1 + P, D), of a ViT or ViTMAE model.
+
+    A ViTMAEModel shuffles the patches by random noise and keeps the first of them: its
+    `config.mask_ratio` must be 0, and rising noise leaves them where they are.
+    """
+    import torch
+
+    if model.config.model_type != "vit_mae":
+        tokens: Tensor = model(faces).last_hidden_state
+        return tokens
+    patches = model.embeddings.patch_embeddings.num_patches
+    rising = torch.arange(patches, device=faces.device, dtype=torch.float32)
+    tokens = model(faces, noise=rising.expand(len(faces), -1)).last_hidden_state
+    return tokens
+
+
+def _load(checkpoint: Checkpoint, kind: str) -> Any:
+    """The encoder alone: without a decoder, a classifier or a pooling layer."""
+    import transformers
+
+    if kind == "vit_mae":
+        return checkpoint.load(transformers.ViTMAEModel, mask_ratio=0.0)
+    return checkpoint.load(transformers.ViTModel, add_pooling_layer=False)
+
+
+def _check_kind(checkpoint: Checkpoint, kind: str) -> None:
+    """Raises UserError for a model that is neither ViT nor ViTMAE."""
+    if kind in ("vit_mae", "vit"):
+        return
+    raise UserError(
+        f"{checkpoint.model} is a '{kind}' model, not ViT or ViTMAE; give one by {_OPTION},"
+        " or run it by the encoder hf-image"
+    )

@@ -1,0 +1,3 @@
+"""Who does the work: jobs, the scheduler, executors (in process, worker processes, Ray),
+resources.
+"""

@@ -1,0 +1,165 @@
+"""One item: who can make it, and how it is made.
+
+Data flow: Recipe > Extractor, in whichever process is to work > source > tracks, and an Outcome.
+"""
+
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.cli.app import UserError
+from features.cli.scratch import TemporaryFault
+from features.encoders.base import Encoder
+from features.encoders.device import resolve_device
+from features.encoders.registry import EncoderSettings, build_encoder, describe_encoder
+from features.execution.job_result import Outcome
+from features.faces.detect import FaceSettings
+from features.media import Reader
+from features.media.notices import gathered_notices
+from features.pipeline.discovery import Source, SourceHashes
+from features.pipeline.failures import cause_of, is_out_of_memory, is_the_runs
+from features.pipeline.planner import Todo, Wanted
+from features.pipeline.timing import StageTimes
+from features.store.track_store import TrackStore
+
+if TYPE_CHECKING:  # loads torch, which a process that only plans can do without
+    from features.pipeline.extractor import Extractor
+
+_ROOM = "end what else fills it, take fewer --workers, or use a larger machine"
+UNFORESEEN = "leave it out, and report it with the traceback on stderr"
+"""Ends the cause of a failure that nobody foresaw."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What it takes to build an Extractor anywhere; can be pickled.
+
+    Attributes:
+        store: Folder of the tracks, also of the memory of the sources' hashes.
+        encoders: Settings of all encoders.
+        names: The encoders to run.
+        faces: How faces are found and cut out.
+        crops_fps: Frame rate of ready-made crops without a video.
+        persons: Who is kept.
+        reader: Who decodes pictures.
+    """
+
+    store: Path
+    encoders: EncoderSettings
+    names: tuple[str, ...]
+    faces: FaceSettings
+    crops_fps: float | None
+    persons: str
+    reader: Reader
+
+    def __call__(self, device: str) -> "Extractor":
+        """Builds one that computes on a device; UserError if an encoder cannot be built."""
+        hashes = SourceHashes(self.store / "sources.json")
+        return self.extractor(self.store, hashes, self.encoders_on(device), device)
+
+    def extractor(
+        self, store: Path, hashes: SourceHashes, encoders: Sequence[Encoder], device: str
+    ) -> "Extractor":
+        """An Extractor into any store, with encoders and hashes that are there already."""
+        from features.pipeline.extractor import Extractor
+
+        return Extractor(
+            TrackStore(store),
+            hashes,
+            self.faces,
+            encoders,
+            crops_fps=self.crops_fps,
+            persons=self.persons,
+            device=resolve_device(device),
+            reader=self.reader,
+        )
+
+    def wanted(self, hashes: SourceHashes) -> Wanted:
+        """What sources should have in the store, told without loading an encoder.
+
+        Raises:
+            UserError: If an encoder cannot be had, as far as that is seen without its weights.
+        """
+        return Wanted(
+            TrackStore(self.store),
+            hashes,
+            self.faces,
+            [describe_encoder(name, self.encoders, self.faces.margin) for name in self.names],
+            crops_fps=self.crops_fps,
+            persons=self.persons,
+        )
+
+    def encoders_on(self, device: str) -> list[Encoder]:
+        """The encoders on a device; UserError if one cannot be built."""
+        settings = replace(self.encoders, device=device)
+        return [build_encoder(name, settings, self.faces.margin) for name in self.names]
+
+
+def make_item(extractor: "Extractor", source: Source) -> Outcome:
+    """Makes what a source lacks; whatever goes wrong is in the outcome, but Ctrl-C."""
+    with gathered_notices() as notices:
+        outcome = _made(extractor, source)
+    return replace(outcome, notices=tuple(notices))
+
+
+def _made(extractor: "Extractor", source: Source) -> Outcome:
+    """The outcome without notices."""
+    extractor.times = StageTimes()
+    outcome = Outcome(source.id, times=extractor.times)
+    try:
+        todo = extractor.plan(source)
+        if todo.empty:
+            return outcome
+        return replace(outcome, made=True, halved=_work(extractor, todo))
+    except UserError as error:
+        return replace(outcome, cause=str(error))
+    except OSError as error:
+        if is_the_runs(error, source):
+            kind = TemporaryFault if isinstance(error, TemporaryFault) else OSError
+            fault = kind(error.errno, error.strerror, error.filename)  # can be pickled
+            return replace(outcome, fault=fault)
+        return replace(outcome, cause=cause_of(error, source))
+    # Whatever a library raises on an odd file, or a mistake of ours, must not end the others' work.
+    except Exception as error:
+        return replace(outcome, cause=_unforeseen(error, source), trace=traceback.format_exc())
+
+
+def _work(extractor: "Extractor", todo: Todo) -> int:
+    """Works on an item in ever smaller blocks until they fit; how often they were halved.
+
+    Where sound found no memory beside pictures, it is given all of it once.
+    """
+    import torch
+
+    from features.pipeline.extractor import SoundOutOfMemory
+
+    extractor.whole_block()
+    halved, alone = 0, False
+    while True:
+        try:
+            extractor.work(todo)
+            return halved
+        except SoundOutOfMemory as error:
+            if alone or not (todo.faces or todo.visual):
+                raise UserError(f"{todo.source.id}: out of memory at its sound; {_ROOM}") from error
+            alone = True
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if not extractor.halve_block():
+                raise UserError(
+                    f"{todo.source.id}: out of memory even frame by frame; {_ROOM}"
+                ) from error
+            halved += 1
+        torch.cuda.empty_cache()
+        todo = extractor.plan(todo.source)  # some of it may have been written
+
+
+def _unforeseen(error: Exception, source: Source) -> str:
+    """The cause of a failure that nobody foresaw, in one line."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"in {last.name}, {Path(last.filename).name} line {last.lineno}"
+    what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]} ({where})"
+    return f"{source.id}: {what}; {UNFORESEEN}"

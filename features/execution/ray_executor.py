@@ -1,0 +1,171 @@
+"""A crew on a Ray cluster: the extra `affuse[ray]`.
+
+Data flow: sources > `submit` > actors on any node > `wait` > Outcomes.
+
+Each actor watches one worker process on its node, as ProcessCrew does: hangs and crashes are an
+item's fault there and then. An actor that is lost, with its node or without, is no item's fault:
+the item goes to another. All nodes see the data and the store under the same paths.
+"""
+
+import sys
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from features.cli.app import UserError
+from features.execution.executors import ProcessCrew
+from features.execution.job_result import Outcome
+from features.execution.ray_cluster import actor_needs, connected
+from features.execution.resources import Share
+from features.execution.worker import Builder
+
+if TYPE_CHECKING:
+    from features.pipeline.discovery import Source
+
+POLL = 1.0
+"""Seconds between looks at the cluster when nothing happens."""
+LOSSES = 4
+"""How often an item may lose its actor before it is given up."""
+START_FAILURES = 4
+"""How many actors may fail to start, with none that works in between."""
+
+
+class RayCrew:
+    """Actors on the nodes of a cluster, each with a worker process of its own.
+
+    Args:
+        build: Builds what each worker works with.
+        workers: Number of actors, or `auto`: one for each core or share of a GPU that has memory.
+        items: Items to do; more actors are useless.
+        device: Where encoders compute.
+        address: `auto`, `local` or the cluster's address.
+        time_limit: Seconds that an item may go without progress; 0: any time.
+
+    Raises:
+        UserError: If Ray is absent or no cluster is found.
+    """
+
+    def __init__(
+        self,
+        build: Builder,
+        workers: str,
+        items: int,
+        device: str,
+        *,
+        address: str = "auto",
+        time_limit: float = 0.0,
+    ) -> None:
+        self._ray, self._ours = connected(address)
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        self._needs = actor_needs(nodes, workers, items, device)
+        one = Share(1, (device,))
+        self._arguments = build, one, time_limit
+        self._seats = [self._new_seat() for _ in range(self._needs.actors)]
+        self._queue, self._losses = deque["Source"](), Counter[str]()
+        self._start_failures = 0
+
+    @property
+    def free(self) -> int:
+        """Actors that have no item; those that are starting count."""
+        busy = sum(seat.source is not None for seat in self._seats)
+        return len(self._seats) - busy - len(self._queue)
+
+    def submit(self, source: "Source") -> None:
+        """Gives an item to the first actor that is free."""
+        self._queue.append(source)
+        self._hand_out()
+
+    def wait(self) -> list[Outcome]:
+        """Waits for at least one of the items submitted; none if there are none.
+
+        Raises:
+            UserError: If actors cannot start.
+        """
+        while self._queue or any(seat.source for seat in self._seats):
+            self._hand_out()
+            calls = {seat.call: seat for seat in self._seats if seat.call is not None}
+            ready, _ = self._ray.wait(list(calls), num_returns=1, timeout=POLL)
+            if outcomes := [o for o in (self._take_in(calls[call]) for call in ready) if o]:
+                return outcomes
+        return []
+
+    def close(self) -> None:
+        """Ends the actors, and the connection if it was made here."""
+        for seat in self._seats:
+            self._ray.kill(seat.actor)
+        if self._ours:
+            self._ray.shutdown()
+
+    def _new_seat(self) -> "_Seat":
+        """A place with an actor that starts as soon as a node has room for it."""
+        kind = self._ray.remote(num_cpus=1, num_gpus=self._needs.gpus)(Supervisor)
+        actor = kind.remote(*self._arguments)
+        return _Seat(actor, actor.begin.remote())
+
+    def _hand_out(self) -> None:
+        """Gives what waits to actors that have started and are free."""
+        for seat in self._seats:
+            if self._queue and seat.call is None:
+                seat.source = self._queue.popleft()
+                seat.call = seat.actor.make.remote(seat.source)
+
+    def _take_in(self, seat: "_Seat") -> Outcome | None:
+        """What a call has brought; None if the actor has started or is lost."""
+        errors = self._ray.exceptions
+        try:
+            outcome = self._ray.get(seat.call)
+        except errors.RayTaskError as error:
+            raise error.cause from error
+        except errors.RayError as error:  # the actor is dead, or its node is
+            return self._lost(seat, error)
+        source, seat.call, seat.source = seat.source, None, None
+        self._start_failures = 0
+        return outcome if source else None
+
+    def _lost(self, seat: "_Seat", error: Exception) -> Outcome | None:
+        """Puts a new actor in the place of a lost one; its item goes to whoever is free first."""
+        self._seats[self._seats.index(seat)] = self._new_seat()
+        if seat.source is None:
+            self._start_failures += 1
+            if self._start_failures < START_FAILURES:
+                return None
+            why = " ".join(str(error).split())[:300]
+            raise UserError(f"Ray's workers cannot start: {why}; is affuse on all nodes?")
+        name = seat.source.id
+        self._losses[name] += 1
+        if self._losses[name] < LOSSES:
+            print(f"{name}: lost with its node; goes to another", file=sys.stderr, flush=True)
+            self._queue.appendleft(seat.source)
+            return None
+        cause = f"{name}: its worker on the Ray cluster was lost {LOSSES} times; see Ray's logs"
+        return Outcome(name, cause=cause)
+
+
+@dataclass(eq=False)
+class _Seat:
+    """An actor, its present call (of `begin` at first), and the item it is at."""
+
+    actor: Any
+    call: Any
+    source: "Source | None" = None
+
+
+class Supervisor:
+    """The actor: watches one worker process on its node.
+
+    Args:
+        build: Builds what the worker works with.
+        share: That one worker's threads and device.
+        time_limit: As of ProcessCrew.
+    """
+
+    def __init__(self, build: Builder, share: Share, time_limit: float) -> None:
+        self._crew = ProcessCrew(build, share, time_limit)
+
+    def begin(self) -> None:
+        """Tells, by returning, that the actor has started."""
+
+    def make(self, source: "Source") -> Outcome:
+        """Makes an item."""
+        self._crew.submit(source)
+        return self._crew.wait()[0]

@@ -1,0 +1,148 @@
+"""Who makes which item: plans, claims, hands out, and writes down what came of it.
+
+Data flow: sources > what they lack > claim > crew > Outcome > counts, or a cause in
+`STORE/failures.csv`.
+
+Claims stay with this process, one for each item that a worker is at.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+
+from features.cli.app import UserError
+from features.cli.progress import ProgressReport
+from features.execution.executors import Crew
+from features.execution.job_result import Outcome
+from features.execution.sharding import extent_of
+from features.pipeline.discovery import Source
+from features.pipeline.failures import Failure, Failures, cause_of, is_the_runs
+from features.pipeline.planner import Todo, Wanted
+from features.pipeline.summary import ExtractSummary
+from features.store.claims import Claims
+from features.store.leases import POLL, STALE
+
+
+class Dispatcher:
+    """Has the items made that no other run makes; a bad one never stops the others.
+
+    Args:
+        wanted: Tells what items lack.
+        claims: Claims of this run in the store.
+        summary: Where is counted what was done.
+        retry: Whether to try again what failed before, though nothing has changed.
+    """
+
+    def __init__(
+        self, wanted: Wanted, claims: Claims, summary: ExtractSummary, retry: bool = False
+    ) -> None:
+        self._wanted, self._claims, self._retry = wanted, claims, retry
+        self._failures = Failures(summary.store, claims)
+        self._before: dict[str, Failure] = {}
+        self._taken: dict[str, Source] = {}
+        self._watching = False
+        self.summary = summary
+
+    def todos(self, sources: Sequence[Source]) -> list[Todo]:
+        """What is to be done; what is ready, failed before or cannot be read is counted."""
+        todos, ready = [], []
+        self._before = self._failures.standing()
+        for source in sources:
+            try:
+                todo = self._wanted.plan(source)
+            except (UserError, OSError) as error:
+                self._fail(source, _cause_of_reading(error, source))
+                continue
+            before = self._before.get(source.id)
+            if todo.empty:
+                ready.append(source.id)
+            elif before and not self._retry and before.key == self._wanted.key(source):
+                self.summary.failures[source.id] = before.cause
+                self.summary.failed_before += 1
+            else:
+                todos.append(todo)
+        self.summary.ready = len(ready)
+        self._failures.drop(ready)
+        return todos
+
+    def work(self, todos: Sequence[Todo], crew: Crew) -> None:
+        """Has made what no other run is making, until there is nothing else left.
+
+        The costliest come first, so that no worker is left alone with one at the end.
+
+        Raises:
+            OSError: If the store can no longer be written to; finished work is kept.
+        """
+        costs = {todo.source.id: extent_of(todo.source).cost for todo in todos}
+        waiting = sorted((t.source for t in todos), key=lambda s: (-costs[s.id], s.id))
+        with ProgressReport("extract", len(todos), sum(costs.values())) as progress:
+            while waiting or self._taken:
+                waiting = [one for one in waiting if not self._handed_out(one, crew, progress)]
+                if not self._taken:
+                    if not any(self._claims.in_doubt(one.id) for one in waiting):
+                        break
+                    self._watch(len(waiting))
+                for outcome in crew.wait():
+                    self._take_in(outcome)
+                    progress.step(outcome.id, costs[outcome.id])
+        self.summary.left = [source.id for source in waiting]
+
+    def _handed_out(self, source: Source, crew: Crew, progress: ProgressReport) -> bool:
+        """Gives an item to the crew; False if there is no place, or another run is at it.
+
+        What failed in another run meanwhile is not tried again.
+        """
+        if crew.free <= 0 or not self._claims.take(source.id):
+            return False
+        failed = self._failures.standing().get(source.id)
+        if failed and failed != self._before.get(source.id):
+            self.summary.failures[source.id] = failed.cause
+            self._claims.release(source.id)
+            progress.step(source.id)
+            return True
+        self._taken[source.id] = source
+        crew.submit(source)
+        return True
+
+    def _watch(self, items: int) -> None:
+        """Waits a moment for a sign of life of those who claim what is left, and says so once."""
+        if not self._watching:
+            print(f"left to do: {items}, claimed by a run that may be dead; watching whether it is,"
+                  f" {STALE:g} s at most", file=sys.stderr, flush=True)  # fmt: skip
+            self._watching = True
+        time.sleep(POLL)
+
+    def _take_in(self, outcome: Outcome) -> None:
+        """Writes down what came of an item and gives its claim back."""
+        source = self._taken.pop(outcome.id)
+        self.summary.times.merge(outcome.times)
+        if outcome.fault:
+            raise outcome.fault
+        if outcome.halved:
+            print(f"{source.id}: out of memory; took 1/{2**outcome.halved} of the frames at once",
+                  file=sys.stderr)  # fmt: skip
+        if outcome.notices:
+            self.summary.notices[source.id] = outcome.notices
+        if outcome.cause:
+            print(outcome.trace, end="", file=sys.stderr, flush=True)
+            self._fail(source, outcome.cause)
+        elif outcome.made:
+            self.summary.extracted += 1
+            self._failures.drop([source.id])
+        self._claims.release(source.id)
+
+    def _fail(self, source: Source, cause: str) -> None:
+        """Sets a failure down, in the summary and in the store."""
+        try:
+            key = self._wanted.key(source)
+        except (UserError, OSError):  # what cannot be read is tried again by every run
+            key = ""
+        self.summary.failures[source.id] = cause
+        self._failures.add(source, cause, key)
+
+
+def _cause_of_reading(error: UserError | OSError, source: Source) -> str:
+    """The cause of an error in planning, where an error that names no file is the source's."""
+    if isinstance(error, OSError) and error.filename is not None and is_the_runs(error, source):
+        raise error
+    return cause_of(error, source)

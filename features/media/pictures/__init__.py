@@ -1,0 +1,1 @@
+"""Frames of a video and still pictures, as they are shown."""

@@ -1,0 +1,1 @@
+"""From folder to tracks: discovery > planner > extractor (video pass, feature buffer, sound)."""

@@ -1,0 +1,1 @@
+"""Tracks on disk: a track, its file, the folder of tracks, fingerprints, leases, verification."""

@@ -1,0 +1,1 @@
+"""What a folder of the challenge holds, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""Annotations, lists and folders of the challenge, read as labels with masks."""

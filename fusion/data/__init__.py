@@ -1,0 +1,1 @@
+"""Labels and streams as windows and batches: clips, folds, sampling, the data module."""

@@ -1,0 +1,1 @@
+"""What training reads: data module, data set, sampling, several corpora."""

@@ -1,0 +1,1 @@
+"""Which clips are scored, and what must be said beside the scores."""

@@ -1,0 +1,1 @@
+"""From checkpoint to predictions: network, runner, predictor, predictions as files."""

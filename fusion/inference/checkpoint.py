@@ -1,0 +1,305 @@
+"""A checkpoint: one file that holds the model and all that is needed to use it.
+
+Data flow: training > Lightning checkpoint with the payload under `affuse` > `load_checkpoint`
+> Checkpoint > evaluate, predict, submit. A recipe of several stages puts their networks into one.
+
+The file is read with `weights_only=True`: it holds tensors and plain Python values, no code.
+"""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from features.cli.app import UserError
+from features.encoders.device import resolve_device
+from features.store.feature_track import write_atomically
+from features.store.hashing import weights_hash
+from fusion.data.seen import BY_FOLD, is_among, tasks_of
+from fusion.inference.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
+from fusion.model.settings import ModelSettings
+from fusion.postprocess.decision import AuDecision, Decision
+from fusion.streams.normalization import Normaliser
+from fusion.streams.person_normalization import NO_ADAPTATION, Adaptation
+from fusion.streams.stream_spec import StreamSpec
+from fusion.tasks.labels import EXPRESSIONS, UNITS
+
+KEY = "affuse"
+"""Where the payload lies in a Lightning checkpoint."""
+FORMAT = 2
+"""Raised with every change of what is stored, settings of the model among it, so that an older
+version knows at once that it cannot read a file. A test holds the two together."""
+OLDEST = 1
+"""Format of the oldest files that can be read: what they lack has a default."""
+ANSWERS = "answers"
+"""Part of the payload of a checkpoint put together of several runs: task to revision."""
+NETWORKS = "networks"
+"""Part of the payload: what is kept of other runs' networks, by revision."""
+TASKS = ("va", "expr", "au")
+COMPOUND = "compound"
+_OLD_THRESHOLDS = "thresholds"
+"""Part of the payload, (12,), in checkpoints from before there was a decision."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained predictor: the network that answers each task, and what was decided for them.
+
+    Attributes:
+        path: The file.
+        revision: Hash of the file.
+        answers: Task (`va`, `expr`, `au`, and `compound` where one answers it) to its network; one
+            network for all, unless stages of a recipe were put together.
+        decision: What was chosen on validation; neutral until fusion.tune has run.
+        config: All settings of the run, plain values.
+        provenance: Data, versions and revision of the code it comes from.
+    """
+
+    path: Path
+    revision: str
+    answers: dict[str, Network]
+    decision: Decision
+    config: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def network(self) -> Network:
+        """The network that answers VA: the only one, unless stages were put together."""
+        return self.answers["va"]
+
+    @property
+    def learnt(self) -> list[str]:
+        """Tasks that it has learnt: va, expr, au. What it says of others means nothing."""
+        return tasks_of({"config": self.config, "provenance": self.provenance})
+
+    def held_out_decision(self, track_id: str, file: str = "") -> Decision | None:
+        """What was chosen without a clip that the decision was tuned on.
+
+        Args:
+            track_id: The clip.
+            file: sha256 of its file, "" if unknown.
+
+        Returns:
+            None for a clip that was not tuned on, or of tuning that did not keep this.
+        """
+        decided = self.provenance.get("decided", {})
+        for fold in decided.get(BY_FOLD, ()) if isinstance(decided, Mapping) else ():
+            if is_among(fold["clips"], track_id, file):
+                return Decision.from_state(fold["decision"])
+        return None
+
+    @property
+    def networks(self) -> list[Network]:
+        """Every network of the file once, those that feed others too."""
+        every = [one for network in self.answers.values() for one in network.all()]
+        return list({id(one): one for one in every}.values())
+
+    @property
+    def specs(self) -> dict[str, StreamSpec]:
+        """Every stream that is needed."""
+        return {name: spec for one in self.networks for name, spec in one.specs.items()}
+
+    @property
+    def adaptation(self) -> Adaptation:
+        """How streams are adapted to the person, by any of the networks."""
+        adapted = [one.adaptation for one in self.networks if one.adaptation.kind != "none"]
+        return adapted[0] if adapted else NO_ADAPTATION
+
+
+def make_payload(
+    *,
+    config: Mapping[str, Any],
+    model: ModelSettings,
+    specs: Mapping[str, StreamSpec],
+    normalisers: Mapping[str, Normaliser],
+    align_window: float,
+    window: int,
+    stride: int,
+    provenance: Mapping[str, Any],
+    adaptation: Adaptation = NO_ADAPTATION,
+    feeds: Mapping[str, str] | None = None,
+    networks: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a training run stores beside its weights: tensors and plain values only.
+
+    Args:
+        config: All settings of the run.
+        model: Size and shape.
+        specs: Of each stream.
+        normalisers: Of each stream.
+        align_window: Seconds over which audio tokens are averaged for a frame.
+        window: Frames of a window.
+        stride: Frames from one window to the next.
+        provenance: What the run comes from.
+        adaptation: How streams are adapted to the person.
+        feeds: Stage that feeds the model to the revision of its checkpoint.
+        networks: What is kept of these and of all that feed them, by revision.
+    """
+    return {
+        "format": FORMAT,
+        "config": dict(config),
+        "model": asdict(model),
+        "specs": {name: asdict(spec) for name, spec in specs.items()},
+        "normalisers": {name: one.state() for name, one in normalisers.items()},
+        "decision": Decision().state(),
+        "expressions": list(EXPRESSIONS),
+        "units": list(UNITS),
+        "align_window": align_window,
+        "window": window,
+        "stride": stride,
+        "adaptation": asdict(adaptation),
+        "feeds": dict(feeds or {}),
+        NETWORKS: dict(networks or {}),
+        "provenance": dict(provenance),
+    }
+
+
+def load_checkpoint(path: Path, device: str = "auto") -> Checkpoint:
+    """Reads a checkpoint.
+
+    Args:
+        path: The file.
+        device: Where its networks are to compute, see `resolve_device`.
+
+    Raises:
+        UserError: If it is absent, damaged, no checkpoint of ours, or of another format; if there
+            is no such device.
+    """
+    place = resolve_device(device)
+    content = read_payload(path)
+    payload = content[KEY]
+    if unknown := unknown_settings(payload):
+        raise UserError(
+            f"{path}: made by another version of affuse, with settings that this one does not know"
+            f" ({', '.join(unknown)}); install that version, or train anew with this one"
+        )
+    if payload["expressions"] != list(EXPRESSIONS) or payload["units"] != list(UNITS):
+        raise UserError(f"{path}: made for another set of labels; train anew")
+    answers = _read_answers(content)
+    for one in answers.values():
+        one.move(place)
+    return Checkpoint(
+        path=path,
+        revision=weights_hash(path),
+        answers=answers,
+        decision=_read_decision(payload),
+        config=payload["config"],
+        provenance=payload["provenance"],
+    )
+
+
+def _read_answers(content: Mapping[str, Any]) -> dict[str, Network]:
+    """The network of each task."""
+    payload = content[KEY]
+    reader = NetworkReader(payload.get(NETWORKS, {}))
+    if ANSWERS in payload:
+        return {task: reader.of_revision(one) for task, one in payload[ANSWERS].items()}
+    network = reader.read(slim(payload, content[WEIGHTS]))
+    tasks = (*TASKS, COMPOUND) if network.model.settings.compound else TASKS
+    return dict.fromkeys(tasks, network)
+
+
+def kept_networks(path: Path) -> dict[str, Any]:
+    """What other checkpoints keep of a run's network and of those that feed it, by revision.
+
+    Raises:
+        UserError: As `load_checkpoint`.
+    """
+    content = read_payload(path)
+    own = slim(content[KEY], content[WEIGHTS])
+    return {**content[KEY].get(NETWORKS, {}), weights_hash(path): own}
+
+
+def write_assembly(
+    path: Path,
+    answers: Mapping[str, Path],
+    *,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Writes a checkpoint in which each task is answered by the network of a run of its own.
+
+    Args:
+        path: Where to.
+        answers: Task to the checkpoint of the run that answers it.
+        config: Settings of the recipe, plain values.
+        provenance: What it comes from, plain values.
+    """
+    networks: dict[str, Any] = {}
+    for one in dict.fromkeys(answers.values()):
+        networks |= kept_networks(one)
+    payload = {
+        "format": FORMAT,
+        "config": dict(config),
+        "decision": Decision().state(),
+        "expressions": list(EXPRESSIONS),
+        "units": list(UNITS),
+        "provenance": dict(provenance),
+        ANSWERS: {task: weights_hash(one) for task, one in answers.items()},
+        NETWORKS: networks,
+    }
+    buffer = BytesIO()
+    torch.save({KEY: payload}, buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def write_decision(
+    path: Path, out: Path, decision: Decision, provenance: Mapping[str, Any]
+) -> None:
+    """Writes a checkpoint anew, by rename, with another decision; all else stays.
+
+    Args:
+        path: The checkpoint.
+        out: Where to write; may be the same file.
+        decision: Replaces the one it has.
+        provenance: Plain values, added to what the checkpoint says it comes from.
+
+    Raises:
+        UserError: As `load_checkpoint`.
+    """
+    content, buffer = read_payload(path), BytesIO()
+    payload = {key: value for key, value in content[KEY].items() if key != _OLD_THRESHOLDS}
+    payload["decision"] = decision.state()
+    payload["provenance"] = {**payload["provenance"], **provenance}
+    torch.save({**content, KEY: payload}, buffer)
+    write_atomically(out, buffer.getvalue())
+
+
+def _read_decision(payload: Mapping[str, Any]) -> Decision:
+    """The decision; of checkpoints from before there was one, the neutral with its thresholds."""
+    if "decision" in payload:
+        return Decision.from_state(payload["decision"])
+    return Decision(au=AuDecision(thresholds=tuple(payload[_OLD_THRESHOLDS].tolist())))
+
+
+def read_payload(path: Path) -> dict[str, Any]:
+    """The whole content of a checkpoint file, checked to be ours.
+
+    Raises:
+        UserError: As `load_checkpoint`.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such checkpoint; python -m fusion.train makes one")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: damaged or not a checkpoint; train anew") from error
+    if not isinstance(content, dict) or KEY not in content:
+        raise UserError(f"{path}: not a checkpoint of this project; train anew")
+    _require_format(path, content[KEY].get("format"))
+    return content
+
+
+def _require_format(path: Path, number: object) -> None:
+    """UserError for a file that this version cannot read."""
+    if not isinstance(number, int) or number < OLDEST:
+        raise UserError(f"{path}: format {number}, this version reads {OLDEST} on; train anew")
+    if number > FORMAT:
+        raise UserError(
+            f"{path}: made by a newer version of affuse (format {number}, this one reads up to"
+            f" {FORMAT}); install the newer version, or train anew with this one"
+        )

@@ -1,0 +1,1 @@
+"""What training makes small: one module a task, multi-task weighting, distillation."""

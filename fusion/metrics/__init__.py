@@ -1,0 +1,1 @@
+"""Official metrics: sufficient statistics, intervals, calibration, evaluation."""

@@ -1,0 +1,1 @@
+"""Parts that fusions and temporal parts are made of."""

@@ -1,0 +1,1 @@
+"""From several encoded streams to one."""

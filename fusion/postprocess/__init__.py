@@ -1,0 +1,1 @@
+"""From scores to decisions: smoothing, thresholds, and how they are tuned."""

@@ -1,0 +1,1 @@
+"""What is learnt: labels with masks, and the parts that belong to one task."""

@@ -1,0 +1,1 @@
+"""Training: settings, run, run folder, Lightning module, stages, cross-validation."""

@@ -1,0 +1,155 @@
+"""The space of a search, and its values in a recipe.
+
+Data flow: YAML file (dotted key: {low, high, log} or {choices}) > Dimensions > values by key
+> settings.
+"""
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+from features.cli.app import UsageError, UserError, parse
+from fusion.training.config import TrainSettings
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+S = TypeVar("S")
+
+_WHERE_AND_WHAT = "name runs fresh seed seeds folds devices"
+_WHICH_DATA = "data.root data.store data.cache data.fold data.folds"
+FIXED = frozenset(f"{_WHERE_AND_WHAT} {_WHICH_DATA}".split())
+"""Settings that decide what a score means, or where things lie: no part of a search."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One setting that is searched: a range, or choices.
+
+    Attributes:
+        key: Dotted, e.g. `optimizer.lr`.
+        low, high: Ends of the range; whole numbers for a setting that is one.
+        log: Whether the range is even in its logarithm.
+        choices: Instead of a range, values as JSON text, so that lists can be chosen too.
+    """
+
+    key: str
+    low: float = 0
+    high: float = 0
+    log: bool = False
+    choices: tuple[str, ...] = ()
+
+    def suggest(self, trial: "Trial") -> Any:
+        """Optuna's value of this setting for a trial."""
+        if self.choices:
+            return json.loads(trial.suggest_categorical(self.key, list(self.choices)))
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return trial.suggest_int(self.key, self.low, self.high, log=self.log)
+        return trial.suggest_float(self.key, self.low, self.high, log=self.log)
+
+
+def read_space(path: Path, recipe: TrainSettings) -> list[Dimension]:
+    """Reads and checks a space.
+
+    Raises:
+        UserError: If the file is absent or ill-formed, or a key or value cannot be in the recipe.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such space; see configs/spaces/mtl.yaml") from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: not YAML; see configs/spaces/mtl.yaml") from error
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path}: expected lines such as 'optimizer.lr: {{low: 1e-4, high: 1e-2}}'")
+    return [_dimension(f"{path}: {key}", str(key), spec, recipe) for key, spec in content.items()]
+
+
+def _dimension(where: str, key: str, spec: Any, recipe: TrainSettings) -> Dimension:
+    """One checked line of the space."""
+    current = _current(where, key, recipe)
+    if key in FIXED:
+        raise UserError(f"{where} cannot be searched; take it out")
+    if isinstance(spec, dict) and set(spec) == {"choices"}:
+        choices = spec["choices"]
+        if not isinstance(choices, list) or not choices:
+            raise UserError(f"{where}: choices must be a list of values")
+        made = Dimension(key, choices=tuple(json.dumps(one) for one in choices))
+        values = choices
+    elif isinstance(spec, dict) and {"low", "high"} <= set(spec) <= {"low", "high", "log"}:
+        made = _range(where, key, spec, whole=type(current) is int)
+        values = [made.low, made.high]
+    else:
+        raise UserError(f"{where}: give {{low, high}}, {{low, high, log: true}} or {{choices}}")
+    for value in values:
+        _require_legal(where, key, value)
+    return made
+
+
+def _range(where: str, key: str, spec: Mapping[str, Any], whole: bool) -> Dimension:
+    try:
+        low, high = float(spec["low"]), float(spec["high"])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: low and high must be numbers") from error
+    log = spec.get("log", False)
+    rules = {
+        "low must be below high": low < high,
+        "log must be true or false": isinstance(log, bool),
+        "low must be above 0 with log": not log or low > 0,
+        "low and high must be whole numbers": not whole or low % 1 == high % 1 == 0,
+    }
+    for complaint, fine in rules.items():
+        if not fine:
+            raise UserError(f"{where}: {complaint}")
+    return Dimension(key, int(low) if whole else low, int(high) if whole else high, log)
+
+
+def _current(where: str, key: str, recipe: TrainSettings) -> Any:
+    """The recipe's value of a dotted key; UserError, with the nearest right one, if unknown."""
+    value: Any = recipe
+    for part in key.split("."):
+        if not is_dataclass(value) or not hasattr(value, part):
+            near = difflib.get_close_matches(key, _keys(recipe), n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise UserError(f"{where} is no setting of a training run{hint}")
+        value = getattr(value, part)
+    if is_dataclass(value):
+        raise UserError(f"{where} is a group of settings; name one of them, such as {key}.NAME")
+    return value
+
+
+def _keys(settings: Any, prefix: str = "") -> list[str]:
+    """All dotted keys."""
+    keys: list[str] = []
+    for name, value in vars(settings).items():
+        keys += _keys(value, f"{prefix}{name}.") if is_dataclass(value) else [prefix + name]
+    return keys
+
+
+def _require_legal(where: str, key: str, value: Any) -> None:
+    """UserError if the command line would not take the value."""
+    try:
+        words = [f"--{key}={json.dumps(value)}"]
+        parse(TrainSettings, prog="space", description="", argv=words)
+    except UsageError as error:
+        raise UserError(f"{where}: {error}") from error
+
+
+def with_values(settings: S, values: Mapping[str, Any]) -> S:
+    """The settings with other values at dotted keys."""
+    for key, value in values.items():
+        settings = _with_value(settings, key.split("."), value)
+    return settings
+
+
+def _with_value(settings: Any, path: list[str], value: Any) -> Any:
+    name, *rest = path
+    inner = _with_value(getattr(settings, name), rest, value) if rest else value
+    return replace(settings, **{name: inner})

@@ -1,0 +1,162 @@
+"""Lightning's Trainer as this project uses it: what is kept, logged and said.
+
+Files in a run's folder: `best.ckpt` and `last.ckpt`; `logs/version_N` with metrics.csv and
+TensorBoard events, one N for each time the run was started.
+"""
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
+
+from fusion.metrics.official import UndefinedScore
+
+BEST, LAST = "best.ckpt", "last.ckpt"
+Keep = Literal["best", "last"]
+
+
+def make_trainer(
+    folder: Path,
+    *,
+    epochs: int,
+    patience: int,
+    precision: str,
+    devices: int | None,
+    keep: Keep = "best",
+) -> pl.Trainer:
+    """A Trainer that keeps the best and the last epoch, stops early and logs.
+
+    Args:
+        folder: Of the run.
+        epochs: Most epochs.
+        patience: Epochs without a better `val/P` after which it stops.
+        precision: Lightning's; auto: bf16-mixed on a GPU, 32-true on a CPU.
+        devices: Number of processes; None: all GPUs, or one process on a CPU.
+        keep: Which epoch `best.ckpt` holds: that of the best `val/P`, or the last, with which
+            there is no early stop.
+    """
+    on_gpu = torch.cuda.is_available()
+    auto = "bf16-mixed" if on_gpu else "32-true"
+    chosen: Any = auto if precision == "auto" else precision
+    kept = KeptEpochs(
+        folder,
+        "best",
+        monitor="val/P" if keep == "best" else None,
+        mode="max",
+        enable_version_counter=False,
+    )
+    csv = CSVLogger(folder, name="logs")
+    board = TensorBoardLogger(folder, name="logs", version=csv.version)
+    callbacks: list[Callback] = [kept, LastEpoch(folder / LAST)]
+    if keep == "best":
+        callbacks.insert(0, Patience("val/P", mode="max", patience=patience))
+    callbacks += [] if sys.stderr.isatty() else [EpochLines()]
+    return pl.Trainer(
+        accelerator="gpu" if on_gpu else "cpu",
+        devices=devices or ("auto" if on_gpu else 1),
+        precision=chosen,
+        max_epochs=epochs,
+        gradient_clip_val=1.0,
+        callbacks=callbacks,
+        logger=[csv, board],
+        enable_progress_bar=sys.stderr.isatty(),
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
+
+
+class KeptEpochs(ModelCheckpoint):
+    """Goes on knowing its best epoch when the folder of the run has been moved meanwhile."""
+
+    @property
+    def state_key(self) -> str:
+        """Of Lightning's own callback, so that checkpoints know only one."""
+        return str(super().state_key).replace(type(self).__qualname__, ModelCheckpoint.__name__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the state of another leg, with paths in the folder as it is called now."""
+        assert self.dirpath is not None
+        here = Path(self.dirpath)
+
+        def moved(path: str) -> str:
+            return str(here / Path(path).name) if path else path
+
+        best = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        paths = {k: moved(state_dict[k]) for k in state_dict if k.endswith("_path")}
+        super().load_state_dict(
+            state_dict | paths | {"best_k_models": best, "dirpath": self.dirpath}
+        )
+
+
+class LastEpoch(Checkpoint):
+    """Keeps each epoch in place of the one before.
+
+    Lightning's `save_last` keeps but the last of the epochs that were better than all before.
+
+    Args:
+        path: Where.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the checkpoint, when the best epoch and the patience are known."""
+        trainer.save_checkpoint(self.path)
+
+
+class Patience(EarlyStopping):
+    """Goes on with the patience that is asked for now."""
+
+    @property
+    def state_key(self) -> str:
+        """Of Lightning's own callback, so that checkpoints know only one."""
+        return str(super().state_key).replace(type(self).__qualname__, EarlyStopping.__name__)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the state of another leg but for its patience."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
+
+
+class EpochLines(Callback):
+    """One plain line an epoch, where there is no terminal for a bar."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Prints the epoch's loss and scores."""
+        if not trainer.is_global_zero:
+            return
+        metrics = trainer.callback_metrics
+        names = [n for n in ("train/total", "val/P") if n in metrics]
+        text = "  ".join(f"{name} {float(metrics[name]):.3f}" for name in names)
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keeps Lightning's advice and advertisements off the user's screen."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", category=UndefinedScore)  # else once an epoch
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks for all of a distributed run."""
+    return getattr(rank_zero_only, "rank", 0) == 0

@@ -1,0 +1,104 @@
+"""Damaged and odd files, some of each sort of `experiments.benchmarks.robustness.fuzz_media`:
+right, or listed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from experiments.benchmarks.robustness.fuzz_files import Mutant, all_kinds, make_mutants
+from experiments.benchmarks.robustness.fuzz_media import judge, smallest_clips
+from features.cli.app import UserError
+from features.extract import ExtractSettings, SourceSettings, extract
+from features.store.track_store import TrackStore
+from tests.media import face_frame, plain_frames, tone, write_video
+
+KINDS = [
+    "3 bits flipped",
+    "10 bits of the index flipped",
+    "cut in half",
+    "zeros in place of 20 % of the pictures",
+    "first 1000 bytes noise",
+    "noise behind the end",
+    "one picture is noise",
+    "a tenth of the sound is noise",
+    "times out of order",
+    "10-bit",
+    "resolution change",
+    "two sound tracks",
+]
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    frames = [face_frame(192, 160, [(90 + i, 80)], size=110) for i in range(12)]
+    return write_video(tmp_path_factory.mktemp("clip") / "clip.mp4", frames, sound=tone(0.48))
+
+
+@pytest.fixture(scope="module")
+def extracted(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Mutant], Path]:
+    root = tmp_path_factory.mktemp("fuzz")
+    kinds = {name: all_kinds()[name] for name in KINDS}
+    mutants = make_mutants([clip], root / "files", len(KINDS), kinds)
+    data = SourceSettings(root=root / "files", store=root / "tracks")
+    extract(ExtractSettings(data=data, encoders=["expression", "prosody"], workers="0"))
+    return mutants, root / "tracks"
+
+
+def test_every_mutant_comes_out_right_or_is_listed(extracted: tuple[list[Mutant], Path]) -> None:
+    mutants, store = extracted
+    verdicts = judge(mutants, TrackStore(store))
+    assert [v.fault for v in verdicts] == [""] * len(KINDS)
+    causes = {v.mutant.kind: v.cause for v in verdicts}
+    assert "breaks off" in causes["cut in half"]
+    assert "not a video or sound file" in causes["first 1000 bytes noise"]
+    for kind in ("noise behind the end", "one picture is noise", "10-bit", "two sound tracks"):
+        assert not causes[kind]
+    assert not list(store.rglob("*.partial"))
+
+
+def test_judge_sees_what_is_missing_or_damaged_or_too_short(
+    extracted: tuple[list[Mutant], Path], tmp_path: Path
+) -> None:
+    mutants, store = extracted
+    whole = next(m for m in mutants if m.kind == "10-bit")
+
+    def fault(mutant: Mutant, stream: str = "", data: bytes | None = None) -> str:
+        copy = tmp_path / f"{stream or 'frames'}-{data is None}"
+        for name in ("faces", "expression", "expression.probs", "prosody"):
+            path = copy / name / f"{whole.path.stem}.safetensors"
+            path.parent.mkdir(parents=True)
+            path.write_bytes((store / name / path.name).read_bytes())
+            if name == stream and data is None:
+                path.unlink()
+            elif name == stream:
+                path.write_bytes(data or b"")
+        return judge([mutant], TrackStore(copy))[0].fault
+
+    assert fault(whole) == ""
+    assert "rows for 13 frames" in fault(replace(whole, frames=13), "none")
+    assert "no prosody" in fault(whole, "prosody")
+    assert "damaged" in fault(whole, "faces", b"nothing")
+
+
+def test_refusing_a_whole_file_is_a_fault(extracted: tuple[list[Mutant], Path]) -> None:
+    mutants, store = extracted
+    cut = next(m for m in mutants if m.kind == "cut in half")
+    (verdict,) = judge([replace(cut, frames=12)], TrackStore(store))
+    assert "refused" in verdict.fault
+
+
+def test_mutants_are_the_same_at_every_call(
+    clip: Path, extracted: tuple[list[Mutant], Path], tmp_path: Path
+) -> None:
+    kinds = {name: all_kinds()[name] for name in KINDS}
+    for one, other in zip(
+        make_mutants([clip], tmp_path, len(KINDS), kinds), extracted[0], strict=True
+    ):
+        assert one.path.read_bytes() == other.path.read_bytes(), one.kind
+
+
+def test_folder_without_three_clips_is_named(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", plain_frames(3))
+    with pytest.raises(UserError, match="fewer than 3 mp4 files with sound"):
+        smallest_clips(tmp_path)

@@ -1,0 +1,92 @@
+"""The format of checkpoints: its number follows its shape, other versions are told in a line."""
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import torch
+
+from features.cli.app import UserError
+from features.store.hashing import settings_hash
+from fusion.inference.checkpoint import FORMAT, KEY, load_checkpoint, make_payload, read_payload
+from fusion.inference.network import PREFIX, WEIGHTS
+from fusion.model.affect import AffectModel
+from fusion.model.settings import ModelSettings
+from fusion.postprocess.decision import Decision
+from fusion.streams.normalization import Normaliser
+from fusion.streams.person_normalization import Adaptation
+from fusion.streams.stream_spec import StreamSpec
+
+SHAPES = {2: "8de2b1b19bea6642"}
+"""Format to the hash of what is stored under it. Never change a line: add one."""
+
+
+def payload() -> dict[str, Any]:
+    return make_payload(
+        config={},
+        model=ModelSettings(dim=8, stream_dim=4, heads=1),
+        specs={"face": StreamSpec(3, "net", "r1", "s1")},
+        normalisers={"face": Normaliser(torch.zeros(3), torch.ones(3))},
+        align_window=0.2,
+        window=20,
+        stride=15,
+        provenance={},
+    )
+
+
+def shape_of(kind: Any) -> Any:
+    """Names and types of a dataclass's fields, nested."""
+    if not (is_dataclass(kind) and isinstance(kind, type)):
+        return str(kind)
+    hints = get_type_hints(kind)
+    return {field.name: shape_of(hints[field.name]) for field in fields(kind)}
+
+
+def keys_of(value: Any) -> Any:
+    return {key: keys_of(one) for key, one in value.items()} if isinstance(value, dict) else None
+
+
+def test_the_format_number_rises_when_settings_do() -> None:
+    kinds = [ModelSettings, StreamSpec, Adaptation]
+    shape = settings_hash([[shape_of(kind) for kind in kinds], keys_of(payload())])
+    assert shape_of(ModelSettings)["dim"] == str(int)
+    assert keys_of(Decision().state())
+    assert SHAPES.get(FORMAT) == shape, (
+        f"what a checkpoint stores has changed: raise FORMAT in fusion/inference/checkpoint.py to"
+        f" {max(SHAPES) + 1} and add {{{max(SHAPES) + 1}: '{shape}'}} to SHAPES"
+    )
+
+
+def written(path: Path, **changes: Any) -> Path:
+    model = AffectModel(ModelSettings(dim=8, stream_dim=4, heads=1), {"face": 3})
+    state = {f"{PREFIX}{name}": rows for name, rows in model.state_dict().items()}
+    torch.save({KEY: payload() | changes, WEIGHTS: state}, path)
+    return path
+
+
+def test_formats_so_far_are_read(tmp_path: Path) -> None:
+    for number in range(1, FORMAT + 1):
+        assert load_checkpoint(written(tmp_path / "a.ckpt", format=number)).network.window == 20
+
+
+def test_a_newer_version_is_named_in_one_line(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.ckpt", format=FORMAT + 1)
+    with pytest.raises(UserError, match=r"a.ckpt: made by a newer version .*install") as caught:
+        read_payload(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [0, None, "2"])
+def test_no_format_is_refused(tmp_path: Path, number: object) -> None:
+    with pytest.raises(UserError, match="train anew"):
+        read_payload(written(tmp_path / "a.ckpt", format=number))
+
+
+@pytest.mark.parametrize("part", ["model", "adaptation", "specs"])
+def test_settings_that_are_not_known_are_named_in_one_line(tmp_path: Path, part: str) -> None:
+    one = payload()
+    (one[part]["face"] if part == "specs" else one[part])["gaze"] = 1
+    path = written(tmp_path / "a.ckpt", **{part: one[part]})
+    with pytest.raises(UserError, match=rf"a.ckpt: .*{part}.gaze.*install that version"):
+        load_checkpoint(path)
