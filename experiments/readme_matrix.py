@@ -33,7 +33,8 @@ from experiments.demo.readme_matrix_corpora import (
     put_tracks,
     write_labels,
 )
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
+from features.errors import UserError
 
 RECIPES = ("mtl", "pasn", "progressive", "distill", "fpn")
 CONFIGS = Path(__file__).parents[1] / "configs"

@@ -19,8 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from experiments.benchmarks.robustness.real_files_found import Found, Likeness, compare, look_into
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.wording import counted
+from features.errors import UserError
 from features.execution.job import UNFORESEEN
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.track_store import TrackStore

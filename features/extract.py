@@ -26,11 +26,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.cli.wording import counted
 from features.encoders.device import resolve_device
 from features.encoders.registry import EncoderSettings, require_streams_of_their_own
+from features.errors import UserError
 from features.execution.cost_estimate import make_plan
 from features.execution.executors import Crew, Here, ProcessCrew
 from features.execution.forkserver import warm_up

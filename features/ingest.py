@@ -12,9 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
+from features.errors import UserError
 from features.importers.known_clocks import IMPORTED, KnownClocks, require_possible
 from features.importers.tables import SUFFIXES, Table, read_table
 from features.media.kinds import by_ending

@@ -21,10 +21,11 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import DEMO_ROOT, default_store
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
+from features.errors import UserError
 from features.pipeline.planner import FACES
 from features.store.feature_track import MAIN, DamagedTrack, FeatureTrack, write_atomically
 from features.store.track_store import TrackStore

@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.pipeline.discovery import Source, require_distinct
 from fusion.abaw.audit.inventory import Inventory
 from fusion.abaw.audit.media import Media, VideoFacts, find_media, picture_numbers, video_facts

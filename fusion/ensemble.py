@@ -22,10 +22,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from features.cli.app import FAILED, OK, UsageError, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
+from features.errors import UsageError, UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.challenges import EDITIONS, LATEST
 from fusion.data.predictions import write_predictions

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.wording import counted
 from features.encoders.registry import EncoderSettings
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.faces.detect import FaceSettings
 from features.pipeline.discovery import SourceHashes, find_sources

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
+from features.errors import UserError
 from features.pipeline.discovery import find_sources
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind, read_truth

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.hashing import settings_hash
 from fusion.training.config import TrainSettings, check_training

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.challenges import LATEST, challenge_of, compound_classes
 from fusion.abaw.reading.lists import Template, read_template, read_test_list

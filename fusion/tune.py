@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
 from fusion.data.folds import linked

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import av
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.media import NoVideo, probe
 from features.media.container import open_media, video_stream
 from features.pipeline.discovery import find_sources

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 EVERY = 0.2
 """Seconds between samples."""

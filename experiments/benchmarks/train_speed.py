@@ -33,8 +33,9 @@ from experiments.benchmarks.train_speed_parts import (
     our_loop,
     write_corpus,
 )
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings

@@ -20,9 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from experiments.demo.clips import Plan, plan_clips, shoot
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS, FrameLabels
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from experiments.demo.corpus import make_demo
 from experiments.demo.run_demo import constant_scores, format_table, labelled
-from features.cli.app import FAILED, OK, UserError, parse, run
+from features.cli.app import FAILED, OK, parse, run
 from features.cli.default_corpus import DEMO_ROOT
 from features.cli.wording import in_words
 from features.encoders.registry import encoder_of
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_truth

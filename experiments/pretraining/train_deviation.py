@@ -26,7 +26,7 @@ from torch.nn import functional
 from experiments.pretraining.training_state import TrainingState
 from experiments.pretraining.triplet_data import TripletData, from_csv, from_pictures, load_faces
 from experiments.pretraining.triplets import triplet_accuracy, triplet_loss
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.encoders.device import resolve_device
 from features.encoders.visual.deviation_net import (
     Backbone,
@@ -35,6 +35,7 @@ from features.encoders.visual.deviation_net import (
     load_deviation,
     save_deviation,
 )
+from features.errors import UserError
 from features.store.hashing import settings_hash
 
 _PART = 128

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from experiments.pretraining.fer2013 import read_train
 from experiments.pretraining.triplets import ONE_CLASS_MARGIN, OTHER_MARGIN, draw_triplets
-from features.cli.app import UserError
 from features.encoders.visual.preprocessing import FaceInput
+from features.errors import UserError
 from features.media.pictures.images import read_picture
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")

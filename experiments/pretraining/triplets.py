@@ -10,7 +10,7 @@ Zhang et al. 2021, "Prior Aided Streaming Network for Multi-task Affective Recog
 import torch
 from torch import Tensor
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 ONE_CLASS_MARGIN, OTHER_MARGIN = 0.1, 0.2
 """FECNet's margins: for triplets whose faces are all of one class, and of two or three classes."""

@@ -23,6 +23,7 @@ from jsonargparse import ArgumentParser
 from features.cli.list_options import bracketed
 from features.cli.scratch import TemporaryFault
 from features.cli.signals import TERMINATED, terminable
+from features.errors import UsageError, UserError
 
 S = TypeVar("S")
 
@@ -30,14 +31,6 @@ OK, FAILED, INTERRUPTED = 0, 1, 130
 """Exit statuses: all done; something was not done; stopped by Ctrl-C (128 + SIGINT)."""
 USAGE = 2
 """Exit status of a command line or configuration that makes no sense."""
-
-
-class UserError(Exception):
-    """A mistake that the user can mend; the message is one line: what, where, and the remedy."""
-
-
-class UsageError(UserError):
-    """A command line or configuration file that cannot be understood."""
 
 
 def run(

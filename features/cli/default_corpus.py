@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 DEMO_ROOT = Path("data/demo")
 

@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from features.cli.app import OK, UsageError, UserError, run
+from features.cli.app import OK, run
 from features.encoders.base import READY, AudioEncoder, Status, VisualEncoder
 from features.encoders.registry import AUDIO, VISUAL, EncoderSettings, build_encoder
+from features.errors import UsageError, UserError
 from features.faces.precropped import SIZE, as_crop
 from features.media import MediaError, read_sound
 from features.media.pictures.images import read_picture

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import DTypeLike
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.hashing import settings_hash, weights_hash
 
 __all__ = [

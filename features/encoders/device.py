@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 if TYPE_CHECKING:  # takes seconds
     import torch

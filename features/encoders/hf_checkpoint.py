@@ -28,8 +28,8 @@ from huggingface_hub.errors import (
 )
 from safetensors import SafetensorError
 
-from features.cli.app import UserError
 from features.encoders.base import READY, Status
+from features.errors import UserError
 from features.store.hashing import sha256_of, weights_hash
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described

@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from features.cli.app import UserError
 from features.encoders.audio.egemaps import EgemapsEncoder, EgemapsSettings
 from features.encoders.audio.prosody import ProsodyEncoder, ProsodySettings
 from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
@@ -20,6 +19,7 @@ from features.encoders.visual.facenet import FacenetEncoder, FacenetSettings
 from features.encoders.visual.hf_image import HfImageEncoder, HfImageSettings
 from features.encoders.visual.mae import MaeEncoder, MaeSettings
 from features.encoders.visual.pyramid import PyramidEncoder, PyramidSettings
+from features.errors import UserError
 from features.store.feature_track import DamagedTrack
 from features.store.track_store import CLOCK, TrackStore
 

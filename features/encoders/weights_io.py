@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 _UNREADABLE = (
     SafetensorError,

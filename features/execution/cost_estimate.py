@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.cli.app import UserError
 from features.cli.wording import counted, in_words
 from features.encoders.base import Description
+from features.errors import UserError
 from features.execution.sharding import Extent, extent_of
 from features.faces.person_track import FACE_COLUMNS
 from features.faces.precropped import crop_numbers

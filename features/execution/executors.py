@@ -12,7 +12,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Protocol
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.execution.forkserver import start_method
 from features.execution.job_result import Outcome
 from features.execution.worker import Builder

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.cli.app import UserError
 from features.cli.scratch import TemporaryFault
 from features.encoders.base import Encoder
 from features.encoders.device import resolve_device
 from features.encoders.registry import EncoderSettings, build_encoder, describe_encoder
+from features.errors import UserError
 from features.execution.job_result import Outcome
 from features.faces.detect import FaceSettings
 from features.media import Reader

@@ -9,7 +9,7 @@ import signal
 from dataclasses import dataclass
 from typing import Any
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.execution.resources import GPU_WORKERS, WORKER_BYTES, parse_workers
 
 

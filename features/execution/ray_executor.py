@@ -12,7 +12,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.execution.executors import ProcessCrew
 from features.execution.job_result import Outcome
 from features.execution.ray_cluster import actor_needs, connected

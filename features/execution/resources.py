@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.cli.app import UserError
 from features.encoders.device import may_have_gpu
+from features.errors import UserError
 
 WORKER_BYTES = 1.2e9
 """Main memory of a worker on the CPU. On clips of 1920x1080 with the default encoders one held

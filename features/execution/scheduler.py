@@ -10,8 +10,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from features.cli.app import UserError
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.execution.executors import Crew
 from features.execution.job_result import Outcome
 from features.execution.sharding import extent_of

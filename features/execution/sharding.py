@@ -22,7 +22,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.faces.precropped import crop_numbers
 from features.media import MediaError, NoVideo
 from features.media.container import USUAL_RATE, alive, open_media, seconds, video_stream

@@ -14,8 +14,8 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, Protocol
 
-from features.cli.app import UserError
 from features.cli.progress import on_beat
+from features.errors import UserError
 from features.execution.forkserver import THREADS, die_with_parent
 
 if TYPE_CHECKING:  # the parent may do without torch

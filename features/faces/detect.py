@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.fingerprint import FACES
 from features.store.hashing import weights_hash
 

@@ -21,7 +21,7 @@ from typing import Protocol
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.faces.detect import MIN_AFFINITY, NO_FACES, Faces, FaceSettings, affinity, overlap
 from features.media import FrameBlock
 

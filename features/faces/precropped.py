@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.faces.alignment import crop_faces, template
 from features.faces.detect import FaceSettings
 from features.faces.person_track import Person, absent

@@ -12,8 +12,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.default_corpus import default_store
+from features.errors import UserError
 from features.media import frame_times
 from features.media.container import open_media
 from features.pipeline.discovery import Source, find_sources

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 
 SUFFIXES = (".csv", ".npy", ".npz")
 TIME = ("time", "timestamp", "times", "frametime", "seconds")

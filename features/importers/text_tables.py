@@ -13,7 +13,7 @@ from functools import cached_property
 from io import StringIO
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 SEPARATORS = ",;\t|"
 """What may stand between cells; the commonest in the header does."""

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 
-from features.cli.app import UserError
 from features.cli.progress import beat
+from features.errors import UserError
 
 MIN_STEP = 1e-4
 """Seconds put between frames whose times in the container do not rise."""

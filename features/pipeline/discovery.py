@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISREG
 
-from features.cli.app import UserError
 from features.cli.default_corpus import default_store
+from features.errors import UserError
 from features.faces.precropped import FOLDERS as CROP_FOLDERS
 from features.faces.precropped import find_crops
 from features.media.folders import say_unreadable, walk

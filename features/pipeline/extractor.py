@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.progress import unless
 from features.encoders.base import AudioEncoder, Encoder, VisualEncoder, description_of
+from features.errors import UserError
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.person_track import Person, pack, unpack
 from features.faces.precropped import crop_numbers, crop_person, framed, read_crops

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
-from features.cli.app import UserError
 from features.cli.scratch import TemporaryFault
+from features.errors import UserError
 from features.pipeline.discovery import Source
 from features.store.claims import INDEX, Claims
 from features.store.feature_track import write_atomically

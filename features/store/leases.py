@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from filelock import SoftFileLease, Timeout
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 BEAT = 20.0
 """Seconds after which the file of a lease is renewed."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import MAIN
 
 TOGETHER = 0.25

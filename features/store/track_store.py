@@ -11,7 +11,7 @@ from enum import Enum
 from itertools import chain
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import (
     DamagedTrack,
     FeatureTrack,

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from features.cli.app import UserError
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.ingest import ENCODER as INGESTED
 from features.pipeline.discovery import Source, SourceHashes
 from features.store.feature_track import MAIN, SOUND

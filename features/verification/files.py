@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.pipeline.discovery import SourceHashes
 from features.store.feature_track import (
     PARTIAL,

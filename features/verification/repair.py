@@ -9,7 +9,7 @@ has changed the files' times, and such files stay.
 from collections.abc import Sequence, Set
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.claims import Claims, file_of
 from features.store.cleanup import claims_of
 from features.verification.files import Kind, Problem

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
 
 EDITIONS = range(2, 12)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.default_corpus import default_store
+from features.errors import UserError
 from features.media.folders import walk
 from features.media.kinds import by_ending
 from features.store.track_store import TrackStore

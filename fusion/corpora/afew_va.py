@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.keys import MOST_FRAMES
 from fusion.abaw.reading.tables import fail
 from fusion.tasks.labels import Clip, FrameLabels

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.media.kinds import SOUND_SUFFIXES
 from fusion.tasks.labels import Clip, ClipLabels
 

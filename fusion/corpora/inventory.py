@@ -6,7 +6,7 @@ Data flow: root > `read_corpus` > clips > an Annotation for each task of each > 
 from collections.abc import Iterator
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.audit.inventory import Annotation, Inventory, count_task, take_inventory
 from fusion.corpora import read_corpus
 from fusion.tasks.labels import Clip, ClipLabels, TimedLabels

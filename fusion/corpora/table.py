@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, read_csv
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from features.importers.text_tables import TextTable, read_table_text
 from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from fusion.abaw.reading.keys import FrameKeys

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from fusion.tasks.labels import EXPRESSIONS, Clip, FrameLabels
 
 FOLD_SEED = 0

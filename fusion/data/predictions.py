@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.abaw.challenges import BASIC_EXPRESSIONS
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import (
     DamagedTrack,
     FeatureTrack,

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, softmax
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from fusion.data.predictions import FramePredictions
 from fusion.tasks.labels import DIMENSIONS, TASKS
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from fusion.data.seen import LEARNT, NAMES, RECIPE, TRAINED, TUNED, said_of
 from fusion.ensembling.members import Member
 from fusion.tasks.labels import TASKS, Clip

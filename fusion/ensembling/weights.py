@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.folds import folds_of, linked
 from fusion.data.predictions import FramePredictions
 from fusion.ensembling.averaging import VaMoments, VaStatistics, log_probabilities, logits

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.abaw.challenges import COMPOUNDS, compound_classes
 from fusion.abaw.reading.compound import CompoundLabels

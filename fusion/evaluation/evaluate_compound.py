@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.cli.app import FAILED, OK, UserError
+from features.cli.app import FAILED, OK
 from features.cli.default_corpus import default_store, root_or_demo
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.compound import CompoundLabels, read_compound_corpus
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions

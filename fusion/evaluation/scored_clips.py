@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.cli.app import UsageError, UserError
 from features.cli.default_corpus import root_or_demo
 from features.cli.wording import counted
+from features.errors import UsageError, UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind, read_truth
 from fusion.corpora import read_corpus

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from features.cli.app import UserError
 from features.encoders.device import resolve_device
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.hashing import weights_hash
 from fusion.data.seen import BY_FOLD, is_among, tasks_of

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.pipeline.discovery import Source, SourceHashes
 from features.store.feature_track import MAIN, SOUND
 from features.store.track_store import TrackStore

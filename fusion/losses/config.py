@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.losses.au import AuKind
 from fusion.losses.va import VaKind, require_bins
 from fusion.model.settings import ModelSettings

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.tasks.va_bins import bin_of
 
 MIN_SPREAD = 1e-6

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from features.cli.app import UserError
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
+from features.errors import UserError
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
 from fusion.data.seen import KINDS, LEARNT, NAMES, said_of
 from fusion.metrics.calibration import Calibration

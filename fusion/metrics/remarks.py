@@ -5,8 +5,8 @@ Evaluation > lines: why scores are in-sample, and what a reader must know of tho
 
 from collections.abc import Iterable
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from fusion.abaw.challenges import LATEST
 from fusion.data.seen import CROSS_FITTED, JUDGED, TRAINED, TUNED
 from fusion.metrics.evaluation import Evaluation, Marked

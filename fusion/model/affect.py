@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.batch import Batch, Scores
 from fusion.model.feeds import SummedFeeds
 from fusion.model.fusion.fusions import make_fusion, static_streams

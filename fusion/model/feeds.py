@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 
 class SummedFeeds(nn.Module):

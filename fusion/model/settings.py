@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.tasks.va_bins import BinValues
 
 Fusion = Literal["concat", "gated", "cross-attention", "leader-follower", "top-down"]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.metrics.bootstrap import Comparison, Interval, bootstrap
 from fusion.metrics.evaluation import Evaluation

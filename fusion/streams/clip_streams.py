@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.feature_track import SOUND, DamagedTrack, FeatureTrack, TrackInfo, write_track
 from features.store.fingerprint import fingerprint, tracks_content
 from features.store.track_store import TrackStore

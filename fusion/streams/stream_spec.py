@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.streams.clip_streams import explained, read_dim
 

@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 TASKS = ("VA", "EXPR", "AU")
 DIMENSIONS = ("valence", "arousal")

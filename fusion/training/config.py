@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from features.cli.app import UsageError, UserError, updated
+from features.cli.app import updated
+from features.errors import UsageError, UserError
 from fusion.data.loading.config import DataSettings
 from fusion.losses.config import LossSettings, check_loss
 from fusion.model.settings import ModelSettings, check_settings

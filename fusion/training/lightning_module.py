@@ -19,7 +19,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 from torch import distributed as dist
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.batch import Batch, Scores
 from fusion.data.run_identity import same_model
 from fusion.data.windowing import stitch

@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 
 @dataclass(frozen=True)

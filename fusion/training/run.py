@@ -11,9 +11,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from features.cli.app import UserError
 from features.cli.default_corpus import default_store, root_or_demo
 from features.encoders.registry import encoder_of
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.versions import library_versions
 from fusion.corpora import read_corpus

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.leases import hold
 from fusion.data.loading.datamodule import AffectDataModule

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
-from features.cli.app import UsageError, UserError, parse
+from features.cli.app import parse
+from features.errors import UsageError, UserError
 from fusion.training.config import TrainSettings
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
 from fusion.data.loading.multi_corpus import Source

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.hashing import weights_hash
 from features.store.versions import library_versions

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from features import extract as extract_module
-from features.cli.app import UserError, run
+from features.cli.app import run
 from features.encoders.base import Encoder
+from features.errors import UserError
 from features.execution.job import Recipe
 from features.extract import ExtractSettings, command
 from features.pipeline.discovery import SourceHashes

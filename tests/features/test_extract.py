@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 import pytest
 
-from features.cli.app import UserError, run
+from features.cli.app import run
 from features.cli.progress import beat
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.faces.detect import FaceSettings
 from features.pipeline.extractor import Extractor

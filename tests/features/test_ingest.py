@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.cli.app import UserError, run
+from features.cli.app import run
+from features.errors import UserError
 from features.ingest import IngestSettings, ingest
 from features.store.feature_track import FeatureTrack, TrackInfo
 from features.store.track_store import TrackStore

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import FAILED, OK, UserError
+from features.cli.app import FAILED, OK
+from features.errors import UserError
 from features.faces.person_track import FACE_COLUMNS
 from features.people import PeopleSettings, command, stretches, summary
 from features.pipeline.discovery import find_sources

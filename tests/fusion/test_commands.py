@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import torch
 
-from features.cli.app import UserError, parse, run
+from features.cli.app import parse, run
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import evaluate, predict, submit, train
 from fusion.data.loading.datamodule import DataSettings

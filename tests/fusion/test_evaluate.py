@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.cli.app import UsageError, UserError, run
+from features.cli.app import run
+from features.errors import UsageError, UserError
 from fusion import evaluate
 from fusion.abaw.reading.annotations import read_truth
 from fusion.data.predictions import FramePredictions, read_predictions, write_predictions

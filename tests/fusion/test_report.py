@@ -13,8 +13,9 @@ from PIL import Image
 
 import fusion.report
 import fusion.reporting.loudness
-from features.cli.app import FAILED, INTERRUPTED, OK, USAGE, UserError, run
+from features.cli.app import FAILED, INTERRUPTED, OK, USAGE, run
 from features.encoders.audio.prosody import ProsodyEncoder
+from features.errors import UserError
 from features.media import Sound
 from features.store.feature_track import SOUND, FeatureTrack, TrackInfo
 from features.store.track_store import TrackStore

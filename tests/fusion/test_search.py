@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from features.cli.app import UserError, parse
+from features.cli.app import parse
+from features.errors import UserError
 from fusion import search as module
 from fusion.model.settings import ModelSettings
 from fusion.search import SearchSettings, search

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli.app import UserError, run
+from features.cli.app import run
+from features.errors import UserError
 from fusion import submit
 from fusion.data.predictions import FramePredictions, write_predictions
 from fusion.submit import SubmitSettings, decide

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from features.cli.app import UserError, run
+from features.cli.app import run
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import tune
 from fusion.abaw.reading.annotations import read_corpus

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.submission.writer import SubmissionSummary
 from fusion.data.loading.dataset import DataSummary
 from fusion.ensembling.members import Member, require_clips

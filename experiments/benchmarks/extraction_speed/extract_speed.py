@@ -25,8 +25,9 @@ from experiments.benchmarks.extraction_speed.parts import BATCHES
 from experiments.benchmarks.looped_clips import kind_of, loop_clip, videos_of
 from experiments.benchmarks.process_watch import watch
 from experiments.studies.kept_results import KeptResults
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.media import frame_times
 from features.store.feature_track import write_atomically
 from features.store.hashing import sha256_of

@@ -22,9 +22,10 @@ import cv2
 import numpy as np
 import torch
 
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.encoders.base import AudioEncoder, VisualEncoder
 from features.encoders.registry import AUDIO, VISUAL, build_encoder
+from features.errors import UserError
 from features.extract import ExtractSettings
 from features.faces.alignment import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings

@@ -17,7 +17,8 @@ from datetime import date
 from pathlib import Path
 
 from experiments.benchmarks.robustness.fuzz_files import Mutant, make_mutants
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
+from features.errors import UserError
 from features.media import MediaError, probe
 from features.pipeline.failures import FILE
 from features.store.feature_track import write_atomically

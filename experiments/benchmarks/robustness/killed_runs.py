@@ -40,8 +40,9 @@ from experiments.benchmarks.robustness.killed_runs_parts import (
     tracks,
 )
 from experiments.studies.kept_results import KeptResults
-from features.cli.app import FAILED, OK, UserError, run
+from features.cli.app import FAILED, OK, run
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.pipeline.failures import FILE
 from features.store.feature_track import write_atomically
 from features.store.hashing import sha256_of

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.execution.sharding import Extent, extent_of
 from features.media import NoVideo, read_frames, read_sound
 from features.media.notices import gathered_notices

@@ -24,7 +24,7 @@ from experiments.benchmarks.robustness.killed_runs_parts import (
     rewritten,
     tracks,
 )
-from features.cli.app import UserError
+from features.errors import UserError
 
 LOGS = ("first", "second")
 POLL = 0.02

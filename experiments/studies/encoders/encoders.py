@@ -39,10 +39,11 @@ from experiments.studies.encoders.probe_table import (
     table,
     write_csv,
 )
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.encoders.audio.whisper import WhisperSettings
 from features.encoders.base import READY
 from features.encoders.registry import AUDIO, VISUAL, EncoderSettings
+from features.errors import UserError
 
 WHISPER = "encoders/whisper-tiny.en-encoder"
 SPECTRA = ("log-mel", "MFCC")

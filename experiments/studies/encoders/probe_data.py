@@ -22,7 +22,7 @@ import soundfile
 from PIL import Image
 
 from experiments.pretraining import fer2013
-from features.cli.app import UserError
+from features.errors import UserError
 from features.faces.alignment import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings
 from features.store.hashing import settings_hash, sha256_of

@@ -28,8 +28,9 @@ from experiments.studies.faces.follow_looks import (
 )
 from experiments.studies.faces.follow_scenes import SCENES, in_one_light, play, read_tiles, truth
 from experiments.studies.faces.follow_scores import Scene, Score, by_looks, by_place, score
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.faces.alignment import crop_faces
 from features.faces.appearance import CUT, SAME, looks_of
 from features.faces.detect import FaceDetector, Faces, FaceSettings

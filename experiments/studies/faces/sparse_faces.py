@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.faces.detect import FaceDetector, Faces, FaceSettings, overlap
 from features.faces.person_track import Person
 from features.faces.tracker import find_people

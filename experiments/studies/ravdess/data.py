@@ -19,10 +19,10 @@ import soundfile
 from torch import nn
 
 from experiments.studies.encoders.probe_data import Cache
-from features.cli.app import UserError
 from features.cli.progress import ProgressReport
 from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder
 from features.encoders.audio.whisper import WhisperEncoder, WhisperSettings
+from features.errors import UserError
 from features.store.hashing import sha256_of
 
 RATE = 16000

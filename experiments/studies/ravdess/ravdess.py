@@ -28,8 +28,9 @@ from experiments.studies.ravdess.model import ClipSettings
 from experiments.studies.ravdess.streams import Rows, adapted, joined, make_rows
 from experiments.studies.ravdess.systems import ALL, DISTILLED, PROGRESSIVE, Trainer
 from experiments.studies.ravdess.table import Split, page
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.hashing import settings_hash
 from fusion.streams.person_normalization import Kind

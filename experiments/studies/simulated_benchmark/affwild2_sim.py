@@ -20,7 +20,8 @@ from pathlib import Path
 from experiments.studies.simulated_benchmark.benchmark import make_benchmark
 from experiments.studies.simulated_benchmark.page import page
 from experiments.studies.simulated_benchmark.scores import ceiling_rows, recipe_rows, simple_rows
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 
 __all__ = ["Affwild2SimSettings", "command", "make_benchmark"]

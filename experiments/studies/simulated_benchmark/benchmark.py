@@ -28,8 +28,8 @@ from experiments.studies.simulation.streams import (
     Stream,
     write_tracks,
 )
-from features.cli.app import UserError
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.layout import PEOPLE_FILE, RATES_FILE

@@ -35,7 +35,8 @@ from experiments.studies.simulation.affwild2_figures import (
 )
 from experiments.studies.simulation.affwild2_table import figures_table
 from experiments.studies.simulation.affwild2_tracks import label_tracks
-from features.cli.app import OK, UserError, run
+from features.cli.app import OK, run
+from features.errors import UserError
 
 HEADER = "valence,arousal\n"
 CHALLENGE = "VA_Estimation_Challenge"

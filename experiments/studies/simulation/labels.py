@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.studies.simulation.states import Simulated, State, draw_state, fit_model, since
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.layout import find_layout
 from fusion.corpora import read_corpus
 from fusion.tasks.labels import Clip, FrameLabels

@@ -25,8 +25,9 @@ from scipy import stats
 
 from experiments.studies.simulated_benchmark.benchmark import Benchmark, make_benchmark
 from experiments.studies.systems.ablation_variants import VARIANTS, Variant
-from features.cli.app import OK, UserError, parse, run, updated
+from features.cli.app import OK, parse, run, updated
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.training.config import TrainSettings
 from fusion.training.stages import train

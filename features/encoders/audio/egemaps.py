@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from features.cli.app import UserError
 from features.cli.scratch import telling_the_folder
 from features.encoders.audio.chunking import Piece, Spool, TokenGrid, joined_on_disk, plan
 from features.encoders.base import READY, Described, Description, Status, Tokens
+from features.errors import UserError
 from features.store.temp_folders import scratch_folder
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described

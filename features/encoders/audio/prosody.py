@@ -22,11 +22,11 @@ import librosa
 import numpy as np
 from numpy.typing import DTypeLike
 
-from features.cli.app import UserError
 from features.cli.progress import beat
 from features.encoders.audio.chunking import TokenGrid, joined_on_disk
 from features.encoders.audio.pitch import HOP, RATE, WINDOW, find_pitch
 from features.encoders.base import READY, Described, Description, Status, Tokens
+from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch

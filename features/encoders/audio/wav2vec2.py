@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from features.cli.app import UserError
 from features.encoders.audio.chunking import Moments, Piece, Spool, TokenGrid, joined_on_disk, plan
 from features.encoders.base import READY, Described, Description, Status, Tokens, inference
 from features.encoders.hf_checkpoint import Checkpoint, hidden_states
+from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch

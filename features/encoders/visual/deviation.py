@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from features.cli.app import UserError
 from features.encoders.base import (
     READY,
     Described,
@@ -27,6 +26,7 @@ from features.encoders.visual.expression import FACE_SIZE, ExpressionEncoder
 from features.encoders.visual.expression import WEIGHTS as EXPRESSION_WEIGHTS
 from features.encoders.visual.facenet import DIM as FACENET_DIM
 from features.encoders.visual.preprocessing import FaceInput, in_batches
+from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch

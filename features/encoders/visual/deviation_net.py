@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from features.cli.app import UserError
 from features.encoders.base import weights_hash
 from features.encoders.visual.deviation import BACKBONES, METRIC_DIM, REMEDY, weights_about
 from features.encoders.visual.expression import WEIGHTS as EXPRESSION_WEIGHTS
@@ -28,6 +27,7 @@ from features.encoders.visual.expression_net import load_expression_net
 from features.encoders.visual.facenet import load_facenet
 from features.encoders.visual.preprocessing import FaceInput
 from features.encoders.weights_io import load_weights, read_weights
+from features.errors import UserError
 
 POWERS = 3
 _TINY = 1e-4

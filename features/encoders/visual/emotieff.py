@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.wording import counted
 from features.encoders.base import (
     READY,
@@ -27,6 +26,7 @@ from features.encoders.base import (
 )
 from features.encoders.visual.onnx_features import open_with_features
 from features.encoders.visual.preprocessing import BATCH, FaceInput
+from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.encoders.base import READY, Described, Description, Status, inference
 from features.encoders.visual.preprocessing import FaceInput, in_batches
+from features.errors import UserError
 from features.store.hashing import weights_hash
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.encoders.base import Described, Description, Status, inference
 from features.encoders.hf_checkpoint import Checkpoint
 from features.encoders.visual.preprocessing import FaceInput, checkpoint_input, in_batches
+from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch

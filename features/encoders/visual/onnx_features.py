@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 
 
 @dataclass(frozen=True)

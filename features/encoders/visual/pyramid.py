@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.encoders.base import (
     READY,
     Described,
@@ -34,6 +33,7 @@ from features.encoders.visual.expression import (
     grey_faces,
 )
 from features.encoders.visual.preprocessing import FaceInput, in_batches
+from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     import torch

@@ -14,7 +14,7 @@ from typing import Any
 import av
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.media.container import open_media, video_stream
 from features.media.ending import say_ending
 from features.media.pictures.display import Display

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.cli.app import UserError
 from features.cli.progress import ProgressReport
+from features.errors import UserError
 from fusion.abaw.reading.annotations import read_au, read_expr, read_mtl, read_va
 from fusion.abaw.reading.compound import read_compound
 from fusion.abaw.reading.layout import PEOPLE_FILE, LabelFile, find_layout, read_people, video_of

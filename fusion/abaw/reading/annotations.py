@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.keys import FrameKeys, KeyCollector, parse_picture, parse_pictures
 from fusion.abaw.reading.layout import SPLITS, LabelFile, Layout, find_layout, read_people, video_of
 from fusion.abaw.reading.lists import read_listed_ids

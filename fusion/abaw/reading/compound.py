@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.challenges import COMPOUNDS
 from fusion.abaw.reading.layout import find_layout
 from fusion.abaw.reading.tables import check_header, parse_numbers, read_lines, require

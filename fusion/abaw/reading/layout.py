@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.importers.text_tables import read_table_text
 from features.media.folders import walk
 from features.store.person_names import split_person

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.keys import FrameKeys, KeyCollector, parse_picture, parse_pictures
 from fusion.abaw.reading.tables import fail, read_lines
 

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 
 
 def read_lines(path: Path) -> list[str]:

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from fusion.abaw.challenges import Challenge, challenge_of
 from fusion.abaw.reading.keys import MOST_FRAMES, FrameKeys, parse_picture
 from fusion.abaw.reading.lists import Template

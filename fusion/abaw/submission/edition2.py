@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.abaw.challenges import challenge_of
 from fusion.abaw.reading.tables import read_lines

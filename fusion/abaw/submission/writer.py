@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.abaw.challenges import COMPOUNDS, Challenge, challenge_of
 from fusion.abaw.reading.lists import Template

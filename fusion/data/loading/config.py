@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
 from fusion.data.loading.sampling import Mix, Sampling

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.data.batch import Batch
 from fusion.data.folds import folds_of

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from features.cli.app import UserError
 from features.cli.wording import counted
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
 from fusion.abaw.reading.layout import read_people

@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 from torch.utils.data import Dataset, DistributedSampler
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.loading.dataset import WindowDataset
 from fusion.tasks.labels import FrameLabels
 

@@ -7,7 +7,7 @@ import pytest
 
 from experiments.benchmarks import extract_memory
 from experiments.benchmarks.extract_memory import ExtractMemorySettings, command, excess, page
-from features.cli.app import UserError
+from features.errors import UserError
 from tests.media import plain_frames, tone, write_video
 
 

@@ -8,7 +8,7 @@ import pytest
 from experiments.benchmarks.looped_clips import kind_of, loop_clip, videos_of
 from experiments.studies import kept_results
 from experiments.studies.kept_results import KeptResults
-from features.cli.app import UserError
+from features.errors import UserError
 from features.media import read_frames, read_sound
 from tests.media import brightness_index, plain_frames, tone, write_video
 

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.benchmarks import process_watch
 from experiments.benchmarks.process_watch import members, started, watch
-from features.cli.app import UserError
+from features.errors import UserError
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux only")

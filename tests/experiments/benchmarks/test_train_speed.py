@@ -25,7 +25,7 @@ from experiments.benchmarks.train_speed_parts import (
     naive,
     write_corpus,
 )
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.streams.clip_streams import Rows
 from tests.fusion.batches import batch
 

@@ -16,7 +16,7 @@ from experiments.demo.faces import Face, Painter, cover
 from experiments.demo.looks import draw_look
 from experiments.demo.people import HOMES, RING, SHOWN, label, perform
 from experiments.demo.voices import CONTROL_RATE, Speech, draw_voice, speak
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.tasks.labels import EXPRESSIONS, UNITS
 
 HEADERS = {

@@ -8,7 +8,8 @@ import pytest
 from experiments.demo import run_recipes
 from experiments.demo.corpus import make_demo
 from experiments.demo.run_recipes import RunRecipesSettings
-from features.cli.app import OK, UserError
+from features.cli.app import OK
+from features.errors import UserError
 
 
 @pytest.mark.slow

@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from experiments.pretraining import train_deviation
 from experiments.pretraining.train_deviation import TrainDeviation, jitter, train
 from experiments.pretraining.triplet_data import from_csv, from_pictures, is_held_out, load_faces
-from features.cli.app import UserError
 from features.encoders.visual.deviation import DeviationEncoder, DeviationSettings
 from features.encoders.visual.preprocessing import FaceInput
+from features.errors import UserError
 
 GREY = FaceInput((48, 48), mean=(127.5,), std=(127.5,), scale=1.0)
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError, run
+from features.cli.app import run
+from features.errors import UserError
 from features.store.feature_track import write_atomically
 
 

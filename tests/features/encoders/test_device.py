@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from features.cli.app import UserError
 from features.encoders.device import resolve_device
+from features.errors import UserError
 
 
 def test_auto_is_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import DTypeLike
 from PIL import Image
 
-from features.cli.app import UserError, run
+from features.cli.app import run
 from features.encoders import __main__ as module
 from features.encoders.base import READY, Status, Tokens
 from features.encoders.registry import AUDIO, VISUAL
+from features.errors import UserError
 from tests.media import plain_frames, tone, write_sound, write_video
 
 

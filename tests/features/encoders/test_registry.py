@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
 from features.encoders.base import READY as READY_STATUS
 from features.encoders.base import AudioEncoder, Status, VisualEncoder, description_of
 from features.encoders.registry import (
@@ -16,6 +15,7 @@ from features.encoders.registry import (
     describe_encoder,
     encoder_class,
 )
+from features.errors import UserError
 
 READY = [n for n in VISUAL if VISUAL[n].status(EncoderSettings().of(n)).word == "ready"]
 

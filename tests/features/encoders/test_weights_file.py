@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from features.cli.app import UserError
 from features.encoders.weights_io import load_weights, read_weights
+from features.errors import UserError
 
 REMEDY = "give another by --x.weights"
 KINDS = ["w.safetensors", "w.pt", "old.pt"]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.execution import resources as cores
 from features.execution.resources import GPU_BYTES, GPU_WORKERS, WORKER_BYTES, Share, share
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError
 from features.cli.signals import terminable
+from features.errors import UserError
 from features.execution.executors import ProcessCrew
 from features.execution.resources import Share
 from features.extract import ExtractSettings, SourceSettings, extract

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.execution.ray_cluster import ActorNeeds, actor_needs
 from features.extract import ExtractSettings, SourceSettings, extract
 from tests.features.faulty import spoil

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.execution import sharding as shards_module
 from features.execution.sharding import Extent, extent_of, in_shard
 from features.media import frame_times

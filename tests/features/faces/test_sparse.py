@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.faces.detect import NO_FACES, Faces, FaceSettings, overlap
 from features.faces.keyframes import find_faces
 from features.faces.tracker import find_people

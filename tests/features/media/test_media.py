@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.media import FrameBlock, MediaError, frame_times, frames_at, probe, read_frames
 from features.media.container import MIN_STEP, rising
 from features.media.pictures import decord_reader

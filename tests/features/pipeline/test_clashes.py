@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
 from features.encoders.audio.prosody import ProsodySettings
 from features.encoders.audio.wav2vec2 import Wav2Vec2Settings
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.pipeline.discovery import find_sources, require_distinct
 from features.store.feature_track import FeatureTrack, TrackInfo

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-from features.cli.app import UserError, run
+from features.cli.app import run
 from features.cli.scratch import TemporaryFault
 from features.encoders.base import AudioEncoder
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.pipeline.discovery import Source
 from features.pipeline.extractor import Extractor

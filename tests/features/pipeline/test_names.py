@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.pipeline.summary import ExtractSummary
 from features.store.track_store import TrackStore

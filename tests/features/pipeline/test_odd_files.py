@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError, run
+from features.cli.app import run
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.pipeline.discovery import SourceHashes, find_sources
 from features.store.track_store import TrackStore

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.faces.precropped import find_crops
 from features.media import kinds

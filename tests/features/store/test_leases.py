@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store import leases
 from features.store.leases import Lease, hold
 from tests.waiting import eventually, limit

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.person_names import ALL, is_person, parse_persons
 from tests.features.faces.test_follow import ANN, BEN, CYD, DAN, Frame, at, follow, names
 

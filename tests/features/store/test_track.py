@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import (
     DamagedTrack,
     FeatureTrack,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import SOUND, FeatureTrack, TrackInfo
 from fusion.abaw.reading.annotations import read_au, read_corpus, read_expr, read_mtl, read_va
 from fusion.abaw.reading.lists import read_template

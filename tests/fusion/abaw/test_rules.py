@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from features.cli.app import UserError
 from features.encoders.registry import EncoderSettings, build_encoder
+from features.errors import UserError
 from fusion.abaw.rules import Source, knows_aff_wild2, rule_warnings
 from fusion.inference.provenance import sources_of_checkpoint, sources_of_predictions, trained_on
 from fusion.streams.stream_spec import StreamSpec

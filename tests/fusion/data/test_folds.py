@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.folds import folds_of, label_amounts, linked, person_folds
 from fusion.data.loading.datamodule import DataSettings, split_clips
 from fusion.tasks.labels import Clip, FrameLabels

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from features.cli.app import UserError, run
+from features.cli.app import run
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import evaluate, tune
 from fusion import train as train_command

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import pytest
 import torch
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.hashing import settings_hash
 from fusion.inference.checkpoint import FORMAT, KEY, load_checkpoint, make_payload, read_payload
 from fusion.inference.network import PREFIX, WEIGHTS

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from features.cli.app import UserError, run
+from features.cli.app import run
+from features.errors import UserError
 from fusion import ensemble, evaluate, predict, submit, tune
 from fusion.data.batch import Batch
 from fusion.data.columns import joined

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import SOUND, read_track
 from features.store.track_store import TrackStore
 from fusion import evaluate, predict, submit, tune

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.batch import Scores
 from fusion.losses.au import bce_loss, zlpr_loss
 from fusion.losses.config import check_loss

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.batch import Scores
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings

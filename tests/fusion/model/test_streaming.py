@@ -4,7 +4,7 @@ from itertools import combinations, permutations
 import pytest
 import torch
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.model.affect import AffectModel
 from fusion.model.heads import ParallelHeads, make_heads
 from fusion.model.settings import ModelSettings

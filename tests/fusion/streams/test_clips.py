@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.feature_track import SOUND
 from fusion.streams.clip_streams import clip_ids, load_clip, sound_clock
 from tests.fusion.small_corpora import DIMS, clip, module, put, put_video

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.streams.stream_spec import StreamSpec, require_same_specs, stream_specs
 from tests.fusion.small_corpora import identity, module, put

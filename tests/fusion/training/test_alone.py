@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.loading.config import DataSettings
 from fusion.training import stages
 from fusion.training.config import Stage, TrainSettings

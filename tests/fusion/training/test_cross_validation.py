@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.data.loading.datamodule import DataSettings
 from fusion.data.predictions import list_predictions, read_predictions

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import distributed as dist
 from torch.utils.data import DataLoader
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.batch import Scores
 from fusion.data.windowing import cut
 from fusion.inference.checkpoint import KEY, load_checkpoint, make_payload

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from features.cli.app import UserError, parse
+from features.cli.app import parse
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.inference.checkpoint import load_checkpoint

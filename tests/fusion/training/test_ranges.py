@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from features import extract
-from features.cli.app import UserError, parse, run
+from features.cli.app import parse, run
+from features.errors import UserError
 from features.extract import ExtractSettings
 from fusion import evaluate, search, train, tune
 from fusion.data.folds import person_folds

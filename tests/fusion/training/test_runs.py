@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.data.loading.config import DataSettings
 from fusion.inference.checkpoint import KEY, load_checkpoint, read_payload

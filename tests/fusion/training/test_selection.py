@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.rules import Source, rule_warnings
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import DataSettings

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError, parse
+from features.cli.app import parse
+from features.errors import UserError
 from fusion.data.stage_outputs import StageOutputs
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.training.config import Stage, TrainSettings, stage_settings

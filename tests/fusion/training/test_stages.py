@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from features.cli.app import UserError, parse
+from features.cli.app import parse
+from features.errors import UserError
 from features.store.feature_track import read_track
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_corpus

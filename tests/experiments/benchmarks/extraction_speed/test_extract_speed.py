@@ -19,7 +19,7 @@ from experiments.benchmarks.extraction_speed.figures import (
     times_as_fast,
 )
 from experiments.benchmarks.extraction_speed.parts import BATCHES, PARTS, with_faces
-from features.cli.app import UserError
+from features.errors import UserError
 from features.media import FrameBlock
 from tests.media import face_frame, plain_frames, tone, write_video
 

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.benchmarks.robustness.fuzz_files import Mutant, all_kinds, make_mutants
 from experiments.benchmarks.robustness.fuzz_media import judge, smallest_clips
-from features.cli.app import UserError
+from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.track_store import TrackStore
 from tests.media import face_frame, plain_frames, tone, write_video

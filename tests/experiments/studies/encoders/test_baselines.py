@@ -17,8 +17,8 @@ from experiments.studies.encoders.baselines import (
     _same_pool,
 )
 from experiments.studies.encoders.probe_data import FaceSet
-from features.cli.app import UserError
 from features.encoders.base import VisualEncoder
+from features.errors import UserError
 from tests.shared import shared_data
 
 

@@ -24,10 +24,11 @@ from experiments.studies.encoders.probe_data import (
 )
 from experiments.studies.encoders.probe_rows import Row, as_crops, embedding, encode, pool, size_of
 from experiments.studies.encoders.probe_table import compare_identity, compare_whisper, table
-from features.cli.app import UserError, parse
+from features.cli.app import parse
 from features.encoders.audio.whisper import WhisperEncoder, WhisperSettings
 from features.encoders.registry import EncoderSettings, build_encoder
 from features.encoders.visual.expression import ExpressionEncoder
+from features.errors import UserError
 from tests.features.encoders.audio.test_whisper import checkpoint  # noqa: F401  (a fixture)
 
 ROWS = ["pixels + PCA", "mini XCEPTION", "LBP + LDA (identity)", "prosody", "log-mel"]

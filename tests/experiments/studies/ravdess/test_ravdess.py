@@ -9,7 +9,7 @@ from experiments.studies.ravdess.linear import regression
 from experiments.studies.ravdess.ravdess import RavdessSettings, command, make_splits
 from experiments.studies.ravdess.systems import ANCHOR, System, Trainer
 from experiments.studies.ravdess.table import Split, judge, row, scores, spread
-from features.cli.app import UserError
+from features.errors import UserError
 from tests.experiments.ravdess_small import SMALL, Ear, write_folder
 from tests.shared import shared_data
 

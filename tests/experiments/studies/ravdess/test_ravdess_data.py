@@ -8,8 +8,8 @@ from torch import nn
 
 from experiments.studies.ravdess.data import SEGMENT, hear, layers_of, make_encoders, read_corpus
 from experiments.studies.ravdess.streams import cut
-from features.cli.app import UserError
 from features.encoders.base import Tokens
+from features.errors import UserError
 from tests.experiments.ravdess_small import Ear, write_folder, write_table
 
 

@@ -41,7 +41,7 @@ from experiments.studies.simulation.streams import (
     with_voice,
     without_face,
 )
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus
 from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels

@@ -26,7 +26,7 @@ from experiments.studies.simulation.affwild2_tracks import (
     share_between,
     share_held,
 )
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.abaw.reading.lists import read_template, read_test_list
 

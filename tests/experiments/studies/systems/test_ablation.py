@@ -19,7 +19,7 @@ from experiments.studies.systems.ablation import (
     with_labels_removed,
 )
 from experiments.studies.systems.ablation_variants import VARIANTS
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.training.config import check_stages
 
 TASKS = {

@@ -4,9 +4,9 @@ import json
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
 from features.encoders.audio.egemaps import EgemapsEncoder, EgemapsSettings
 from features.encoders.base import READY, AudioEncoder
+from features.errors import UserError
 
 RATE = 16000
 

@@ -7,9 +7,9 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
 from features.encoders.audio.prosody import RATE, ProsodyEncoder, ProsodySettings
 from features.encoders.base import READY, AudioEncoder
+from features.errors import UserError
 from tests.shared import shared_data
 
 PROSODY = ProsodyEncoder()

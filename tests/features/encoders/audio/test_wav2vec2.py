@@ -18,9 +18,9 @@ from transformers import (
     WavLMModel,
 )
 
-from features.cli.app import UserError
 from features.encoders.audio.wav2vec2 import PACKAGED, Wav2Vec2Encoder, Wav2Vec2Settings
 from features.encoders.base import READY, AudioEncoder, Tokens, description_of
+from features.errors import UserError
 
 RATE = 16000
 SMALL: dict[str, Any] = {

@@ -15,9 +15,9 @@ from transformers import (
     WhisperModel,
 )
 
-from features.cli.app import UserError
 from features.encoders.audio.whisper import WhisperEncoder, WhisperSettings
 from features.encoders.base import AudioEncoder, description_of
+from features.errors import UserError
 from tests.shared import shared_data
 
 RATE = 16000

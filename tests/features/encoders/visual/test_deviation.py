@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from experiments.pretraining.triplets import draw_triplets, triplet_accuracy, triplet_loss
-from features.cli.app import UserError
 from features.encoders.base import READY, VisualEncoder
 from features.encoders.visual.deviation import DeviationEncoder, DeviationSettings
 from features.encoders.visual.deviation_net import (
@@ -21,6 +20,7 @@ from features.encoders.visual.deviation_net import (
     save_deviation,
 )
 from features.encoders.visual.expression import WEIGHTS, ExpressionEncoder, grey_faces
+from features.errors import UserError
 
 
 def crops(count: int) -> np.ndarray:

@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from features.cli.app import UserError
 from features.encoders.base import VisualEncoder
 from features.encoders.visual.emotieff import EmotieffEncoder, EmotieffSettings
 from features.encoders.visual.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from features.errors import UserError
 
 SIX = 6
 """Length of the features of the stand-ins (1280 and 1408 in the real models)."""

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from features.cli.app import UserError
 from features.encoders.registry import EncoderSettings, build_encoder, encoder_of
 from features.encoders.visual.expression import WEIGHTS, ExpressionEncoder, ExpressionSettings
 from features.encoders.visual.expression_net import ExpressionNet, load_expression_net
+from features.errors import UserError
 from features.faces.alignment import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings
 from tests.media import face_frame

@@ -9,9 +9,9 @@ import torch
 from facenet_pytorch import InceptionResnetV1
 from torch import nn
 
-from features.cli.app import UserError
 from features.encoders.base import VisualEncoder
 from features.encoders.visual.facenet import FILE, FacenetEncoder, FacenetSettings
+from features.errors import UserError
 
 
 @pytest.fixture(scope="module")

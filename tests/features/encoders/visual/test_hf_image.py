@@ -19,9 +19,9 @@ from transformers import (
     Wav2Vec2Config,
 )
 
-from features.cli.app import UserError
 from features.encoders.base import VisualEncoder
 from features.encoders.visual.hf_image import HfImageEncoder, HfImageSettings
+from features.errors import UserError
 
 SMALL: dict[str, Any] = {
     "hidden_size": 16,

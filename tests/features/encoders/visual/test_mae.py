@@ -19,10 +19,10 @@ from transformers import (
     ViTModel,
 )
 
-from features.cli.app import UserError
 from features.encoders.base import VisualEncoder, description_of
 from features.encoders.visual.mae import MaeEncoder, MaeSettings
 from features.encoders.visual.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from features.errors import UserError
 
 SMALL: dict[str, Any] = {
     "image_size": 24,

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 from torchvision.models import get_model
 
-from features.cli.app import UserError
 from features.encoders.base import READY, VisualEncoder
 from features.encoders.visual.expression import WEIGHTS, ExpressionEncoder, grey_faces
 from features.encoders.visual.expression_net import load_expression_net
@@ -19,6 +18,7 @@ from features.encoders.visual.pyramid import (
     pooled_stages,
     stage_names,
 )
+from features.errors import UserError
 
 
 def crops(count: int) -> np.ndarray:

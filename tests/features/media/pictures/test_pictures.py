@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.faces.precropped import read_crops
 from features.media.pictures.images import read_picture
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli.app import FAILED, OK, UserError
+from features.cli.app import FAILED, OK
+from features.errors import UserError
 from fusion.abaw.audit.media import video_facts
 from fusion.abaw.check import CheckReport, CheckSettings, arguments, check, command
 from tests.fusion.abaw_files import AU, CE, EXPR, MTL, VA, row, write

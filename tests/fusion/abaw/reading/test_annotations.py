@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.annotations import read_au, read_expr, read_mtl, read_va
 from fusion.abaw.reading.tables import parse_numbers
 from fusion.tasks.labels import UNITS

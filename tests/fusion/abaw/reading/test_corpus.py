@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.annotations import read_corpus, read_truth
 from fusion.abaw.reading.compound import read_compound, read_compound_corpus
 from fusion.abaw.reading.layout import video_of

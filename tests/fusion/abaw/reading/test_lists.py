@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.reading.lists import Template, read_listed_ids, read_template, read_test_list
 from tests.fusion.abaw_files import write
 

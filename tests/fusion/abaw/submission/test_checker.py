@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.challenges import CHALLENGES
 from fusion.abaw.submission.checker import check_submission
 from fusion.abaw.submission.row_form import RowForm

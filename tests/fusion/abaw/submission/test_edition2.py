@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.challenges import EDITION_2
 from fusion.abaw.submission.edition2 import Sample, check_folder, read_samples, write_folder
 from fusion.abaw.submission.line_ends import LineEnds

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.abaw.challenges import CHALLENGES, COMPOUNDS, compound_classes
 from fusion.abaw.reading.lists import read_template
 from fusion.abaw.submission.checker import check_submission

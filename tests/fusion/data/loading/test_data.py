@@ -7,7 +7,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.data.loading.datamodule import DataSettings
 from tests.fusion.small_corpora import clip, identity, module, put, put_video

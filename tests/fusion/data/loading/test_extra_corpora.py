@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from features.cli.app import UserError
+from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.data.loading.sampling import MOST, SetSampler, WindowSet, epoch_length, task_weights
 from fusion.tasks.labels import Clip, FrameLabels

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.model.affect import AffectModel
 from fusion.model.blocks.attention import LocalCrossAttention
 from fusion.model.fusion.fusions import (

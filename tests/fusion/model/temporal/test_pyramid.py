@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.model.affect import AffectModel
 from fusion.model.fusion.top_down import TopDownFusion
 from fusion.model.heads import ParallelHeads, ScaleHeads, make_heads

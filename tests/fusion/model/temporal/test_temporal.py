@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from features.cli.app import UserError
+from features.errors import UserError
 from fusion.model.affect import AffectModel
 from fusion.model.blocks.attention import RelativeBias
 from fusion.model.blocks.steps import pool, spread
