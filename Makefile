@@ -27,9 +27,10 @@ demo-all: $(INSTALLED)  ## train every recipe on the embedded default and score 
 test: $(INSTALLED)  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: $(INSTALLED)  ## check style and formatting
+lint: $(INSTALLED)  ## check style, formatting, and that imports run one way
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: $(INSTALLED)  ## check types
 	$(BIN)/mypy

@@ -16,15 +16,13 @@ from features.cli.app import FAILED, OK, run
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
-from features.importers.known_clocks import IMPORTED, KnownClocks, require_possible
 from features.importers.tables import SUFFIXES, Table, read_table
 from features.media.kinds import by_ending
+from features.pipeline.known_clocks import IMPORTED, KnownClocks, require_possible
 from features.store.feature_track import SOUND, DamagedTrack, FeatureTrack, TrackInfo
 from features.store.hashing import settings_hash, sha256_of
 from features.store.track_store import Status, TrackStore
 
-ENCODER = IMPORTED
-"""`TrackInfo.encoder` of every ingested track."""
 CLIP_LEVEL = "clip-level"
 """`TrackInfo.notes` of a track whose one token, at 0 s, stands for the whole clip."""
 
@@ -163,7 +161,7 @@ def _info(
         video=video,
         person=person,
         stream=settings.stream,
-        encoder=ENCODER,
+        encoder=IMPORTED,
         revision="",
         settings=settings_hash([*made, settings.min_confidence, person]),
         source=source,
@@ -235,7 +233,7 @@ def _write(track: FeatureTrack, store: TrackStore) -> bool:
     """Writes the track unless it is there; UserError if an encoder's track would be lost."""
     info = track.info
     status = store.status(info.stream, info.id, info.key)
-    if status is Status.STALE and store.info(info.stream, info.id).encoder != ENCODER:
+    if status is Status.STALE and store.info(info.stream, info.id).encoder != IMPORTED:
         raise UserError(
             f"{store.path(info.stream, info.id)} was extracted, not ingested;"
             " choose another --stream"

@@ -42,7 +42,7 @@ from fusion.ensembling.members import (
     require_clips,
 )
 from fusion.ensembling.weights import CHOOSERS, TaskFrames, collect, cross_fitted, member_scores
-from fusion.evaluate import CorpusSettings
+from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.streams.clip_streams import clip_ids, clips_of
 from fusion.tasks.labels import TASKS, Clip
 

@@ -30,7 +30,7 @@ from fusion.abaw.submission.edition2 import Sample, check_folder, read_samples, 
 from fusion.abaw.submission.line_ends import LineEnds
 from fusion.abaw.submission.writer import FrameDecisions, SubmissionSummary, write_submission
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
-from fusion.evaluate import CorpusSettings
+from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.provenance import sources_of_checkpoint, sources_of_predictions
 
 Ids = list[str]

@@ -12,7 +12,7 @@ goes on with more `--epochs` than before (the learning rate then falls over all 
 """
 
 from features.cli.app import OK, run
-from fusion.evaluate import format_scores
+from fusion.reporting.score_report import format_scores
 from fusion.training.config import TrainSettings, check_training
 from fusion.training.cross_validation import train_several
 from fusion.training.run import with_data

@@ -24,7 +24,7 @@ from fusion.abaw.reading.annotations import CorpusKind
 from fusion.data.folds import linked
 from fusion.data.loading.multi_corpus import file_of
 from fusion.data.seen import BY_FOLD, ON, clips_by_task, tasks_seen, trained_clips
-from fusion.evaluate import CorpusSettings
+from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.checkpoint import Checkpoint, load_checkpoint, write_decision
 from fusion.inference.predictor import raw_scores
 from fusion.postprocess.decision import Decision, RawScores

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from features.cli.progress import ProgressReport
 from features.errors import UserError
-from features.ingest import ENCODER as INGESTED
 from features.pipeline.discovery import Source, SourceHashes
+from features.pipeline.known_clocks import IMPORTED
 from features.store.feature_track import MAIN, SOUND
 from features.store.person_names import split_person
 from features.store.track_store import SUFFIX
@@ -192,7 +192,7 @@ def _by_stream(tracks: Iterable[Track]) -> dict[str, list[Track]]:
 
 def _extracted(tracks: Iterable[Track]) -> list[Track]:
     """Without ingested tracks: their clock, settings and source are as each file's user chose."""
-    return [track for track in tracks if track.info.encoder != INGESTED]
+    return [track for track in tracks if track.info.encoder != IMPORTED]
 
 
 def _way(track: Track) -> tuple[str, str, str]:

@@ -23,11 +23,9 @@ from features.store.feature_track import (
     read_info,
     write_track,
 )
-from features.store.hashing import weights_hash
 from fusion.data.batch import Scores
 from fusion.data.columns import COLUMNS, OFFICIAL, parted, width
-from fusion.data.seen import ClipsByTask, chosen_by, tasks_of, tasks_seen, trained_clips
-from fusion.inference.checkpoint import ANSWERS, KEY, TASKS, read_payload
+from fusion.data.seen import ClipsByTask, tasks_seen
 from fusion.streams.clip_streams import Rows
 from fusion.tasks.labels import Clip
 
@@ -70,33 +68,6 @@ class StageOutputs:
     feeds: dict[str, str]
     seen: ClipsByTask
     adapts: bool
-
-    @staticmethod
-    def of(name: str, checkpoint: Path, folder: Path) -> "StageOutputs":
-        """Reads what a checkpoint says of itself.
-
-        Raises:
-            UserError: If it cannot be read, or was put together of several networks.
-        """
-        payload = read_payload(checkpoint)[KEY]
-        if ANSWERS in payload:
-            raise UserError(f"{checkpoint}: put together of stages; name the checkpoint of one")
-        model, every = payload["model"], [payload, *payload.get("networks", {}).values()]
-        return StageOutputs(
-            name=name,
-            checkpoint=checkpoint,
-            folder=folder,
-            revision=weights_hash(checkpoint),
-            tasks=tuple(tasks_of(payload)),
-            labels=_labels(payload["provenance"]),
-            dim=model["dim"] * (model["layers"] if model["temporal"] == "pyramid" else 1),
-            bins=model.get("va_bins", 0),
-            compound=model.get("compound", False),
-            streams={n: spec["dim"] for one in every for n, spec in one["specs"].items()},
-            feeds=payload.get("feeds", {}),
-            seen=trained_clips(payload["provenance"]),
-            adapts=any(one.get("adaptation", {}).get("kind") == "person" for one in every),
-        )
 
     def path(self, kind: str, clip: Clip) -> Path:
         """File of a clip's features or scores."""
@@ -241,11 +212,6 @@ def teacher_scores(teachers: Sequence[tuple[StageOutputs, Tensor]]) -> Scores | 
             va_bins = parted(columns, teacher.bins, teacher.compound).va_bins
     scores = parted(official)
     return Scores(scores.va, scores.expr, scores.au, va_bins)
-
-
-def _labels(provenance: Mapping[str, Any]) -> tuple[str, ...]:
-    """Tasks whose labels went into a checkpoint; all if it does not tell."""
-    return tuple(sorted({*provenance.get("tasks", TASKS), *chosen_by(provenance)}))
 
 
 def _listed(tasks: Iterable[str]) -> str:

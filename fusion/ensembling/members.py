@@ -28,7 +28,7 @@ from fusion.data.predictions import (
     write_predictions,
 )
 from fusion.ensembling.averaging import VaMoments, VaStatistics, require_same_frames
-from fusion.evaluate import CorpusSettings
+from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip
 
 

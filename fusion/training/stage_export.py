@@ -4,11 +4,16 @@ Data flow: checkpoint + clips of the stage that asks > NetworkRunner > tracks (s
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from features.cli.progress import ProgressReport
+from features.errors import UserError
+from features.store.hashing import weights_hash
 from fusion.data.loading.multi_corpus import Source
+from fusion.data.seen import chosen_by, tasks_of, trained_clips
 from fusion.data.stage_outputs import FEATURES, StageOutputs
-from fusion.inference.checkpoint import load_checkpoint
+from fusion.inference.checkpoint import ANSWERS, KEY, TASKS, load_checkpoint, read_payload
 from fusion.inference.made_of import made_of
 from fusion.inference.runner import NetworkRunner
 from fusion.streams.clip_streams import ClipStreams, Rows, load_clip
@@ -85,3 +90,35 @@ def _feeds(
     if not all(one.is_there(clip, [FEATURES], made[clip.id]) for one, made in found.values()):
         return None
     return {name: one.rows(FEATURES, clip, frames) for name, (one, _) in found.items()}
+
+
+def read_stage(name: str, checkpoint: Path, folder: Path) -> StageOutputs:
+    """A finished stage by what its checkpoint says of itself.
+
+    Raises:
+        UserError: If it cannot be read, or was put together of several networks.
+    """
+    payload = read_payload(checkpoint)[KEY]
+    if ANSWERS in payload:
+        raise UserError(f"{checkpoint}: put together of stages; name the checkpoint of one")
+    model, every = payload["model"], [payload, *payload.get("networks", {}).values()]
+    return StageOutputs(
+        name=name,
+        checkpoint=checkpoint,
+        folder=folder,
+        revision=weights_hash(checkpoint),
+        tasks=tuple(tasks_of(payload)),
+        labels=_labels(payload["provenance"]),
+        dim=model["dim"] * (model["layers"] if model["temporal"] == "pyramid" else 1),
+        bins=model.get("va_bins", 0),
+        compound=model.get("compound", False),
+        streams={n: spec["dim"] for one in every for n, spec in one["specs"].items()},
+        feeds=payload.get("feeds", {}),
+        seen=trained_clips(payload["provenance"]),
+        adapts=any(one.get("adaptation", {}).get("kind") == "person" for one in every),
+    )
+
+
+def _labels(provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """Tasks whose labels went into a checkpoint; all if it does not tell."""
+    return tuple(sorted({*provenance.get("tasks", TASKS), *chosen_by(provenance)}))

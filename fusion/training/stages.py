@@ -35,7 +35,7 @@ from fusion.training.config import (
 )
 from fusion.training.run import train_run, with_data
 from fusion.training.run_folder import DONE, alone_in, clear, git_revision, plain, require_stages
-from fusion.training.stage_export import export_outputs
+from fusion.training.stage_export import export_outputs, read_stage
 from fusion.training.stage_tasks import fit_recipe
 from fusion.training.trainer import BEST
 from fusion.training.validation import score_held_out
@@ -81,7 +81,7 @@ def _train(settings: TrainSettings) -> Path:
         own = stage_settings(settings, stage)
         inputs = stage_inputs(stage, own, done, folder)
         best = train_run(own, inputs)
-        done[stage.name] = StageOutputs.of(stage.name, best, best.parent / OUTPUTS)
+        done[stage.name] = read_stage(stage.name, best, best.parent / OUTPUTS)
     return put_together(settings, done)
 
 
@@ -113,7 +113,7 @@ def outside(name: str, folder: Path) -> StageOutputs:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; python -m fusion.train makes one")
     own = folder / OUTSIDE / f"{path.parent.name}-{weights_hash(path)}"
-    return StageOutputs.of(path.parent.name, path, own / OUTPUTS)
+    return read_stage(path.parent.name, path, own / OUTPUTS)
 
 
 def _make_outputs(

@@ -13,7 +13,7 @@ from features.store.track_store import TrackStore
 from fusion import tune
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
-from fusion.evaluate import CorpusSettings
+from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.checkpoint import KEY, load_checkpoint, make_payload, write_decision
 from fusion.inference.network import PREFIX
 from fusion.inference.predictor import predict_clips, raw_scores

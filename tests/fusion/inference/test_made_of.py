@@ -22,7 +22,7 @@ from fusion import evaluate, predict, submit, tune
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.data.predictions import list_predictions, read_predictions
 from fusion.ensemble import MEMBERS, EnsembleSettings, ensemble
-from fusion.evaluate import CorpusSettings, LabelledSettings
+from fusion.evaluation.scored_clips import CorpusSettings, LabelledSettings
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.predictor import predict_clips
 from fusion.streams import cache

@@ -12,12 +12,13 @@ from features.errors import UserError
 from fusion.abaw.rules import Source, rule_warnings
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import DataSettings
-from fusion.data.stage_outputs import StageInputs, StageOutputs
+from fusion.data.stage_outputs import StageInputs
 from fusion.inference.checkpoint import KEY, load_checkpoint, read_payload
 from fusion.inference.provenance import sources_of_checkpoint
 from fusion.losses.config import LossSettings
 from fusion.model.settings import ModelSettings
 from fusion.training.config import Stage, TrainSettings
+from fusion.training.stage_export import read_stage
 from fusion.training.stages import train
 from fusion.tune import TuneSettings, tune
 from tests.fusion.tiny import write_corpus
@@ -90,7 +91,7 @@ def test_stages_are_chosen_by_what_they_learn(root: Path, tmp_path: Path) -> Non
     best = train(recipe)
     row = logged(best.parent / "au")[0]
     assert row["val/P"] == row["val/AU_F1"]
-    outputs = StageOutputs.of("au", best.parent / "au/best.ckpt", tmp_path)
+    outputs = read_stage("au", best.parent / "au/best.ckpt", tmp_path)
     assert outputs.tasks == ("au",)
     assert outputs.labels == ("au", "va")
     assert load_checkpoint(best).learnt == ["va", "au"]  # EXPR by a head that nobody has trained
@@ -124,10 +125,10 @@ def test_an_id_may_be_trained_on_for_one_task_and_held_out_for_another(
 
 def test_a_stage_that_has_seen_what_is_held_out_is_refused(root: Path, tmp_path: Path) -> None:
     best = train(settings(root, tmp_path))
-    one = StageOutputs.of("one", best, tmp_path)
+    one = read_stage("one", best, tmp_path)
     of_fold = replace(settings(root, tmp_path).data, fold=0, folds=2)
     own = train(settings(root, tmp_path / "own", data=of_fold))
-    seen = StageOutputs.of("other", own, tmp_path)
+    seen = read_stage("other", own, tmp_path)
     held_out = [clip for clip in read_corpus(root) if clip.split == "validation"]
     StageInputs(start={"": one}).check(["va"], held_out)
     with pytest.raises(UserError, match="has trained on clips held out now"):

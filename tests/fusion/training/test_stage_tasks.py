@@ -8,9 +8,9 @@ import pytest
 
 from features.cli.app import parse
 from features.errors import UserError
-from fusion.data.stage_outputs import StageOutputs
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.training.config import Stage, TrainSettings, stage_settings
+from fusion.training.stage_export import read_stage
 from fusion.training.stage_tasks import fit_recipe
 from fusion.training.stages import train
 from tests.fusion.tiny import write_corpus
@@ -111,7 +111,7 @@ def test_the_distillation_of_the_paper_which_has_no_units_is_trained(
     whole = recipe("distill", without(corpora, tmp_path / "root", {"va", "expr"}), tmp_path)
     best = train(whole)
     assert "AU not learnt" in capsys.readouterr().out
-    teacher = StageOutputs.of("teacher", best.parent / "teacher/best.ckpt", tmp_path)
+    teacher = read_stage("teacher", best.parent / "teacher/best.ckpt", tmp_path)
     assert set(teacher.tasks) == set(teacher.labels) == {"va", "expr"}
     assert set(load_checkpoint(best).provenance["tasks"]) == {"va", "expr"}
     stamp = best.stat().st_mtime_ns

@@ -22,6 +22,7 @@ from fusion.model.settings import ModelSettings
 from fusion.training import run as training
 from fusion.training import stage_export, stages
 from fusion.training.config import Stage, TrainSettings, check_stages, stage_settings
+from fusion.training.stage_export import read_stage
 from fusion.training.stages import train
 from tests.fusion.small_corpora import put
 from tests.fusion.tiny import CLIPS, DIM, write_corpus
@@ -81,7 +82,7 @@ def copy(best: Path, tmp_path: Path) -> Path:
 
 def outputs_of(best: Path, name: str) -> StageOutputs:
     folder = best.parent / name
-    return StageOutputs.of(name, folder / "best.ckpt", folder / "outputs")
+    return read_stage(name, folder / "best.ckpt", folder / "outputs")
 
 
 def data_of(recipe: TrainSettings, stage: str, inputs: StageInputs) -> AffectDataModule:

@@ -1,0 +1,27 @@
+"""The house: rooms that can be walked, each with a line that says what it is for."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ROOMS = sorted(
+    init.parent.relative_to(ROOT).as_posix()
+    for package in ("features", "fusion", "experiments")
+    for init in (ROOT / package).rglob("__init__.py")
+)
+MOST = 12
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_at_most_twelve_modules_and_says_what_it_is_for(room: str) -> None:
+    modules = [path for path in (ROOT / room).glob("*.py") if not path.stem.startswith("__")]
+    assert len(modules) <= MOST
+    assert ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text()))
+
+
+@pytest.mark.parametrize("package", ["features", "fusion", "experiments"])
+def test_every_folder_of_modules_is_a_package(package: str) -> None:
+    folders = {path.parent for path in (ROOT / package).rglob("*.py")}
+    assert all((folder / "__init__.py").is_file() for folder in folders)
