@@ -71,7 +71,7 @@ def test_weights_are_not_read_to_describe(monkeypatch: pytest.MonkeyPatch) -> No
     def read(*_: object, **__: object) -> None:
         raise AssertionError("weights were read")
 
-    for reader in ("weights_file.read_weights", "checkpoint.Checkpoint.load"):
+    for reader in ("weights_io.read_weights", "hf_checkpoint.Checkpoint.load"):
         monkeypatch.setattr(f"features.encoders.{reader}", read)
     for name in ("expression", "pyramid", "wav2vec2", "prosody"):
         assert describe_encoder(name, EncoderSettings()).streams

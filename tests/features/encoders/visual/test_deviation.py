@@ -237,7 +237,7 @@ def test_without_weights_the_training_command_is_told(tmp_path: Path) -> None:
     status = DeviationEncoder.status(absent)
     assert status.word == "needs training"
     assert "python -m experiments.pretraining.train_deviation" in status.remedy
-    with pytest.raises(UserError, match=r"experiments\.train_deviation"):
+    with pytest.raises(UserError, match=r"experiments\.pretraining\.train_deviation"):
         DeviationEncoder(absent)
 
 
