@@ -26,6 +26,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any
 
+from features.errors import UserError
 from features.store.leases import Lease
 from features.store.temp_folders import mark_ours
 
@@ -45,6 +46,8 @@ CALLER = "AFFUSE_FORKSERVER_OF"
 socket."""
 END_WAIT = 2.0
 """Seconds in which a caller of whose death the kernel tells must be gone."""
+LONGEST = 103 - len("/listener-12345678")
+"""Bytes in the path of the socket's folder; systems take 103 to 107 for the socket itself."""
 _SET_PDEATHSIG = 1
 """Of prctl(2)."""
 
@@ -79,6 +82,11 @@ def as_caller() -> Iterator[None]:
     """
     global _mark
     folder = Path(util.get_temp_dir())
+    if len(os.fsencode(folder)) > LONGEST:
+        raise UserError(
+            f"{folder.parent}: too long a path for the folder of temporary files, in which the"
+            " workers' socket lies; set TMPDIR to a shorter one, e.g. /tmp"
+        )
     if _mark is None or _mark.path.parent != folder:
         with suppress(OSError):  # a full disk: then the next run does not know that it is ours
             _mark = mark_ours(folder)

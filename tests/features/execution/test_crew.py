@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -72,6 +73,17 @@ def attempts(notes: Path) -> list[str]:
     return sorted(path.name.split(".")[0] for path in notes.iterdir())
 
 
+def wait_for_work(process: "subprocess.Popen[str]", notes: Path, items: int) -> None:
+    """Waits until a run works on so many items; it must not end before, and says why if it does."""
+
+    def begun() -> bool:
+        ended = process.poll()
+        assert ended is None, (ended, *process.communicate())
+        return len(attempts(notes)) >= items
+
+    eventually(begun)
+
+
 def pids(notes: Path) -> set[int]:
     """Processes that worked on items."""
     return {int(path.name.split(".")[1]) for path in notes.iterdir()}
@@ -112,7 +124,14 @@ Start = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def start(root: Path, notes: Path, tmp_path: Path) -> Iterator[Start]:
+def temporary() -> Iterator[Path]:
+    """A folder for temporary files, with a path short enough for sockets."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def start(root: Path, notes: Path, tmp_path: Path, temporary: Path) -> Iterator[Start]:
     """Starts an extraction as a session of its own; what is left of it is killed at the end."""
     started = list["subprocess.Popen[str]"]()
 
@@ -120,8 +139,6 @@ def start(root: Path, notes: Path, tmp_path: Path) -> Iterator[Start]:
         where = "--data.root", str(root), "--data.store", str(tmp_path / "store")
         options = *where, "--encoders", "[prosody]", "--workers", "2"
         (tmp_path / "script.py").write_text(SCRIPT)
-        temporary = tmp_path / "tmp"
-        temporary.mkdir(exist_ok=True)
         process = subprocess.Popen(
             [sys.executable, tmp_path / "script.py", notes, json.dumps(faults), *options],
             env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
@@ -268,21 +285,21 @@ def test_workers_share_threads_and_devices() -> None:
         crew.close()
 
 
-def outside(tmp_path: Path) -> list[str]:
+def outside(temporary: Path) -> list[str]:
     """What runs have left among the temporary files, but for torch's cache."""
-    return [path.name for path in (tmp_path / "tmp").iterdir() if "torch" not in path.name]
+    return [path.name for path in temporary.iterdir() if "torch" not in path.name]
 
 
 def test_when_the_parent_is_killed_nothing_of_it_is_left_and_a_second_run_completes(
-    start: Start, root: Path, tmp_path: Path, notes: Path
+    start: Start, root: Path, tmp_path: Path, notes: Path, temporary: Path
 ) -> None:
     parent = start(dict.fromkeys(NAMES, "freeze"))
-    eventually(lambda: len(attempts(notes)) == 2)
+    wait_for_work(parent, notes, 2)
     assert len(members(parent.pid)) >= 3
-    assert outside(tmp_path)
+    assert outside(temporary)
     parent.kill()
     eventually(lambda: not members(parent.pid))
-    assert not outside(tmp_path)
+    assert not outside(temporary)
     out, _ = parent.communicate()
     assert out.count("script") == 1  # without a guard for main, and yet not run by the workers
     summary = extract(settings(root, tmp_path / "store"))
@@ -293,16 +310,16 @@ def test_when_the_parent_is_killed_nothing_of_it_is_left_and_a_second_run_comple
 
 
 def test_what_all_processes_of_a_killed_run_leave_goes_with_the_next(
-    start: Start, tmp_path: Path, notes: Path
+    start: Start, notes: Path, temporary: Path
 ) -> None:
     parent = start(dict.fromkeys(NAMES, "hang"))
-    eventually(lambda: len(attempts(notes)) == 2)
+    wait_for_work(parent, notes, 2)
     for pid in members(parent.pid):
         os.kill(pid, signal.SIGKILL)
-    assert outside(tmp_path)
+    assert outside(temporary)
     second = start({})
     assert "0 failed" in second.communicate(timeout=limit())[0]
-    assert not outside(tmp_path)
+    assert not outside(temporary)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -337,7 +354,7 @@ def test_two_extractions_at_once_make_each_item_once(
     start: Start, run: Run, root: Path, tmp_path: Path, notes: Path
 ) -> None:
     other = start(dict.fromkeys(NAMES, "slow"))
-    eventually(lambda: attempts(notes))
+    wait_for_work(other, notes, 1)
     mine = run(dict.fromkeys(NAMES, "slow"))
     out, err = other.communicate(timeout=limit(120))
     assert "0 failed" in out, err
@@ -347,3 +364,20 @@ def test_two_extractions_at_once_make_each_item_once(
     extract(settings(root, tmp_path / "whole", "0"))
     assert content(tmp_path / "store") == content(tmp_path / "whole")
     assert not leftovers(tmp_path / "store")
+
+
+def test_too_long_a_folder_of_temporary_files_is_named(root: Path, tmp_path: Path) -> None:
+    deep = tmp_path / ("long" * 30)
+    deep.mkdir()
+    words = ["--data.root", root, "--data.store", tmp_path / "store", "--encoders", "[prosody]"]
+    done = subprocess.run(
+        [sys.executable, "-m", "features.extract", *words, "--workers", "1"],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(deep)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"features.extract: {deep}")
+    assert "set TMPDIR" in done.stderr
+    assert done.stderr.count("\n") == 1
