@@ -1,6 +1,8 @@
 """The house: rooms that can be walked, each with a line that says what it is for."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,3 +27,17 @@ def test_a_room_has_at_most_twelve_modules_and_says_what_it_is_for(room: str) ->
 def test_every_folder_of_modules_is_a_package(package: str) -> None:
     folders = {path.parent for path in (ROOT / package).rglob("*.py")}
     assert all((folder / "__init__.py").is_file() for folder in folders)
+
+
+def test_a_study_is_found_under_its_old_name_which_says_the_new_one() -> None:
+    words = [sys.executable, "-m", "experiments.chunking", "--help"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: experiments.benchmarks.chunking")
+    assert done.stderr == "experiments.chunking is experiments.benchmarks.chunking now\n"
+
+
+@pytest.mark.parametrize("name", ["nothing", "labels"])
+def test_what_was_no_command_is_not_found(name: str) -> None:
+    with pytest.raises(ModuleNotFoundError):
+        __import__(f"experiments.{name}")
