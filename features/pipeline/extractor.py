@@ -133,6 +133,11 @@ class Extractor:
                 sound = stack.enter_context(spool_sound(source.media, rates, self.most))
                 if sound is None and source.sound:
                     sound = stack.enter_context(spool_sound(source.sound, rates, self.most))
+            if not source.has_pictures and not (sound and sound.duration):
+                raise UserError(
+                    f"{source.media}: neither pictures nor sound can be decoded of it;"
+                    " replace it or leave it out"
+                )
             for encoder in encoders:
                 if sound is None:
                     self._write_silence(source, encoder)

@@ -1,5 +1,6 @@
 """Sound in which something is wrong: what is whole is used, what stands in is said."""
 
+import wave
 from pathlib import Path
 
 import av
@@ -139,3 +140,15 @@ def test_other_channels_are_averaged_without_a_word(tmp_path: Path) -> None:
         samples, notices = stereo(tmp_path / "s.wav", one, other)
         np.testing.assert_allclose(samples, (one + other) / 2, atol=1e-6)
         assert notices == []
+
+
+def test_a_recording_of_which_nothing_can_be_decoded_is_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    with wave.open(str(tmp_path / "in/empty.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+    write_sound(tmp_path / "in/whole.wav", tone(0.5, 16_000), 16_000, "pcm_s16le")
+    data = SourceSettings(root=tmp_path / "in", store=tmp_path / "store")
+    summary = extract(ExtractSettings(data=data, encoders=["prosody"], workers="0"))
+    assert list(summary.failures) == ["empty"]
+    assert "neither pictures nor sound can be decoded" in summary.failures["empty"]
+    assert TrackStore(tmp_path / "store").ids("prosody") == ["whole"]
