@@ -145,13 +145,14 @@ def command(settings: RealClipsSettings) -> int:
     rows = [describe(path, store, seconds[path], predicted[path.stem]) for path in good]
     frames = sum(len(predicted[path.stem]) for path in good)
     total = sum(seconds[path] for path in good)
+    encoders = ", ".join(f"`{name}`" for name in ExtractSettings().encoders)
     lines = [
         "# Real clips",
         "",
         f"Written by `python -m experiments.benchmarks.real_clips` on {date.today()}.",
         "",
         f"{len(seconds)} clips, {len(failures)} failed; {frames} frames in {total:.0f} s with"
-        f" `expression` and `prosody` ({frames / total:.1f} frames a second, start of encoders"
+        f" {encoders} ({frames / total:.1f} frames a second, start of encoders"
         " included). Valence, arousal and expression come from the demo's model, which has seen"
         " nothing but one synthetic face: they show that the path works, not what people feel.",
         "",

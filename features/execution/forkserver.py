@@ -46,8 +46,8 @@ CALLER = "AFFUSE_FORKSERVER_OF"
 socket."""
 END_WAIT = 2.0
 """Seconds in which a caller of whose death the kernel tells must be gone."""
-LONGEST = 103 - len("/listener-12345678")
-"""Bytes in the path of the socket's folder; systems take 103 to 107 for the socket itself."""
+LONGEST = (107 if sys.platform == "linux" else 103) - len("/listener-12345678")
+"""Bytes in the path of the socket's folder: of the socket itself, systems take so many."""
 _SET_PDEATHSIG = 1
 """Of prctl(2)."""
 
