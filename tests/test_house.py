@@ -30,11 +30,11 @@ def test_every_folder_of_modules_is_a_package(package: str) -> None:
 
 
 def test_a_study_is_found_under_its_old_name_which_says_the_new_one() -> None:
-    words = [sys.executable, "-m", "experiments.chunking", "--help"]
+    words = [sys.executable, "-m", "experiments.train_speed", "--help"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0
-    assert done.stdout.startswith("usage: experiments.benchmarks.chunking")
-    assert done.stderr == "experiments.chunking is experiments.benchmarks.chunking now\n"
+    assert done.stdout.startswith("usage: experiments.benchmarks.train_speed")
+    assert done.stderr == "experiments.train_speed is experiments.benchmarks.train_speed now\n"
 
 
 @pytest.mark.parametrize("name", ["nothing", "labels"])

@@ -1,15 +1,13 @@
-"""Pre-trains a small vision transformer on faces without labels, and shows what that is worth.
+"""Pre-trains a small vision transformer on faces without labels.
 
 Data flow: face pictures, grey, 48x48 > random crop and flip > 75 % of the patches hidden > ViTMAE >
 squared error of the hidden patches, each normalised (He et al. 2022) > folder in transformers'
 layout, which the encoder `mae` reads.
 
     python -m experiments.pretraining.pretrain_mae --data SHARED_DATA --out DIR
-    python -m experiments.pretraining.pretrain_mae --data SHARED_DATA --out DIR --compare true
 
-The first takes about an hour on one core; killed, it goes on from the last finished epoch. The
-second writes experiments/results/mae.md: accuracy on FER2013's test part of a linear probe on
-these features, on random weights, and of the same ViT trained from scratch on the labels.
+It takes about an hour on one core; killed, it goes on from the last finished epoch. What it is
+worth stands in experiments/results/mae.md.
 
 Pictures: FER2013's training part (no test picture nor a copy of one), LFW with expressions, ORL,
 Yale; an identity probe on the last three is thus one on pictures that the network has seen. CK+48
@@ -87,38 +85,31 @@ experiments.pretraining.pretrain_mae`:
 
 @dataclass
 class PretrainMae:
-    """Settings of the pre-training and of the comparison.
+    """Settings of the pre-training.
 
     Args:
         data: Folder with `fer2013` and `faces` in it.
         out: Folder of the checkpoint.
-        compare: Compare what is in `out` instead of training.
         epochs: Passes over the pictures.
         steps: Batches an epoch, to try it out. None: all.
         batch: Pictures of a step.
         lr: Highest learning rate.
         seed: Of weights, order, crops and masks.
         bfloat16: Whether to multiply in bfloat16.
-        scratch_epochs: Passes over the labelled pictures in the comparison.
-        finetune: Compare fine-tuning, too.
     """
 
     data: Path
     out: Path
-    compare: bool = False
     epochs: int = 40
     steps: int | None = None
     batch: int = 128
     lr: float = 1e-3
     seed: int = 1
     bfloat16: bool = True
-    scratch_epochs: int = 10
-    finetune: bool = False
 
     def key(self) -> str:
         """What a resumed run must share."""
-        free = ("out", "compare", "scratch_epochs", "finetune")
-        return settings_hash({k: str(v) for k, v in asdict(self).items() if k not in free})
+        return settings_hash({k: str(v) for k, v in asdict(self).items() if k != "out"})
 
 
 def read_faces(data: Path) -> Tensor:
@@ -240,13 +231,8 @@ def write_folder(net: ViTMAEForPreTraining, folder: Path, card: str) -> None:
 
 
 def command(settings: PretrainMae) -> int:
-    """Pre-trains, or compares."""
-    if settings.compare:
-        from experiments.pretraining.compare_mae import compare
-
-        compare(settings)
-    else:
-        pretrain(read_faces(settings.data), settings)
+    """Pre-trains."""
+    pretrain(read_faces(settings.data), settings)
     return OK
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import ViTMAEConfig, ViTMAEForPreTraining, ViTMAEModel
+from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
 
 def new_mae(config: ViTMAEConfig) -> Any:
@@ -21,13 +21,6 @@ def new_mae(config: ViTMAEConfig) -> Any:
     decoder = net.decoder
     decoder.decoder_pos_embed.data = sine_positions(_grid(config), config.decoder_hidden_size)
     torch.nn.init.normal_(decoder.mask_token, std=config.initializer_range)
-    return net
-
-
-def new_vit(config: ViTMAEConfig) -> Any:
-    """The encoder alone, of random weights."""
-    net: Any = ViTMAEModel(config)
-    _place(net)
     return net
 
 

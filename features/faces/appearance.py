@@ -4,7 +4,7 @@ Structure: histograms of uniform local binary patterns in 3 x 3 cells (Ahonen, H
 2006, "Face description with local binary patterns"), which light hardly touches. Colour: joint
 histograms of hue and saturation in the same cells. Square roots make the product of two looks the
 mean of two Bhattacharyya coefficients. Nothing is trained;
-experiments/studies/faces/follow_people.py measures
+experiments/results/follow-people.md has
 how well looks tell people apart, and where the thresholds come from.
 
 Letters: K faces, L length of looks, V views.

@@ -3,9 +3,7 @@
 YIN gives a pitch for any noise and no measure of how sure it is; pYIN, which does, runs at five to
 eight times real time on a core, some 20 times slower than this. So the period that YIN finds is
 held against the sound itself by hand. That places it better, too: librosa's windows lose what is
-shifted out of them, which is 13 cents for a sine of 65 Hz. `python -m
-experiments.benchmarks.pitch_error`
-measures both.
+shifted out of them, which is 13 cents for a sine of 65 Hz.
 
 librosa compiles its YIN when it is used first after it was installed, which takes some 10 s.
 

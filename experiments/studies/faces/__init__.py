@@ -1,1 +1,0 @@
-"""Finding and following faces."""
