@@ -5,8 +5,7 @@ Data flow: folder > Inventory (labels, lists) and Media (videos, pictures) > tab
     python -m fusion.check /data/Aff-Wild2
     python -m fusion.check /data/annotations --videos /data/videos
 
-Every data set that fusion.corpora reads is served: ABAW's folders, labels.csv, RAVDESS, EmoDB and
-AFEW-VA.
+Every data set that fusion.corpora reads is served.
 
 No video is decoded. The exit status is 1 if there is a problem, 0 if there are at most remarks.
 """

@@ -2,12 +2,12 @@
 
 Data flow: root folder > its files > the data set they belong to > its reader > list of Clips.
 
-ABAW's folders are read by fusion.abaw; every other data set is one file here and one line of
-`DATA_SETS`. The page README.md beside this file says which layouts are known.
+Data sets are the files of `readers`, and what else has registered itself (`registry`). The page
+README.md beside this file says which layouts are known.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,40 +17,17 @@ from features.errors import UserError
 from features.media.folders import walk
 from features.media.kinds import by_ending
 from features.store.track_store import TrackStore
-from fusion.abaw.reading import annotations
-from fusion.abaw.reading.layout import SPLITS, find_layout, read_people
-from fusion.corpora import afew_va, emodb, ravdess, table
+from fusion.abaw.reading.annotations import CorpusKind
+from fusion.abaw.reading.layout import SPLITS, read_people
+from fusion.corpora.registry import DataSet, data_sets
 from fusion.streams.clip_streams import explained
 from fusion.tasks.labels import EXPRESSIONS, Clip
 
-
-@dataclass(frozen=True)
-class DataSet:
-    """How a data set is recognised and read.
-
-    Attributes:
-        name: What to call it.
-        find: Root and all visible files below it > the files that hold (or tell) its labels;
-            none if the folder is not this data set.
-        read: Those files > clips.
-    """
-
-    name: str
-    find: Callable[[Path, Sequence[Path]], list[Path]]
-    read: Callable[[Sequence[Path]], list[Clip]]
-
-
-DATA_SETS = (
-    DataSet("a table labels.csv", table.find, table.read),
-    DataSet("RAVDESS", ravdess.find, ravdess.read),
-    DataSet("AFEW-VA", afew_va.find, afew_va.read),
-    DataSet("EmoDB", emodb.find, emodb.read),
-)
 NOT_SEARCHED = ("cropped_aligned", "__macosx", ".")
 """Folders whose names start so hold millions of crops, or litter."""
 
 
-def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[Clip]:
+def read_corpus(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
     """Reads the labels of whatever data set lies in a folder.
 
     `people.csv` (`id,person`) in the folder gives the persons, whatever the data set.
@@ -68,33 +45,34 @@ def read_corpus(root: Path, challenge: annotations.CorpusKind = "auto") -> list[
     if not root.is_dir():
         raise UserError(f"{root}: no such folder; check the path of the data")
     files = visible_files(root)
-    found = _data_sets(root, files)
-    names = [known.name for known, _ in found] + ["ABAW's annotations"] * _is_abaw(root)
-    if not names:
-        raise UserError(
-            f"{root}: no annotations found; expected ABAW's folders (VA_Estimation_Challenge/"
-            f"Train_Set with .txt files or the like), {table.FILE} with a column id, or the files"
-            f" of RAVDESS, EmoDB or AFEW-VA{table.why_not(root)}"
-        )
-    if len(names) > 1:
-        raise UserError(
-            f"{root}: holds {' and '.join(names)}; keep the labels of one data set in a folder"
-        )
+    found = _found(root, files)
     if not found:
-        return _of_their_videos(annotations.read_corpus(root, challenge), root, files)
-    (known, paths), people = found[0], read_people(root)
-    read = _of_their_videos(known.read(paths), root, files)
-    expressions = expressions_in(read)
-    clips = [
-        replace(
+        expected = "; or ".join(f"{known.layout} ({known.name})" for known in data_sets())
+        near = "".join(known.near_miss(root) for known in data_sets())
+        raise UserError(f"{root}: no annotations found; expected {expected}{near}")
+    if len(found) > 1:
+        names = " and ".join(known.name for known, _ in found)
+        raise UserError(f"{root}: holds {names}; keep the labels of one data set in a folder")
+    ((known, paths),) = found
+    read = known.kinds.get(challenge, known.read)(paths)
+    clips = _described(_of_their_videos(read, root, files), known, root)
+    return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.id))
+
+
+def _described(clips: Sequence[Clip], known: DataSet, root: Path) -> list[Clip]:
+    """The clips with what can be told of any data set, where their reader has not told."""
+    people, expressions = read_people(root), expressions_in(clips)
+    return [
+        clip
+        if clip.origin
+        else replace(
             clip,
             group=people.get(clip.id) or people.get(clip.video) or clip.group,
             origin=known.name,
             expressions=expressions,
         )
-        for clip in read
+        for clip in clips
     ]
-    return sorted(clips, key=lambda clip: (SPLITS.index(clip.split), clip.id))
 
 
 def expressions_in(clips: Sequence[Clip]) -> frozenset[str]:
@@ -104,7 +82,7 @@ def expressions_in(clips: Sequence[Clip]) -> frozenset[str]:
 
 
 def with_persons(
-    clips: Sequence[Clip], root: Path | None, challenge: annotations.CorpusKind = "auto"
+    clips: Sequence[Clip], root: Path | None, challenge: CorpusKind = "auto"
 ) -> list[Clip]:
     """Clips that are known by their ids alone, with the persons that the data set says.
 
@@ -117,7 +95,7 @@ def with_persons(
     """
     if root is None or not root.is_dir():
         return list(clips)
-    labelled = bool(_data_sets(root, visible_files(root))) or _is_abaw(root)
+    labelled = bool(_found(root, visible_files(root)))
     known = {clip.id: clip.group for clip in read_corpus(root, challenge)} if labelled else {}
     people = read_people(root)
     return [
@@ -149,9 +127,9 @@ def _of_their_videos(clips: Sequence[Clip], root: Path, files: Iterable[Path]) -
     ]
 
 
-def _data_sets(root: Path, files: Sequence[Path]) -> list[tuple[DataSet, list[Path]]]:
-    """Data sets other than ABAW's that lie in a folder, with their files."""
-    return [(known, paths) for known in DATA_SETS if (paths := known.find(root, files))]
+def _found(root: Path, files: Sequence[Path]) -> list[tuple[DataSet, list[Path]]]:
+    """Data sets that lie in a folder, with their files."""
+    return [(known, paths) for known in data_sets() if (paths := known.find(root, files))]
 
 
 def visible_files(root: Path) -> list[Path]:
@@ -161,8 +139,3 @@ def visible_files(root: Path) -> list[Path]:
         children[:] = [c for c in children if not c.lower().startswith(NOT_SEARCHED)]
         files += [folder / name for name in names if not name.startswith(".")]
     return files
-
-
-def _is_abaw(root: Path) -> bool:
-    layout = find_layout(root)
-    return bool(layout.labels or layout.mtl)

@@ -1,8 +1,9 @@
 """Data sets other than ABAW: tables, RAVDESS, AFEW-VA, and which of them a folder is."""
 
+import importlib
 import json
+import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import corpora
-from fusion.corpora import read_corpus
+from fusion.check import check
+from fusion.corpora import read_corpus, registry
+from fusion.corpora.registry import data_sets
 from fusion.data.folds import folds_of
 from fusion.data.predictions import FramePredictions
 from fusion.metrics.evaluation import Evaluation
@@ -464,11 +467,11 @@ def test_a_folder_of_abaw_is_read_as_before(tmp_path: Path) -> None:
 def test_labels_of_two_data_sets_in_a_folder_are_refused(tmp_path: Path) -> None:
     touch(tmp_path, "01-01-05-01-02-01-12.mp4")
     write(tmp_path / "labels.csv", "id,AU1", "a,1")
-    with pytest.raises(UserError, match=r"holds a table labels\.csv and RAVDESS; keep"):
+    with pytest.raises(UserError, match=r"holds RAVDESS and a table labels\.csv; keep"):
         read_corpus(tmp_path)
     (tmp_path / "labels.csv").unlink()
     write(tmp_path / "AU_Set/Train_Set/1.txt", ",".join(UNITS), ",".join("0" * len(UNITS)))
-    with pytest.raises(UserError, match="holds RAVDESS and ABAW's annotations; keep"):
+    with pytest.raises(UserError, match="holds ABAW's annotations and RAVDESS; keep"):
         read_corpus(tmp_path)
 
 
@@ -480,24 +483,57 @@ def test_a_folder_without_labels_or_no_folder_is_one_line(tmp_path: Path) -> Non
         read_corpus(tmp_path / "absent")
 
 
-def test_the_example_of_the_page_reads_its_data_set(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the registry as it was."""
+    data_sets()
+    monkeypatch.setattr(registry, "_known", dict(registry._known))
+
+
+@pytest.mark.usefixtures("registered")
+def test_one_module_adds_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Path(corpora.__file__).with_name("README.md").read_text()
-    example: dict[str, Any] = {}
-    exec(page.partition("```python\n")[2].partition("```")[0], example)
-    known = corpora.DataSet("CREMA-D", example["find"], example["read"])
-    monkeypatch.setattr(corpora, "DATA_SETS", (*corpora.DATA_SETS, known))
+    example = page.partition("```python\n")[2].partition("```")[0]
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/crema_d.py").write_text(example)
+    monkeypatch.syspath_prepend(str(tmp_path / "code"))
+    root = tmp_path / "data"
     touch(
-        tmp_path,
+        root,
         "AudioWAV/1001_DFA_ANG_XX.wav",
         "VideoFlash/1001_DFA_ANG_XX.flv",
         "1002_IEO_NEU_XX.mp4",
     )
-    assert [(c.id, EXPRESSIONS[c.labels.expr[0]], c.group) for c in read_corpus(tmp_path)] == [
-        ("1001_DFA_ANG_XX", "Anger", "1001"),
-        ("1002_IEO_NEU_XX", "Neutral", "1002"),
+    with pytest.raises(UserError, match="no annotations found; expected"):
+        read_corpus(root)
+    monkeypatch.delitem(sys.modules, "crema_d", raising=False)
+    importlib.import_module("crema_d")
+    clips = read_corpus(root)
+    assert [(c.id, EXPRESSIONS[c.labels.expr[0]], c.group, c.origin) for c in clips] == [
+        ("1001_DFA_ANG_XX", "Anger", "1001", "CREMA-D"),
+        ("1002_IEO_NEU_XX", "Neutral", "1002", "CREMA-D"),
     ]
+    assert check(root).tables["Data set"] == ["CREMA-D"]
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_name_that_another_module_has_registered_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"'EmoDB' is also that of fusion.*emodb"):
+        registry.register("EmoDB", layout="", find=lambda root, files: [])(lambda paths: [])
+
+
+def test_data_sets_are_listed_nowhere_but_in_their_own_files_and_on_the_page() -> None:
+    folder = Path(corpora.__file__).parent
+    names = [known.name for known in data_sets()]
+    page = (folder / "README.md").read_text()
+    assert [name for name in names if name not in page] == []
+    code = {
+        path: path.read_text()
+        for path in folder.parent.rglob("*.py")
+        if path.parent != folder / "readers"
+    }
+    listing = [str(path) for path, text in code.items() if sum(n in text for n in names) > 1]
+    assert listing == []
 
 
 # What others make of labels of a whole clip

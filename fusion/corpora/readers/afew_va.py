@@ -17,6 +17,7 @@ import numpy as np
 from features.errors import UserError
 from fusion.abaw.reading.keys import MOST_FRAMES
 from fusion.abaw.reading.tables import fail
+from fusion.corpora.registry import register
 from fusion.tasks.labels import Clip, FrameLabels
 
 SCALE = 10.0
@@ -32,6 +33,7 @@ def find(root: Path, files: Sequence[Path]) -> list[Path]:
     ]
 
 
+@register("AFEW-VA", layout="files such as 001/001.json", find=find)
 def read(paths: Sequence[Path]) -> list[Clip]:
     """One clip for each file; its person is the actor if the file names one.
 

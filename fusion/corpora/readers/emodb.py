@@ -13,6 +13,7 @@ from pathlib import Path
 
 from features.errors import UserError
 from features.media.kinds import SOUND_SUFFIXES
+from fusion.corpora.registry import register
 from fusion.tasks.labels import Clip, ClipLabels
 
 NAME = re.compile(r"(?P<speaker>\d\d)[ab]\d\d(?P<emotion>[WLEAFTN])[a-z]")
@@ -32,6 +33,7 @@ def find(root: Path, files: Sequence[Path]) -> list[Path]:
     return [f for f in files if f.suffix.lower() in SOUND_SUFFIXES and NAME.fullmatch(f.stem)]
 
 
+@register("EmoDB", layout="sound files such as 03a01Fa.wav", find=find)
 def read(paths: Sequence[Path]) -> list[Clip]:
     """One clip for each sentence.
 

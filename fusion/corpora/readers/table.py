@@ -3,7 +3,7 @@
 Data flow: CSV > columns (R rows) > checked > rows by id > FrameLabels, or ClipLabels of rows that
 name no frame, or TimedLabels of rows that name a time > Clips.
 
-README.md beside this file says what each column means.
+fusion/corpora/README.md says what each column means.
 
 Letters: R rows of the table.
 """
@@ -26,6 +26,7 @@ from fusion.abaw.reading.keys import FrameKeys
 from fusion.abaw.reading.layout import SPLITS, video_of
 from fusion.abaw.reading.tables import fail, require
 from fusion.corpora.places import WHOLE, Places, frame_places, time_places
+from fusion.corpora.registry import register
 from fusion.tasks.labels import (
     DIMENSIONS,
     EXPRESSIONS,
@@ -59,6 +60,12 @@ def why_not(root: Path) -> str:
     return f"; {path} has no column id, but {', '.join(names) or 'nothing'}"
 
 
+@register(
+    "a table labels.csv",
+    layout=f"{FILE} with a column id",
+    find=find,
+    near_miss=why_not,
+)
 def read(paths: Sequence[Path]) -> list[Clip]:
     """One clip for each id.
 

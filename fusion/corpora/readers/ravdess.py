@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
+from fusion.corpora.registry import register
 from fusion.tasks.labels import Clip, ClipLabels
 
 NAME = re.compile(r"0(?P<modality>[123])-0[12]-0(?P<emotion>[1-8])(-0[12]){3}-(?P<actor>\d\d)")
@@ -33,6 +34,7 @@ def find(root: Path, files: Sequence[Path]) -> list[Path]:
     return [f for f in files if f.suffix.lower() in known and NAME.fullmatch(f.stem)]
 
 
+@register("RAVDESS", layout="files such as 01-01-05-01-02-01-12.mp4", find=find)
 def read(paths: Sequence[Path]) -> list[Clip]:
     """One clip for each performance.
 
