@@ -1,1 +1,1 @@
-"""Recipes: complete settings of `python -m fusion.train`, one YAML each."""
+"""Recipes of `python -m fusion.train`: mtl is complete, the others say what differs from it."""

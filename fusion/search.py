@@ -48,12 +48,12 @@ class SearchSettings(TrainSettings):
     """Settings of a search, beside those of a training run.
 
     Args:
-        space: YAML file: dotted key to {low, high, log} or {choices}.
+        space: YAML file, or the name of a shipped one: dotted key to {low, high, log} or {choices}.
         trials: Number of finished trials at which the search ends, earlier legs counted.
         metric: Score to maximise: P, VA, EXPR or AU.
     """
 
-    space: Path = Path("configs/spaces/mtl.yaml")
+    space: Path = Path("mtl")
     trials: int = 20
     metric: Literal["P", "VA", "EXPR", "AU"] = "P"
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
+from features.cli.config_files import inlined, merged
 from features.cli.list_options import bracketed
 from features.cli.scratch import TemporaryFault
 from features.cli.signals import TERMINATED, terminable
@@ -83,7 +84,7 @@ def parse(
     parser.add_class_arguments(settings_type)
     try:
         arguments = bracketed(sys.argv[1:] if argv is None else argv, settings_type)
-        arguments = _cfg_first(arguments)
+        arguments = inlined(arguments, getattr(settings_type, "SHIPPED", None))
         values = vars(parser.instantiate(parser.parse_args(arguments)))
     except ArgumentError as error:
         raise UsageError(_one_line(str(error), parser)) from error
@@ -105,35 +106,10 @@ def updated(settings: S, changes: Mapping[str, Any], where: str) -> S:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(type(settings))
     try:
-        values = parser.parse_object(_merged(asdict(settings), changes))  # type: ignore[call-overload]
+        values = parser.parse_object(merged(asdict(settings), changes))  # type: ignore[call-overload]
         return type(settings)(**vars(parser.instantiate(values)))
     except ArgumentError as error:
         raise UsageError(f"{where}: {_one_line(str(error), parser)}") from error
-
-
-def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested dicts with the changes in them."""
-    merged = dict(values)
-    for key, change in changes.items():
-        inner = merged.get(key)
-        if isinstance(inner, Mapping) and isinstance(change, Mapping):
-            merged[key] = _merged(inner, change)
-        else:
-            merged[key] = change
-    return merged
-
-
-def _cfg_first(argv: Sequence[str]) -> list[str]:
-    """The arguments with configuration files moved to the front, so that options override them."""
-    files: list[str] = []
-    others: list[str] = []
-    words = iter(argv)
-    for word in words:
-        if word == "--cfg":
-            files += [word, *([value] if (value := next(words, None)) else [])]
-        else:
-            (files if word.startswith("--cfg=") else others).append(word)
-    return files + others
 
 
 def _one_line(message: str, parser: ArgumentParser) -> str:

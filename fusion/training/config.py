@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from features.cli.app import updated
 from features.errors import UsageError, UserError
@@ -15,6 +15,9 @@ from fusion.training.optimizer import OptimizerSettings
 TASKS = ("va", "expr", "au", "compound")
 """What a stage may answer."""
 CHECKPOINT = ".ckpt"
+_INSTALLED, _CHECKOUT = Path(__file__).parents[1] / "recipes", Path(__file__).parents[2] / "configs"
+RECIPES = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
+"""Folder of the shipped recipes: `configs` of a checkout, which is `fusion/recipes` in a wheel."""
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 """Those of Lightning's in which losses and scores are those of 32 bits."""
 
@@ -71,6 +74,8 @@ class TrainSettings:
         answers: Task (va, expr, au, compound) to the stages that may answer it: of several, the
             one with the best validation score does. A task not named: the last stage.
     """
+
+    SHIPPED: ClassVar[Path] = RECIPES
 
     name: str = "mtl"
     runs: Path = Path("runs")

@@ -11,11 +11,10 @@ from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-
 from features.cli.app import parse
+from features.cli.config_files import find_config, read_mapping
 from features.errors import UsageError, UserError
-from fusion.training.config import TrainSettings
+from fusion.training.config import RECIPES, TrainSettings
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -57,18 +56,15 @@ class Dimension:
 def read_space(path: Path, recipe: TrainSettings) -> list[Dimension]:
     """Reads and checks a space.
 
+    Args:
+        path: Of a file, or the name of a shipped space, e.g. `mtl`.
+        recipe: Whose settings are searched.
+
     Raises:
         UserError: If the file is absent or ill-formed, or a key or value cannot be in the recipe.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such space; see configs/spaces/mtl.yaml") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not YAML; see configs/spaces/mtl.yaml") from error
-    if not isinstance(content, dict) or not content:
+    content = read_mapping(find_config(str(path), RECIPES / "spaces"))
+    if not content:
         raise UserError(f"{path}: expected lines such as 'optimizer.lr: {{low: 1e-4, high: 1e-2}}'")
     return [_dimension(f"{path}: {key}", str(key), spec, recipe) for key, spec in content.items()]
 

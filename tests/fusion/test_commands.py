@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from features.cli.app import parse, run
+from features.cli.app import run
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import evaluate, predict, submit, train
@@ -26,7 +26,6 @@ from tests.fusion.small_corpora import put
 from tests.fusion.tiny import FRAMES, TEST, write_corpus
 
 EPOCHS = 3
-CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def settings(root: Path, runs: Path, **changes: object) -> TrainSettings:
@@ -79,18 +78,6 @@ def says(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
         return lines[0]
 
     return one_line
-
-
-@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.name)
-def test_every_shipped_recipe_is_loaded_and_names_every_setting(path: Path) -> None:
-    import yaml
-
-    loaded = parse(TrainSettings, prog="t", description="", argv=["--cfg", str(path)])
-    said = yaml.safe_load(path.read_text())
-    known = train.plain(loaded)
-    for section in ("data", "model", "loss", "optimizer"):
-        assert set(said[section]) == set(known[section]) - {"cache"}
-    assert set(said) == (set(known) - {"devices"}) | {"runs", "seeds", "folds"}
 
 
 def test_a_checkpoint_holds_all_that_is_needed_and_no_code(best: Path) -> None:

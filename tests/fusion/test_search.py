@@ -161,7 +161,7 @@ def test_without_optuna_the_remedy_is_one_line(root, tmp_path, monkeypatch) -> N
         ("model.layers: {low: 1, high: 2.5}", "whole numbers"),
         ("model.layers: {choices: [many]}", "model.layers"),
         ("model.layers: {choices: []}", "list of values"),
-        ("[", "space.yaml:1: not YAML"),
+        ("[", "space.yaml:2: not YAML"),
         ("", "expected lines"),
     ],
 )
@@ -176,16 +176,17 @@ def test_a_space_that_makes_no_sense_is_one_line(text: str, complaint: str, tmp_
 
 
 def test_an_absent_space_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none\.yaml: no such space"):
+    with pytest.raises(UserError, match=r"none\.yaml: no such file"):
         read_space(tmp_path / "none.yaml", TrainSettings())
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("spaces/*.yaml")), ids=lambda path: path.name)
-def test_every_shipped_space_fits_its_recipe(path: Path) -> None:
+def test_every_shipped_space_fits_its_recipe_and_has_a_name(path: Path) -> None:
     recipe = parse(
         TrainSettings, prog="t", description="", argv=["--cfg", str(CONFIGS / path.name)]
     )
     assert len(read_space(path, recipe)) > 5
+    assert read_space(Path(path.stem), recipe) == read_space(path, recipe)
 
 
 def test_values_change_their_settings_alone() -> None:
