@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _PLAIN = (int, float, bool)
 
@@ -72,5 +72,8 @@ def _item(kind: Any) -> type | None:
     if get_origin(kind) not in (list, tuple):
         return None
     arguments = [one for one in get_args(kind) if one is not Ellipsis]
-    single = len(arguments) == 1 and arguments[0] in (*_PLAIN, str, Path)
-    return arguments[0] if single else None
+    if len(arguments) != 1:
+        return None
+    if get_origin(arguments[0]) is Literal:
+        return str
+    return arguments[0] if arguments[0] in (*_PLAIN, str, Path) else None

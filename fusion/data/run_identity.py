@@ -35,6 +35,7 @@ def _without_soft_teaching(config: Values) -> bool:
 
 _INERT: dict[str, Callable[[Values], bool]] = {
     "name": lambda c: True,
+    "loggers": lambda c: True,
     "data.workers": lambda c: True,
     "data.cache": lambda c: True,
     "data.folds": lambda c: c["data"]["fold"] is None,
@@ -134,7 +135,7 @@ def changed_content(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]
     return sorted(name for name in new.keys() | old.keys() if new.get(name) != old.get(name))
 
 
-_NOT_RECIPE = ("name", "inputs", "precision", "stages", "answers", *LASTS)
+_NOT_RECIPE = ("name", "loggers", "inputs", "precision", "stages", "answers", *LASTS)
 _NOT_RECIPE_DATA = ("root", "store", "cache", "extra", "workers", "fold", "folds")
 """Settings that the runs of all folds of a recipe, and one on the whole, need not share."""
 

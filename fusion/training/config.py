@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -18,6 +19,7 @@ CHECKPOINT = ".ckpt"
 _INSTALLED, _CHECKOUT = Path(__file__).parents[1] / "recipes", Path(__file__).parents[2] / "configs"
 RECIPES = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 """Folder of the shipped recipes: `configs` of a checkout, which is `fusion/recipes` in a wheel."""
+LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 """Those of Lightning's in which losses and scores are those of 32 bits."""
 
@@ -49,6 +51,19 @@ class Stage:
         return [*self.start.values(), *self.feeds, *self.teachers]
 
 
+@dataclass(frozen=True)
+class CallbackSettings:
+    """A callback of Lightning's or of your own that training calls too.
+
+    Attributes:
+        path: Module and class with dots between.
+        settings: What its constructor takes.
+    """
+
+    path: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass
 class TrainSettings:
     """Settings of a training run.
@@ -69,6 +84,9 @@ class TrainSettings:
             a run of its own; 0: one run on the corpus's own split, or on data.fold.
         precision: Lightning's; auto: bf16-mixed on a GPU, 32-true on a CPU.
         devices: Number of devices (processes); auto: all GPUs, or one process on a CPU.
+        loggers: Where losses and scores are logged: csv, tensorboard, wandb, mlflow; the latter two
+            must be installed.
+        callbacks: Further callbacks: `{path: my_package.Freeze, settings: {epochs: 3}}`, ...
         fresh: Train anew even if the run's folder holds a run; that one is deleted.
         stages: Stages of the recipe, in order, each a run of its own; none: one run.
         answers: Task (va, expr, au, compound) to the stages that may answer it: of several, the
@@ -91,6 +109,8 @@ class TrainSettings:
     folds: int = 0
     precision: Precision = "auto"
     devices: int | None = None
+    loggers: list[LoggerName] = field(default_factory=lambda: ["csv", "tensorboard"])
+    callbacks: list[CallbackSettings] = field(default_factory=list)
     fresh: bool = False
     stages: list[Stage] = field(default_factory=list)
     answers: dict[str, list[str]] = field(default_factory=dict)
@@ -151,6 +171,21 @@ def _check_run(settings: TrainSettings) -> None:
     for complaint, fine in rules.items():
         if not fine:
             raise UserError(complaint)
+    _check_extensions(settings)
+
+
+def _check_extensions(settings: TrainSettings) -> None:
+    """Raises UserError for loggers and callbacks that are not there."""
+    for name in settings.loggers:
+        if name not in get_args(LoggerName):
+            raise UserError(f"loggers: '{name}' is none of {', '.join(get_args(LoggerName))}")
+        if name in ("wandb", "mlflow") and find_spec(name) is None:
+            raise UserError(f"loggers: {name} is not installed; pip install {name}, or take it out")
+    if settings.callbacks:
+        from fusion.training.trainer import make_callback  # torch
+
+        for one in settings.callbacks:
+            make_callback(one.path, one.settings)
 
 
 def _check_parts(settings: TrainSettings, feeds: Sequence[str] = ()) -> None:

@@ -30,7 +30,7 @@ from fusion.metrics.official import MetricAccumulator
 from fusion.model.affect import AffectModel
 from fusion.model.heads import ParallelHeads, ScaleHeads
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, FrameLabels
-from fusion.training.optimizer import OptimizerSettings, scheduled_adamw
+from fusion.training.optimizer import OptimizerSettings, optimizer_and_schedule
 
 LOGGED = {"P": "P", "CCC_V": "CCC_V", "CCC_A": "CCC_A", "EXPR": "EXPR_F1", "AU": "AU_F1"}
 """Official score to its name in the log, after `val/`."""
@@ -167,10 +167,10 @@ class AffectModule(pl.LightningModule):
         return replace(window, labels=labels, expressions=self.expressions)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW and its schedule over all steps of the run; a loss may learn weights of its own."""
+        """Optimizer and schedule over all steps of the run; a loss may learn weights of its own."""
         learnt = nn.ModuleList([self.model, self.loss])
         steps = int(self.trainer.estimated_stepping_batches)
-        return scheduled_adamw(learnt, self.optimizer_settings, steps)
+        return optimizer_and_schedule(learnt, self.optimizer_settings, steps)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the payload."""

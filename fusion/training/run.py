@@ -29,7 +29,13 @@ from fusion.model.affect import AffectModel
 from fusion.training.config import TrainSettings
 from fusion.training.lightning_module import AffectModule
 from fusion.training.run_folder import DONE, clear, find_run, git_revision, mark_finished, plain
-from fusion.training.trainer import BEST, is_first_process, make_trainer, quiet_lightning
+from fusion.training.trainer import (
+    BEST,
+    is_first_process,
+    make_callback,
+    make_trainer,
+    quiet_lightning,
+)
 
 
 def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
@@ -84,6 +90,10 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
             precision=settings.precision,
             devices=settings.devices,
             keep=settings.keep,
+            clip=settings.optimizer.clip,
+            accumulate=settings.optimizer.accumulate,
+            loggers=settings.loggers,
+            callbacks=[make_callback(one.path, one.settings) for one in settings.callbacks],
         )
         try:
             trainer.fit(module, datamodule=data, ckpt_path=found.resume, weights_only=True)

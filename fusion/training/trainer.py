@@ -1,13 +1,15 @@
 """Lightning's Trainer as this project uses it: what is kept, logged and said.
 
 Files in a run's folder: `best.ckpt` and `last.ckpt`; `logs/version_N` with metrics.csv and
-TensorBoard events, one N for each time the run was started.
+TensorBoard events, one N for each time the run was started; `wandb`, `mlruns` of those loggers.
 """
 
+import importlib
+import inspect
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +17,11 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, ModelCheckpoint
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from features.errors import UserError
 from fusion.metrics.official import UndefinedScore
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -32,6 +36,10 @@ def make_trainer(
     precision: str,
     devices: int | None,
     keep: Keep = "best",
+    clip: float | None = 1.0,
+    accumulate: int = 1,
+    loggers: Sequence[str] = ("csv", "tensorboard"),
+    callbacks: Sequence[Callback] = (),
 ) -> pl.Trainer:
     """A Trainer that keeps the best and the last epoch, stops early and logs.
 
@@ -43,6 +51,10 @@ def make_trainer(
         devices: Number of processes; None: all GPUs, or one process on a CPU.
         keep: Which epoch `best.ckpt` holds: that of the best `val/P`, or the last, with which
             there is no early stop.
+        clip: Greatest norm of the gradient; None: any.
+        accumulate: Batches of a step.
+        loggers: Their names.
+        callbacks: Further ones.
     """
     on_gpu = torch.cuda.is_available()
     auto = "bf16-mixed" if on_gpu else "32-true"
@@ -54,25 +66,72 @@ def make_trainer(
         mode="max",
         enable_version_counter=False,
     )
-    csv = CSVLogger(folder, name="logs")
-    board = TensorBoardLogger(folder, name="logs", version=csv.version)
-    callbacks: list[Callback] = [kept, LastEpoch(folder / LAST)]
+    own: list[Callback] = [kept, LastEpoch(folder / LAST)]
     if keep == "best":
-        callbacks.insert(0, Patience("val/P", mode="max", patience=patience))
-    callbacks += [] if sys.stderr.isatty() else [EpochLines()]
+        own.insert(0, Patience("val/P", mode="max", patience=patience))
+    own += [] if sys.stderr.isatty() else [EpochLines()]
     return pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=devices or ("auto" if on_gpu else 1),
         precision=chosen,
         max_epochs=epochs,
-        gradient_clip_val=1.0,
-        callbacks=callbacks,
-        logger=[csv, board],
+        gradient_clip_val=clip,
+        accumulate_grad_batches=accumulate,
+        callbacks=[*own, *callbacks],
+        logger=make_loggers(loggers, folder),
         enable_progress_bar=sys.stderr.isatty(),
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+
+
+def make_loggers(names: Sequence[str], folder: Path) -> list[Logger]:
+    """Lightning's loggers of a run, in the order of their names.
+
+    Args:
+        names: Of csv, tensorboard, wandb, mlflow.
+        folder: Of the run, whose name is that of the run with them too.
+    """
+    version = CSVLogger(folder, name="logs").version
+    made: list[Logger] = []
+    for name in names:
+        if name == "csv":
+            made.append(CSVLogger(folder, name="logs", version=version))
+        elif name == "tensorboard":
+            made.append(TensorBoardLogger(folder, name="logs", version=version))
+        elif name == "wandb":
+            from pytorch_lightning.loggers import WandbLogger
+
+            made.append(WandbLogger(name=folder.name, save_dir=folder, project="affuse"))
+        else:
+            from pytorch_lightning.loggers import MLFlowLogger
+
+            made.append(MLFlowLogger("affuse", run_name=folder.name, save_dir=f"{folder}/mlruns"))
+    return made
+
+
+def make_callback(path: str, settings: dict[str, Any]) -> Callback:
+    """A callback of somebody else's.
+
+    Args:
+        path: Module and class with dots between, e.g. `my_package.callbacks.Freeze`.
+        settings: What its constructor takes.
+
+    Raises:
+        UserError: If there is no such class, it is no callback of Lightning, or does not take them.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"callbacks: {path} cannot be imported: {error}") from error
+    if not (inspect.isclass(kind) and issubclass(kind, Callback)):
+        raise UserError(f"callbacks: {path} is no subclass of pytorch_lightning.Callback")
+    try:
+        return kind(**settings)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"callbacks: {path} cannot be made: {error}") from error
 
 
 class KeptEpochs(ModelCheckpoint):

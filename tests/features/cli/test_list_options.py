@@ -90,10 +90,18 @@ def test_the_commands_take_it() -> None:
         TrainSettings,
         prog="t",
         description="",
-        argv=["--seeds", "1,2", "--data.streams=a,b", "--model.order", "va,au,expr"],
+        argv=[
+            "--seeds",
+            "1,2",
+            "--data.streams=a,b",
+            "--model.order",
+            "va,au,expr",
+            "--loggers",
+            "csv,wandb",
+        ],
     )
     assert (made.seeds, made.data.streams) == ([1, 2], ["a", "b"])
-    assert made.model.order == ("va", "au", "expr")
+    assert (made.model.order, made.loggers) == (("va", "au", "expr"), ["csv", "wandb"])
     encoders = parse(
         ExtractSettings,
         prog="t",
