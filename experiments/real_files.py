@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from experiments.benchmarks.robustness.real_files_found import Found, Likeness, compare, look_into
+from experiments.benchmarks.real_files_found import Found, Likeness, compare, look_into
 from features.cli.app import FAILED, OK, run
 from features.cli.wording import counted
 from features.errors import UserError

@@ -4,13 +4,13 @@
     python -m experiments.benchmarks.extract_memory --clip FILE --minutes '[1, 10]'
 
 Data flow: a clip > looped to each length, and cut short and copied to each number > the literal
-command with one worker on each in turn, its processes watched > peaks, ratios and curves on a page.
-What is measured is kept under `work`: a killed run goes on with the next part.
+command with one worker on each in turn, its processes watched > peaks and curves on a page. What is
+measured is kept under `work`: a killed run goes on with the next part.
 """
 
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from functools import partial
@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from experiments.benchmarks.looped_clips import kind_of, loop_clip
-from experiments.benchmarks.process_watch import watch
-from experiments.studies.kept_results import KeptResults
+from experiments.kept import Cache, code_hash
+from experiments.pages import table, write_page
+from experiments.timing import watch
 from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.errors import UserError
 from features.media import frame_times, probe
-from features.store.feature_track import write_atomically
 from features.store.hashing import sha256_of
 
 TARGET = 0.15
@@ -61,128 +61,81 @@ class ExtractMemorySettings:
 
 def command(settings: ExtractMemorySettings) -> int:
     """Measures and writes the page."""
-    if (
-        len(settings.minutes) < 2
-        or min(settings.minutes) <= 0
-        or min(settings.videos, default=1) < 1
-    ):
+    minutes, videos = settings.minutes, settings.videos
+    if len(minutes) < 2 or min(minutes) <= 0 or min(videos, default=1) < 1:
         raise UserError("--minutes needs two lengths above 0, and --videos numbers above 0")
-    kept = KeptResults(settings.work, [sha256_of(settings.clip), settings.options])
-    todo = parts(settings)
+    todo = {f"{each:g} min": (1, 60 * each) for each in minutes}
+    todo |= {f"{each} videos": (each, SHORT) for each in videos}
+    cache, depends = Cache(settings.work), [sha256_of(settings.clip), settings.options, code_hash()]
+    results = {}
     with ProgressReport("measure", len(todo)) as progress:
-        for name, measure in todo.items():
-            kept.get(name, measure)
+        for name, (number, seconds) in todo.items():
+            measure = partial(measured, settings, number, seconds)
+            results[name] = cache.get(name, depends, measure)
             progress.step(name)
-    text = page(settings, {name: kept.values[name] for name in todo})
-    write_atomically(settings.out, text.encode())
-    print(text)
+    write_page(page(settings, results), settings.out)
     return OK
 
 
-def parts(settings: ExtractMemorySettings) -> dict[str, Callable[[], Result]]:
-    """What is measured, by name."""
-    found: dict[str, Callable[[], Result]] = {}
-    found |= {f"{m:g} min": partial(of_length, settings, m) for m in settings.minutes}
-    found |= {f"{n} videos": partial(of_number, settings, n) for n in settings.videos}
-    return found
-
-
-def of_length(settings: ExtractMemorySettings, minutes: float) -> Result:
-    """The command on one video of a length; the video is removed afterwards."""
-    folder = settings.work / f"{minutes:g}min"
-    video = folder / f"{settings.clip.stem}.mp4"
-    if not video.exists():
-        loop_clip(settings.clip, video, 60 * minutes)
-    result = extracted(settings, folder)
-    shutil.rmtree(folder)
-    return result
-
-
-def of_number(settings: ExtractMemorySettings, number: int) -> Result:
-    """The command on a number of short videos, which are all the same under other names."""
-    with TemporaryDirectory(dir=settings.work) as folder:
-        first = loop_clip(settings.clip, Path(folder, "0.mp4"), SHORT)
+def measured(settings: ExtractMemorySettings, number: int, seconds: float) -> Result:
+    """The literal command on some videos of a length, which are the same under other names."""
+    settings.work.mkdir(parents=True, exist_ok=True)
+    with (
+        TemporaryDirectory(dir=settings.work) as folder,
+        TemporaryDirectory(dir=settings.work) as store,
+    ):
+        first = loop_clip(settings.clip, Path(folder, "0.mp4"), seconds)
         for other in range(1, number):
             shutil.copy(first, Path(folder, f"{other}.mp4"))
-        return extracted(settings, Path(folder))
-
-
-def extracted(settings: ExtractMemorySettings, folder: Path) -> Result:
-    """The literal command on a folder of videos, into a new store."""
-    with TemporaryDirectory(dir=settings.work) as store:
-        words = [sys.executable, "-m", "features.extract", "--data.root", str(folder)]
+        words = [sys.executable, "-m", "features.extract", "--data.root", folder]
         words += ["--data.store", store, *settings.options]
-        usage = watch(words, settings.work / "log.txt", shared=True)
-    frames = sum(len(frame_times(path)) for path in folder.glob("*.mp4"))
-    curve = [[share * usage.seconds, _at(usage.curve, share * usage.seconds)] for share in POINTS]
-    return {"frames": frames, **asdict(usage), "curve": curve}
+        usage = watch(words, settings.work / "log.txt")
+        frames = number * len(frame_times(first))
+    at = [share * usage.seconds for share in POINTS]
+    before = [[mib for now, mib in usage.curve if now <= end] or [0.0] for end in at]
+    curve = [(end, seen[-1]) for end, seen in zip(at, before, strict=True)]
+    return {**asdict(usage), "frames": frames, "curve": curve}
 
 
-def _at(curve: Sequence[tuple[float, float]], seconds: float) -> float:
-    """Memory at the last sample before an instant."""
-    return next((mib for at, mib in reversed(curve) if at <= seconds), curve[0][1])
-
-
-# The page ------------------------------------------------------------------------------------
-
-
-def page(settings: ExtractMemorySettings, results: dict[str, Result]) -> str:
+def page(settings: ExtractMemorySettings, results: Mapping[str, Result]) -> str:
     """The page in Markdown."""
     long = [f"{minutes:g} min" for minutes in settings.minutes]
     many = [f"{number} videos" for number in settings.videos]
-    comparisons = [(long[0], long[-1]), *([(many[0], many[-1])] if len(many) > 1 else [])]
-    options = "" if not settings.options else " ".join(["", *settings.options])
+    verdicts: list[dict[str, object]] = []
+    for first, last in [names[:: len(names) - 1] for names in (long, many) if len(names) > 1]:
+        for name, words in (("largest", "largest process"), ("together", "all processes")):
+            before, after = results[first][name], results[last][name]
+            share = after / before - 1
+            verdicts.append({
+                "peak of": words, "from": f"{first}: {before:.0f}", "to": f"{last}: {after:.0f}",
+                "differ by": f"{share:+.1%}", "met": "yes" if abs(share) <= TARGET else "NO",
+            })  # fmt: skip
+    peaks = [
+        {
+            "run": name,
+            "frames": f"{found['frames']}",
+            "seconds": f"{found['seconds']:.0f}",
+            "frames/s": f"{found['frames'] / found['seconds']:.1f}",
+            "processes": f"{found['processes']}",
+            "largest process, MiB": f"{found['largest']:.0f}",
+            "all, MiB": f"{found['together']:.0f}",
+        }
+        | {f"all after {share:.0%}": f"{mib:.0f}"
+           for share, (_, mib) in zip(POINTS, found["curve"], strict=True)}
+        for name, found in results.items()
+    ]  # fmt: skip
     return _TEXT.format(
         day=date.today(),
-        minutes=settings.minutes,
-        videos=settings.videos,
-        options=options,
+        options=" ".join(settings.options),
         kind=kind_of(settings.clip),
         sound="with sound" if probe(settings.clip).has_sound else "without sound",
         short=SHORT,
-        verdicts=_table(_verdicts(comparisons, results)),
-        peaks=_table(_peaks(results)),
-        curves=_table(_curves(results)),
+        target=TARGET,
+        verdicts=table(verdicts),
+        peaks=table(peaks),
+        minutes=settings.minutes,
+        videos=settings.videos,
     )
-
-
-def excess(before: float, after: float) -> float:
-    """By what share one figure lies above (below: negative) another."""
-    return after / before - 1
-
-
-def _verdicts(
-    comparisons: Iterable[tuple[str, str]], results: dict[str, Result]
-) -> Iterable[Sequence[str]]:
-    yield "from", "to", "peak of", "MiB", "MiB", "differ by", "target", "met"
-    for first, last in comparisons:
-        for name, words in (("largest", "largest process"), ("together", "all processes")):
-            a, b = results[first][name], results[last][name]
-            share = excess(a, b)
-            met = "yes" if abs(share) <= TARGET else "NO"
-            target = f"at most {TARGET:.0%}"
-            yield first, last, words, f"{a:.0f}", f"{b:.0f}", f"{share:+.1%}", target, met
-
-
-def _peaks(results: dict[str, Result]) -> Iterable[Sequence[str]]:
-    yield "run", "frames", "seconds", "frames/s", "processes", "largest process, MiB", "all, MiB"
-    for name, found in results.items():
-        cells = [f"{found['frames']}", f"{found['seconds']:.0f}"]
-        cells += [f"{found['frames'] / found['seconds']:.1f}", f"{found['processes']}"]
-        yield [name, *cells, f"{found['largest']:.0f}", f"{found['together']:.0f}"]
-
-
-def _curves(results: dict[str, Result]) -> Iterable[Sequence[str]]:
-    yield "MiB of all processes after", *(f"{share:.0%} of the time" for share in POINTS)
-    for name, found in results.items():
-        yield name, *(f"{mib:.0f} ({at:.0f} s)" for at, mib in found["curve"])
-
-
-def _table(rows: Iterable[Sequence[str]]) -> str:
-    """Markdown table; the first row is the head."""
-    head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 _TEXT = """# Memory of extraction
@@ -194,25 +147,21 @@ _TEXT = """# Memory of extraction
 
 One clip of a real face ({kind}, {sound}), looped without encoding it again to each length, and cut
 to {short:g} s and copied for the numbers of videos. The command is
-`python -m features.extract --data.root VIDEOS --data.store NEW{options}`.
+`python -m features.extract --data.root VIDEOS --data.store NEW {options}`.
 
-Largest process: the most that any one process ever had in memory (RSS), as the kernel keeps it. All
-processes: the most at one instant of the sum of their proportional shares (PSS: what n processes
-share counts 1/n for each) of memory that does not come from files, so without libraries, which
-other programs share; sampled every .2 s.
+Largest process: the most that any one process had in memory (RSS). All processes: the most at one
+instant of the sum of what each has for itself (USS). Sampled every .2 s; MiB. Target: peaks of the
+shortest and the longest run, and of the fewest and the most videos, differ by {target:.0%} at most.
 
 {verdicts}
 
 {peaks}
-
-{curves}
 """
 
 if __name__ == "__main__":
-    description = __doc__.split("\n")[0]
     run(
         ExtractMemorySettings,
         command,
         prog="experiments.benchmarks.extract_memory",
-        description=description,
+        description=__doc__.split("\n")[0],
     )

@@ -11,7 +11,6 @@ Letters: N pictures, S clips, F frames of a clip.
 
 import csv
 import io
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from experiments.kept import Cache
 from experiments.pretraining import fer2013
 from features.errors import UserError
 from features.faces.alignment import crop_faces
@@ -103,33 +103,6 @@ class SpeechSet:
         if rate != 16000:
             raise UserError(f"{self.paths[clip]}: {rate} Hz; resample it to 16000 Hz")
         return np.asarray(samples)
-
-
-@dataclass(frozen=True)
-class Cache:
-    """Arrays kept on disk by name and key; written by rename, so a killed run goes on.
-
-    Attributes:
-        folder: Where the files lie.
-    """
-
-    folder: Path
-
-    def get(
-        self, name: str, key: object, compute: Callable[[], dict[str, np.ndarray]]
-    ) -> dict[str, np.ndarray]:
-        """What `compute` gives, from the disk if it was kept under this name and key."""
-        path = self.folder / f"{name}-{settings_hash(key)}.npz"
-        if path.is_file():
-            with np.load(path) as kept:
-                return dict(kept)
-        arrays = compute()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        with partial.open("wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        partial.replace(path)
-        return arrays
 
 
 def require(path: Path) -> Path:

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 from torch import nn
 
-from experiments.studies.encoders.probe_data import Cache
+from experiments.kept import Cache
 from features.cli.progress import ProgressReport
 from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder
 from features.encoders.audio.whisper import WhisperEncoder, WhisperSettings

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.studies.encoders.probe_data import Cache
+from experiments.kept import Cache
 from experiments.studies.ravdess.data import Corpus, hear, make_encoders, read_corpus
 from experiments.studies.ravdess.model import ClipSettings
 from experiments.studies.ravdess.streams import Rows, adapted, joined, make_rows

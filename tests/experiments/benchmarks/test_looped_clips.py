@@ -1,4 +1,4 @@
-"""Clips made longer or shorter by their packets, and results that are kept."""
+"""Clips made longer or shorter by their packets."""
 
 from pathlib import Path
 
@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks.looped_clips import kind_of, loop_clip, videos_of
-from experiments.studies import kept_results
-from experiments.studies.kept_results import KeptResults
 from features.errors import UserError
 from features.media import read_frames, read_sound
 from tests.media import brightness_index, plain_frames, tone, write_video
@@ -65,17 +63,3 @@ def test_videos_of_one_kind_are_known_whichever_way_they_are_held(tmp_path: Path
 def test_a_folder_without_a_video_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no"):
         videos_of([tmp_path])
-
-
-def test_what_is_kept_is_not_measured_again(tmp_path: Path) -> None:
-    assert KeptResults(tmp_path, "a").get("part", lambda: 1) == 1
-    assert KeptResults(tmp_path, "a").get("part", lambda: 2) == 1
-    assert KeptResults(tmp_path, "b").get("part", lambda: 3) == 3
-
-
-def test_what_other_code_measured_is_not_mixed_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    KeptResults(tmp_path, "a").get("part", lambda: 1)
-    monkeypatch.setattr(kept_results, "code_hash", lambda: "other")
-    assert KeptResults(tmp_path, "a").get("part", lambda: 2) == 2

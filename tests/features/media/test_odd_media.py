@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from experiments.benchmarks.robustness.fuzz_odd import RATE, Odd, write_odd
 from features.media import frame_times, probe, read_frames, read_sound
 from tests.media import brightness_index, plain_frames, set_rotation, tone, trim, write_video
+from tests.odd_media import RATE, Odd, write_odd
 
 HEIGHT, WIDTH, COUNT = 64, 96, 12
 TONE = tone(COUNT / 25, RATE)

@@ -1,18 +1,67 @@
-"""Ways to damage a media file. Data flow: bytes of an mp4 > bytes; packets > packets.
+"""Damaged media files made from real clips, the same ones at every call.
 
-Letters: none; every function takes a random generator and does the same for the same seed.
+Data flow: clips > excerpts (a second each, stream copy) > damaged bytes, or packets > mutants.
+Every function takes a random generator and does the same for the same seed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
 
-from experiments.benchmarks.robustness.fuzz_odd import SAME, Excerpt
+from features.media import frame_times
 
+SAME = {"fflags": "+bitexact"}
+"""Option of containers: without it, Matroska's hold random numbers."""
+SECONDS = 1.2
+"""Length of the excerpts."""
 Damage = Callable[[bytes, np.random.Generator], bytes]
 Packets = list[av.Packet]
+Change = Callable[..., Iterable[av.Packet]]
+"""Packets, and `rng`, to packets."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file that was made.
+
+    Attributes:
+        path: The file.
+        kind: How it was damaged.
+        frames: Frames that must come out of it; None if the damage may reach the pictures.
+    """
+
+    path: Path
+    kind: str
+    frames: int | None
+
+
+def make_mutants(
+    clips: Sequence[Path], folder: Path, count: int, kinds: Sequence[str] = ()
+) -> list[Mutant]:
+    """Makes `count` files in `folder`: all kinds in turn, and for each kind the clips in turn."""
+    folder.mkdir(parents=True, exist_ok=True)
+    excerpts = [folder / f".{number}.mp4" for number in range(len(clips))]
+    for clip, excerpt in zip(clips, excerpts, strict=True):
+        copy_packets(clip, excerpt, SECONDS)
+    kinds = kinds or [*DAMAGES, *REMUXES]
+    made = []
+    for number in range(count):
+        kind, rng = kinds[number % len(kinds)], np.random.default_rng(number)
+        excerpt = excerpts[(number + number // len(kinds)) % len(excerpts)]
+        suffix, change = REMUXES.get(kind, (".mp4", _as_they_are))
+        path = folder / f"{number:03d}{suffix}"
+        if kind in DAMAGES:
+            path.write_bytes(DAMAGES[kind](excerpt.read_bytes(), rng))
+        else:
+            copy_packets(excerpt, path, change=partial(change, rng=rng))
+        made.append(Mutant(path, kind, len(frame_times(excerpt)) if kind in WHOLE else None))
+    for excerpt in excerpts:
+        excerpt.unlink()
+    return made
 
 
 def copy_packets(
@@ -151,21 +200,6 @@ DAMAGES: dict[str, Damage] = {
 # Packets ---------------------------------------------------------------------------------------
 
 
-def remux(
-    suffix: str,
-    change: Callable[[Packets, np.random.Generator], Iterable[av.Packet]],
-    whole: bool = False,
-) -> Callable[[Excerpt, np.random.Generator, Path], int | None]:
-    """Makes files with changed packets; `whole` if that leaves the pictures as they are."""
-
-    def make(excerpt: Excerpt, rng: np.random.Generator, path: Path) -> int | None:
-        goal = path.with_suffix(suffix)
-        copy_packets(excerpt.path, goal, change=lambda packets: change(packets, rng))
-        return excerpt.count if whole else None
-
-    return make
-
-
 def _pictures(packets: Packets) -> Packets:
     return [packet for packet in packets if packet.stream.type == "video"]
 
@@ -202,7 +236,7 @@ def damage_sound(packets: Packets, rng: np.random.Generator) -> Packets:
     ]
 
 
-def empty_picture(packets: Packets, rng: np.random.Generator) -> Packets:
+def noisy_picture(packets: Packets, rng: np.random.Generator) -> Packets:
     """A picture in the middle is noise."""
     pictures = _pictures(packets)
     chosen = pictures[int(rng.integers(1, len(pictures) - 1))]
@@ -240,15 +274,18 @@ def _as_they_are(packets: Packets, rng: np.random.Generator) -> Packets:
     return packets
 
 
-REMUXES = {
-    "a fifth of the pictures dropped": remux(".mp4", drop_pictures),
-    "the first picture dropped": remux(".mkv", drop_first),
-    "pictures in another order": remux(".mp4", swap_pictures),
-    "one picture is noise": remux(".mp4", empty_picture),
-    "one picture is noise, in Matroska": remux(".mkv", empty_picture),
-    "a tenth of the sound is noise": remux(".mp4", damage_sound),
-    "half of the sound dropped": remux(".mkv", drop_sound, whole=True),
-    "times out of order": remux(".mkv", shuffle_times),
-    "times twice": remux(".mp4", same_times, whole=True),
-    "as Matroska": remux(".mkv", _as_they_are, whole=True),
+REMUXES: dict[str, tuple[str, Change]] = {
+    "a fifth of the pictures dropped": (".mp4", drop_pictures),
+    "the first picture dropped": (".mkv", drop_first),
+    "pictures in another order": (".mp4", swap_pictures),
+    "one picture is noise": (".mp4", noisy_picture),
+    "one picture is noise, in Matroska": (".mkv", noisy_picture),
+    "a tenth of the sound is noise": (".mp4", damage_sound),
+    "half of the sound dropped": (".mkv", drop_sound),
+    "times out of order": (".mkv", shuffle_times),
+    "times twice": (".mp4", same_times),
+    "as Matroska": (".mkv", _as_they_are),
 }
+"""Ending of the file, and what becomes of the packets."""
+WHOLE = ("noise behind the end", "half of the sound dropped", "times twice", "as Matroska")
+"""Kinds that leave the pictures as they are."""

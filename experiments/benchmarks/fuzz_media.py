@@ -1,8 +1,8 @@
-"""Extraction from damaged and odd files: each comes out right or is listed with its cause.
+"""Extraction from damaged files: each comes out right or is listed with its cause.
 
-Data flow: 3 clips > mutants (fuzz_files.py) > one run of `features.extract` > judged > page.
+Data flow: 3 clips > mutants (damage.py) > one run of `features.extract` > judged > page.
 
-    python -m experiments.benchmarks.robustness.fuzz_media --clips ../shared/data/clips
+    python -m experiments.benchmarks.fuzz_media --clips ../shared/data/clips
 """
 
 import csv
@@ -10,23 +10,23 @@ import re
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from experiments.benchmarks.robustness.fuzz_files import Mutant, make_mutants
+import pandas as pd
+
+from experiments.benchmarks.damage import Mutant, make_mutants
+from experiments.pages import table, write_page
 from features.cli.app import FAILED, OK, run
 from features.errors import UserError
 from features.media import MediaError, probe
 from features.pipeline.failures import FILE
-from features.store.feature_track import write_atomically
 from features.store.track_store import TrackStore
 from features.verification.files import Kind
 from features.verify import verify
 
-RESULTS = Path(__file__).parents[2] / "results"
 STREAMS = ("faces", "expression", "prosody")
 CLIPS = 3
 
@@ -46,7 +46,7 @@ class FuzzSettings:
     clips: Path
     count: int = 300
     work: Path = Path("runs/fuzz")
-    page: Path = RESULTS / "fuzz.md"
+    page: Path = Path(__file__).parents[1] / "results/fuzz.md"
     limit: float = 3600.0
 
 
@@ -136,36 +136,48 @@ def page(
     settings: FuzzSettings, clips: Sequence[Path], verdicts: Sequence[Verdict], run_line: str
 ) -> str:
     """The page as Markdown."""
-    kinds = list(dict.fromkeys(verdict.mutant.kind for verdict in verdicts))
-    causes = Counter(_kind_of(v) for v in verdicts if v.cause)
-    examples = {_kind_of(v): v for v in reversed(verdicts) if v.cause}
-    listed = [f"| {cause} | {n} | {examples[cause].mutant.kind} | `{_short(examples[cause])}` |"
-              for cause, n in causes.most_common()]  # fmt: skip
+    frame = pd.DataFrame({
+        "kind": [v.mutant.kind for v in verdicts],
+        "whole": [v.mutant.frames is not None for v in verdicts],
+        "listed": [bool(v.cause) for v in verdicts],
+        "cause": [_kind_of(v) if v.cause else "" for v in verdicts],
+        "line": [_short(v) for v in verdicts],
+    })  # fmt: skip
+    kinds = [
+        {
+            "kind": kind,
+            "pictures whole": "yes" if mine.whole.any() else "",
+            "files": len(mine),
+            "extracted": int((~mine.listed).sum()),
+            "listed": int(mine.listed.sum()),
+        }
+        for kind, mine in frame.groupby("kind", sort=False)
+    ]
+    listed = frame[frame.listed].groupby("cause")
+    causes = [
+        {
+            "cause": cause,
+            "files": len(mine),
+            "for example": mine.kind.iloc[0],
+            "its line": f"`{mine.line.iloc[0]}`",
+        }
+        for cause, mine in sorted(listed, key=lambda pair: -len(pair[1]))
+    ]
     faults = [f"- {v.mutant.path.name} ({v.mutant.kind}): {v.fault}" for v in verdicts if v.fault]
-    command = (
-        "python -m experiments.benchmarks.robustness.fuzz_media"
-        f" --clips {settings.clips} --count {settings.count}"
-    )
     return _TEXT.format(
-        command=command,
+        command="python -m experiments.benchmarks.fuzz_media"
+        f" --clips {settings.clips} --count {settings.count}",
         day=date.today(),
         count=len(verdicts),
         clips=", ".join(clip.stem for clip in clips),
         run=run_line,
-        extracted=sum(not v.cause for v in verdicts),
-        listed=sum(bool(v.cause) for v in verdicts),
-        known=sum(v.mutant.frames is not None for v in verdicts),
+        extracted=int((~frame.listed).sum()),
+        listed=int(frame.listed.sum()),
+        known=int(frame.whole.sum()),
         faults="\n".join(faults) or "None.",
-        kinds="\n".join(_row(kind, verdicts) for kind in kinds),
-        causes="\n".join(listed),
+        kinds=table(kinds),
+        causes=table(causes) if causes else "None.",
     )
-
-
-def _row(kind: str, verdicts: Sequence[Verdict]) -> str:
-    mine = [v for v in verdicts if v.mutant.kind == kind]
-    listed = sum(bool(v.cause) for v in mine)
-    whole = "yes" if any(v.mutant.frames is not None for v in mine) else ""
-    return f"| {kind} | {whole} | {len(mine)} | {len(mine) - listed} | {listed} |"
 
 
 def _short(verdict: Verdict) -> str:
@@ -191,19 +203,19 @@ def command(settings: FuzzSettings) -> int:
     verdicts = judge(mutants, TrackStore(store))
     line = f"It took {seconds:.0f} s and ended with status {status}; faults of the run: "
     line += "; ".join(faults) or "none"
-    write_atomically(settings.page, page(settings, clips, verdicts, line).encode())
+    write_page(page(settings, clips, verdicts, line), settings.page)
     wrong = len(faults) + sum(bool(verdict.fault) for verdict in verdicts)
     print(f"{len(verdicts)} files, {wrong} faults: {settings.page}")
     return FAILED if wrong else OK
 
 
-_TEXT = """# Damaged and odd files
+_TEXT = """# Damaged files
 
 Written by `{command}` on {day}, on 2 cores of a shared machine.
 
 {count} files made from a second of each of three real clips ({clips}), the same at every call:
-damaged bytes, damaged packets, and odd but sound files of the same pictures. One run of `python -m
-features.extract --encoders '[expression,prosody]'` over all. {run} (no crash, no hang, no
+damaged bytes and damaged packets. One run of `python -m features.extract --encoders
+'[expression,prosody]'` over all. {run} (no crash, no hang, no
 temporary file left, a status that tells of failures).
 
 {extracted} were extracted, {listed} were listed with their cause in `failures.csv`. Every track was
@@ -216,14 +228,10 @@ is compared with the number of frames that went in.
 
 ## By kind
 
-| kind | pictures whole | files | extracted | listed |
-|---|---|---|---|---|
 {kinds}
 
 ## Causes
 
-| cause | files | for example | its line |
-|---|---|---|---|
 {causes}
 """
 
@@ -231,6 +239,6 @@ if __name__ == "__main__":
     run(
         FuzzSettings,
         command,
-        prog="experiments.benchmarks.robustness.fuzz_media",
+        prog="experiments.benchmarks.fuzz_media",
         description=__doc__.split("\n")[0],
     )

@@ -1,10 +1,9 @@
-"""Odd but sound media files. Data flow: pictures and sound of an Excerpt > encoded in odd ways.
+"""Odd but sound media files: pictures and sound, encoded in odd ways.
 
-Letters: F frames, C channels.
+Letters: C channels.
 """
 
-import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -13,30 +12,11 @@ import av
 import numpy as np
 
 RATE = 48_000
-"""Samples per second of an excerpt's sound."""
+"""Samples per second of the sound that is given."""
 SAME = {"fflags": "+bitexact"}
 """Option of containers: without it, Matroska's hold random numbers."""
 SAME_X264: dict[str, object] = {"qp": "22"}
 """Options of x264: with rate control, equal pictures do not always make equal bytes."""
-
-
-@dataclass(frozen=True)
-class Excerpt:
-    """A second of a clip.
-
-    Attributes:
-        path: The file.
-        clip: Name of the clip.
-        count: Frames in the file.
-        images: (F, H, W, 3) uint8, shrunk, sides multiples of 4.
-        sound: Mono samples float32 at `RATE`.
-    """
-
-    path: Path
-    clip: str
-    count: int
-    images: np.ndarray
-    sound: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -55,7 +35,6 @@ class Odd:
         rate: Samples per second of the sound.
         gain: Factor on the sound.
         smaller: From the middle on, pictures are half as wide and high.
-        turned: Degrees clockwise by which a player has to turn the picture.
     """
 
     suffix: str = ".mp4"
@@ -69,7 +48,6 @@ class Odd:
     rate: int = RATE
     gain: float = 1.0
     smaller: bool = False
-    turned: int = 0
 
 
 def write_odd(path: Path, images: Sequence[np.ndarray], sound: np.ndarray, odd: Odd) -> None:
@@ -86,8 +64,6 @@ def write_odd(path: Path, images: Sequence[np.ndarray], sound: np.ndarray, odd: 
             container.mux(packet)
         for audio, channels in zip(audios, odd.sounds, strict=True):
             _add_sound(container, audio, _spoken(sound, channels, odd), odd.rate)
-    if odd.turned:
-        _turn(path, odd.turned)
 
 
 def _coded(video: av.VideoStream, images: Sequence[np.ndarray], odd: Odd) -> list[av.Packet]:
@@ -158,59 +134,3 @@ def _add_sound(
         frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), first
         container.mux(stream.encode(frame))
     container.mux(stream.encode())
-
-
-def _turn(path: Path, degrees: int) -> None:
-    """Writes the display matrix of the first track of an mp4, as phones do."""
-    data = bytearray(path.read_bytes())
-    start = data.index(b"tkhd") + 44
-    cos, sin = round(np.cos(np.radians(degrees))), round(np.sin(np.radians(degrees)))
-    one = 1 << 16
-    data[start : start + 36] = struct.pack(
-        ">9i", cos * one, sin * one, 0, -sin * one, cos * one, 0, 0, 0, 1 << 30
-    )
-    path.write_bytes(data)
-
-
-def _odd(odd: Odd, frames: int = 1000) -> Callable[[Excerpt, np.random.Generator, Path], int]:
-    """Makes files of at most so many frames."""
-
-    def make(excerpt: Excerpt, rng: np.random.Generator, path: Path) -> int:
-        images = list(excerpt.images[:frames])
-        write_odd(path.with_suffix(odd.suffix), images, excerpt.sound, odd)
-        return len(images)
-
-    return make
-
-
-UNEVEN = tuple(float(time) for time in np.cumsum(np.tile([0.02, 0.09, 0.03, 0.2], 50)))
-
-QUIET: dict[str, object] = {"x265-params": "log-level=none"}
-
-ODDITIES = {
-    "yuv444p": _odd(Odd(pixels="yuv444p")),
-    "gray": _odd(Odd(pixels="gray")),
-    "RGB": _odd(Odd(codec="libx264rgb", pixels="rgb24")),
-    "with alpha": _odd(Odd(".mkv", "ffv1", "yuva420p")),
-    "palette": _odd(Odd(".mov", "png", "pal8")),
-    "10-bit": _odd(Odd(pixels="yuv420p10le")),
-    "10-bit, H.265": _odd(Odd(codec="libx265", pixels="yuv420p10le", options=QUIET)),
-    "interlaced": _odd(Odd(options={"flags": "+ildct+ilme", "preset": "ultrafast"})),
-    "rotated by 90 degrees": _odd(Odd(turned=90)),
-    "rotated by 180 degrees": _odd(Odd(turned=180)),
-    "1 frame a second": _odd(Odd(fps=1), 4),
-    "240 frames a second": _odd(Odd(fps=240)),
-    "uneven times": _odd(Odd(times=UNEVEN)),
-    "resolution change": _odd(Odd(".mkv", "mjpeg", "yuvj420p", smaller=True)),
-    "resolution change, VP8": _odd(Odd(".webm", "libvpx", smaller=True, sounds=())),
-    "sound longer than the picture": _odd(Odd(seconds=3.0)),
-    "sound shorter than the picture": _odd(Odd(seconds=0.3)),
-    "two sound tracks": _odd(Odd(sounds=(1, 2))),
-    "5.1 sound": _odd(Odd(sounds=(6,))),
-    "sound at 8 kHz": _odd(Odd(rate=8_000)),
-    "silent": _odd(Odd(gain=0.0)),
-    "no sound": _odd(Odd(sounds=())),
-    "one frame": _odd(Odd(), 1),
-    "MPEG-4 in AVI": _odd(Odd(".avi", "mpeg4")),
-    "MPEG-2": _odd(Odd(".mpg", "mpeg2video", sounds=())),
-}

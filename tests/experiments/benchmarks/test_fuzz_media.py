@@ -1,13 +1,12 @@
-"""Damaged and odd files, some of each sort of `experiments.benchmarks.robustness.fuzz_media`:
-right, or listed."""
+"""Damaged files, some of each sort of `experiments.benchmarks.fuzz_media`: right, or listed."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks.robustness.fuzz_files import Mutant, all_kinds, make_mutants
-from experiments.benchmarks.robustness.fuzz_media import judge, smallest_clips
+from experiments.benchmarks.damage import Mutant, make_mutants
+from experiments.benchmarks.fuzz_media import FuzzSettings, Verdict, judge, page, smallest_clips
 from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.track_store import TrackStore
@@ -22,10 +21,10 @@ KINDS = [
     "noise behind the end",
     "one picture is noise",
     "a tenth of the sound is noise",
+    "half of the sound dropped",
     "times out of order",
-    "10-bit",
-    "resolution change",
-    "two sound tracks",
+    "times twice",
+    "as Matroska",
 ]
 
 
@@ -38,8 +37,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def extracted(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Mutant], Path]:
     root = tmp_path_factory.mktemp("fuzz")
-    kinds = {name: all_kinds()[name] for name in KINDS}
-    mutants = make_mutants([clip], root / "files", len(KINDS), kinds)
+    mutants = make_mutants([clip], root / "files", len(KINDS), KINDS)
     data = SourceSettings(root=root / "files", store=root / "tracks")
     extract(ExtractSettings(data=data, encoders=["expression", "prosody"], workers="0"))
     return mutants, root / "tracks"
@@ -52,7 +50,7 @@ def test_every_mutant_comes_out_right_or_is_listed(extracted: tuple[list[Mutant]
     causes = {v.mutant.kind: v.cause for v in verdicts}
     assert "breaks off" in causes["cut in half"]
     assert "not a video or sound file" in causes["first 1000 bytes noise"]
-    for kind in ("noise behind the end", "one picture is noise", "10-bit", "two sound tracks"):
+    for kind in ("noise behind the end", "one picture is noise", "times twice", "as Matroska"):
         assert not causes[kind]
     assert not list(store.rglob("*.partial"))
 
@@ -61,7 +59,7 @@ def test_judge_sees_what_is_missing_or_damaged_or_too_short(
     extracted: tuple[list[Mutant], Path], tmp_path: Path
 ) -> None:
     mutants, store = extracted
-    whole = next(m for m in mutants if m.kind == "10-bit")
+    whole = next(m for m in mutants if m.kind == "as Matroska")
 
     def fault(mutant: Mutant, stream: str = "", data: bytes | None = None) -> str:
         copy = tmp_path / f"{stream or 'frames'}-{data is None}"
@@ -91,10 +89,8 @@ def test_refusing_a_whole_file_is_a_fault(extracted: tuple[list[Mutant], Path]) 
 def test_mutants_are_the_same_at_every_call(
     clip: Path, extracted: tuple[list[Mutant], Path], tmp_path: Path
 ) -> None:
-    kinds = {name: all_kinds()[name] for name in KINDS}
-    for one, other in zip(
-        make_mutants([clip], tmp_path, len(KINDS), kinds), extracted[0], strict=True
-    ):
+    again = make_mutants([clip], tmp_path, len(KINDS), KINDS)
+    for one, other in zip(again, extracted[0], strict=True):
         assert one.path.read_bytes() == other.path.read_bytes(), one.kind
 
 
@@ -102,3 +98,20 @@ def test_folder_without_three_clips_is_named(tmp_path: Path) -> None:
     write_video(tmp_path / "v.mp4", plain_frames(3))
     with pytest.raises(UserError, match="fewer than 3 mp4 files with sound"):
         smallest_clips(tmp_path)
+
+
+def test_the_page_counts_by_kind_and_by_cause(tmp_path: Path) -> None:
+    cut = [Mutant(tmp_path / f"{n}.mp4", "cut in half", None) for n in (1, 2)]
+    whole = Mutant(tmp_path / "3.mp4", "as Matroska", 12)
+    verdicts = [
+        Verdict(cut[0], f"{cut[0].path}: breaks off after frame 7; copy it again", ""),
+        Verdict(cut[1], f"{cut[1].path}: breaks off after frame 9; copy it again", ""),
+        Verdict(whole, "", "11 rows for 12 frames"),
+    ]
+    text = page(FuzzSettings(Path("clips"), 3), [Path("a.mp4")], verdicts, "")
+    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+    assert ["cut in half", "", "2", "0", "2"] in rows
+    assert ["as Matroska", "yes", "1", "1", "0"] in rows
+    line = "`1.mp4: breaks off after frame 7; copy it again`"
+    assert ["breaks off after frame N", "2", "cut in half", line] in rows
+    assert "- 3.mp4 (as Matroska): 11 rows for 12 frames" in text

@@ -1,1 +1,0 @@
-"""Speed of extraction beside what users write themselves."""

@@ -1,1 +1,0 @@
-"""Kills, damaged and odd files."""
