@@ -21,7 +21,7 @@ features/execution/sharding.py.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -41,8 +41,9 @@ from features.execution.scheduler import Dispatcher
 from features.execution.sharding import in_shard
 from features.faces.detect import FaceSettings
 from features.media import Reader
-from features.pipeline.discovery import SourceHashes, look_through, require_distinct
+from features.pipeline.discovery import look_through, require_distinct
 from features.pipeline.planner import FACES, Todo
+from features.pipeline.source_hashes import SourceHashes
 from features.pipeline.summary import ExtractSummary
 from features.store.claims import INDEX, Claims
 from features.store.cleanup import sweep
@@ -154,10 +155,9 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
 
 def _recipe(settings: ExtractSettings, store: Path) -> Recipe:
     """What workers build their extractors from."""
-    own = {one.name: getattr(settings, one.name) for one in fields(EncoderSettings)}
     return Recipe(
         store=store,
-        encoders=EncoderSettings(**own),
+        encoders=EncoderSettings.within(settings),
         names=tuple(settings.encoders),
         faces=settings.faces,
         crops_fps=settings.data.crops_fps,

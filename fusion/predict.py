@@ -16,7 +16,8 @@ from features.encoders.registry import EncoderSettings
 from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.faces.detect import FaceSettings
-from features.pipeline.discovery import SourceHashes, find_sources
+from features.pipeline.discovery import find_sources
+from features.pipeline.source_hashes import SourceHashes
 from features.store.track_store import TrackStore
 from fusion.data.predictions import write_predictions
 from fusion.inference.checkpoint import Checkpoint, load_checkpoint
@@ -58,7 +59,7 @@ class PredictSettings(EncoderSettings):
 def extract_input(settings: PredictSettings, checkpoint: Checkpoint, store: Path) -> bool:
     """Extracts what the checkpoint needs from the input; whether all of it succeeded."""
     encoders = sorted({spec.encoder for spec in checkpoint.specs.values()})
-    encoder_settings = {name: getattr(settings, name) for name in vars(EncoderSettings())}
+    encoder_settings = vars(EncoderSettings.within(settings))
     summary = extract(
         ExtractSettings(
             **encoder_settings,

@@ -21,7 +21,7 @@ import torch
 from experiments.timing import Timing
 from features.cli.app import OK, run
 from features.encoders.base import AudioEncoder, VisualEncoder
-from features.encoders.registry import AUDIO, VISUAL, build_encoder
+from features.encoders.registry import build_encoder, encoder_names
 from features.errors import UserError
 from features.extract import ExtractSettings
 from features.faces.alignment import crop_faces
@@ -102,7 +102,8 @@ def encoding(videos: Sequence[Path]) -> Timing:
 def hearing(videos: Sequence[Path]) -> Timing:
     """Reads the sound for each of the default audio encoders and runs them."""
     settings, timing = ExtractSettings(), Timing()
-    built = [build_encoder(name, settings) for name in settings.encoders if name in AUDIO]
+    names = [name for name in settings.encoders if name in encoder_names("sound")]
+    built = [build_encoder(name, settings) for name in names]
     encoders = [encoder for encoder in built if isinstance(encoder, AudioEncoder)]
     for encoder in encoders:
         encoder.encode_sound([np.zeros(encoder.rate, np.float32)])
@@ -174,7 +175,7 @@ def with_faces(blocks: list[FrameBlock]) -> Iterator[tuple[np.ndarray, np.ndarra
 def visual_encoders() -> list[VisualEncoder]:
     """The visual encoders that extraction runs by default."""
     settings = ExtractSettings()
-    names = [name for name in settings.encoders if name in VISUAL]
+    names = [name for name in settings.encoders if name in encoder_names("faces")]
     built = (build_encoder(name, settings, settings.faces.margin) for name in names)
     return [encoder for encoder in built if isinstance(encoder, VisualEncoder)]
 

@@ -13,13 +13,17 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
 from features.cli.app import OK, run
-from features.encoders.base import READY, AudioEncoder, Status, VisualEncoder
-from features.encoders.registry import AUDIO, VISUAL, EncoderSettings, build_encoder
+from features.encoders.base import READY, AudioEncoder, Encoder, Status, TokenEncoder, VisualEncoder
+from features.encoders.registry import (
+    ENCODERS,
+    EncoderSettings,
+    build_encoder,
+    encoder_class,
+)
 from features.errors import UsageError, UserError
 from features.faces.precropped import SIZE, as_crop
 from features.media import MediaError, read_sound
@@ -66,9 +70,8 @@ def print_status(settings: EncoderSettings) -> None:
     """
     rows = [["name", "status", "input", "rate", "streams", "revision", "licence"]]
     remedies = []
-    kinds: dict[str, Any] = VISUAL | AUDIO
-    for name, kind in kinds.items():
-        status = kind.status(settings.of(name))
+    for name in ENCODERS:
+        status = encoder_class(name).status(settings.of(name))
         facts = ["-"] * 5
         if status == READY:
             try:
@@ -82,9 +85,11 @@ def print_status(settings: EncoderSettings) -> None:
     print("", *remedies, sep="\n")
 
 
-def _facts(encoder: VisualEncoder | AudioEncoder) -> list[str]:
+def _facts(encoder: Encoder) -> list[str]:
     """Cells of the table that only a loaded encoder can fill."""
-    rate = "per face" if isinstance(encoder, VisualEncoder) else f"{encoder.token_rate:g} Hz"
+    rate = "per face" if isinstance(encoder, VisualEncoder) else "per token"
+    if isinstance(encoder, AudioEncoder):
+        rate = f"{encoder.token_rate:g} Hz"
     streams = " ".join(f"{name}:{dim}" for name, dim in encoder.streams.items())
     return [encoder.input, rate, streams, encoder.revision[:12], encoder.licence]
 
@@ -109,6 +114,12 @@ def check(name: str, settings: EncoderSettings, file: Path | None = None) -> Non
         crops = synthetic_crops() if file is None else _crop_of(file, encoder)
         streams, speed = timed(lambda: encoder.encode_faces(crops), len(crops))
         unit = f"pictures a second, {len(crops)} at a time"
+    elif isinstance(encoder, TokenEncoder):
+        if file is None:
+            raise UsageError(f"'{name}' takes {encoder.input}; give one by --file")
+        tokens = encoder.encode_file(file)
+        streams, speed = timed(lambda: encoder.encode_file(file).values, len(tokens.times))
+        unit = f"tokens a second, {len(tokens.times)} in the file"
     else:
         sound = _sound_of(file, encoder)
         seconds = sum(map(len, sound())) / encoder.rate
@@ -173,9 +184,7 @@ def timed(
     return streams, amount / float(np.median(times[1:] or times))
 
 
-def _print_check(
-    encoder: VisualEncoder | AudioEncoder, streams: dict[str, np.ndarray], speed: str
-) -> None:
+def _print_check(encoder: Encoder, streams: dict[str, np.ndarray], speed: str) -> None:
     facts = ("name", "input", "revision", "licence", "trained_on")
     lines = [[fact.replace("_", " "), str(getattr(encoder, fact))] for fact in facts]
     print_table([*lines, ["speed", speed]])

@@ -1,19 +1,20 @@
 """What an encoder is.
 
-Visual: face crops (N, H, W, 3) > `encode` > one vector per crop and stream.
-Audio: blocks of mono sound > `encode` > one vector per token and stream, with the tokens' centres.
+Faces: crops (N, H, W, 3) > `encode_faces` > one vector per crop and stream.
+Sound: blocks of mono samples > `encode_sound` > Tokens.
+Anything else: the recording, or a file beside it > `encode_file` > Tokens.
 
 Letters: N crops, T tokens, D feature dimensions.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from features.errors import UserError
 from features.store.hashing import settings_hash, weights_hash
@@ -21,11 +22,12 @@ from features.store.hashing import settings_hash, weights_hash
 __all__ = [
     "READY",
     "AudioEncoder",
-    "Described",
+    "BaseEncoder",
     "Description",
     "Encoder",
     "EncoderClass",
     "Status",
+    "TokenEncoder",
     "Tokens",
     "VisualEncoder",
     "description_of",
@@ -34,6 +36,11 @@ __all__ = [
     "settings_hash",
     "weights_hash",
 ]
+
+Kind = Literal["faces", "sound", "file"]
+"""What an encoder takes."""
+APART = 1e-6
+"""Seconds put between tokens that have one middle."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,12 @@ class Description:
         streams: Stream name to dimension D, e.g. `{"expression": 256, "expression.probs": 7}`.
         licence: Licence of the weights.
         trained_on: Data that the weights have seen, for the rules of challenges.
-        rate: Sampling rate of the sound it takes, in Hz; 0 if it takes faces.
-        token_rate: Tokens per second of sound; 0 if it takes faces.
+        rate: Sampling rate of the sound it takes, in Hz; 0 if it takes no sound.
+        token_rate: Tokens per second of sound; 0 if it takes no sound.
+        reads: Of a `TokenEncoder`: endings of the file beside the recording that it reads, the
+            best first; none for the recording itself. None of other encoders.
+        columns: Stream name to names of its D columns, where they have names; of some encoders they
+            are known only when it is built.
     """
 
     name: str
@@ -77,49 +88,65 @@ class Description:
     trained_on: str
     rate: int = 0
     token_rate: float = 0.0
+    reads: tuple[str, ...] | None = None
+    columns: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     @property
-    def hears(self) -> bool:
-        """Whether it takes sound."""
-        return self.rate > 0
-
-
-class Described:
-    """An encoder that has what its description says as attributes of its own.
-
-    Args:
-        about: The description.
-    """
-
-    name: str
-    input: str
-    revision: str
-    settings: dict[str, Any]
-    streams: dict[str, int]
-    licence: str
-    trained_on: str
-    rate: int
-    token_rate: float
-
-    def __init__(self, about: Description) -> None:
-        vars(self).update(vars(about))
+    def kind(self) -> Kind:
+        """What it takes."""
+        if self.reads is not None:
+            return "file"
+        return "sound" if self.rate else "faces"
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What an audio encoder heard.
+    """What an encoder makes of sound or of a file.
 
     Attributes:
         values: stream name to (T, D) float32, or of the type asked for.
-        times: (T,) float64, centres of the tokens in seconds after the first sample.
+        times: (T,) float64, centres of the tokens in seconds after the first sample; of a
+            `TokenEncoder`, after the first video frame.
+        spans: (T, 2) float64, seconds at which each token begins and ends; None where they are as
+            even as the times.
     """
 
     values: dict[str, np.ndarray]
     times: np.ndarray
+    spans: np.ndarray | None = None
+
+    @classmethod
+    def between(cls, values: dict[str, np.ndarray], start: ArrayLike, end: ArrayLike) -> "Tokens":
+        """Tokens that begin and end at some seconds, in any order; they may overlap.
+
+        >>> tokens = Tokens.between({"words": np.eye(2, dtype=np.float32)}, [2, 0], [3, 1])
+        >>> tokens.times.tolist(), tokens.values["words"][0].tolist()
+        ([0.5, 2.5], [0.0, 1.0])
+
+        Args:
+            values: stream name to (T, D).
+            start: (T,) seconds.
+            end: (T,) seconds, not before the start.
+
+        Raises:
+            ValueError: If a token ends before it begins, or a time is no number.
+        """
+        spans = np.stack([np.asarray(start, float), np.asarray(end, float)], axis=1)
+        if not (np.isfinite(spans).all() and (spans[:, 0] <= spans[:, 1]).all()):
+            raise ValueError("tokens must begin and end at finite seconds, in this order")
+        order = np.argsort(spans.mean(axis=1), kind="stable")
+        spans = spans[order]
+        times = spans.mean(axis=1)
+        for row in np.flatnonzero(np.diff(times) < APART) + 1:
+            times[row] = max(times[row], times[row - 1] + APART)
+        return cls({name: np.asarray(rows)[order] for name, rows in values.items()}, times, spans)
 
 
 class Encoder(Protocol):
-    """Members that all encoders share; the attributes are those of `Description`."""
+    """Members that all encoders share; the attributes are those of `Description`.
+
+    `columns`, if there is such an attribute, names the columns of its streams.
+    """
 
     name: str
     input: str
@@ -136,15 +163,36 @@ class Encoder(Protocol):
 
 
 class EncoderClass(Protocol):
-    """A class of encoders that the registry knows: what can be told before one is built."""
+    """A class of encoders that the registry knows: what can be told before one is built.
 
-    @classmethod
-    def describe(cls, settings: Any, margin: float = 0.0) -> Description:
-        """What the encoder with these settings would be, without its weights in memory.
+    Attributes:
+        settings_type: Dataclass of its settings, all with defaults; the first line of its docstring
+            is shown in help.
+    """
+
+    settings_type: type
+
+    def __call__(self, settings: Any, *, margin: float, device: Any) -> Encoder:
+        """Builds one.
 
         Args:
             settings: Of its own.
             margin: Share by which face crops show more than the close view.
+            device: Where to compute.
+
+        Raises:
+            UserError: If it cannot be built here.
+        """
+        ...
+
+    @classmethod
+    def status(cls, settings: Any) -> Status:
+        """Whether the encoder can run here with these settings of its own; loads nothing."""
+        ...
+
+    @classmethod
+    def describe(cls, settings: Any, margin: float = 0.0) -> Description:
+        """What the encoder with these settings would be, without its weights in memory.
 
         Raises:
             UserError: If it could not be built, as far as that is seen without reading the weights.
@@ -186,19 +234,82 @@ class AudioEncoder(Encoder, Protocol):
         ...
 
 
+@runtime_checkable
+class TokenEncoder(Encoder, Protocol):
+    """Encodes any other modality: pose, the text of a transcript, physiology.
+
+    Attributes:
+        reads: As of `Description`: `()` for the recording itself, else endings of a file of the
+            recording's name, e.g. `(".vtt", ".csv")`.
+    """
+
+    reads: tuple[str, ...]
+
+    def encode_file(self, path: Path) -> Tokens:
+        """Encodes a file; times are seconds after the first video frame, or of the sound.
+
+        Raises:
+            UserError: If it cannot be understood; names the file.
+        """
+        ...
+
+
+class BaseEncoder:
+    """What the encoders here share; a subclass describes, tells its status, opens and encodes.
+
+    Args:
+        settings: Of its `settings_type`; None: the defaults.
+        margin: Share by which face crops show more than the close view.
+        device: Where to compute, e.g. `cpu` or `cuda`.
+
+    Raises:
+        UserError: If it lacks something (`status`), or its settings make no sense.
+    """
+
+    settings_type: ClassVar[type]
+    name: str
+    input: str
+    revision: str
+    settings: dict[str, Any]
+    streams: dict[str, int]
+    licence: str
+    trained_on: str
+    rate: int
+    token_rate: float
+    columns: dict[str, tuple[str, ...]]
+
+    def __init__(self, settings: Any = None, *, margin: float = 0.0, device: Any = "cpu") -> None:
+        settings = self.settings_type() if settings is None else settings
+        self._margin, self._device = margin, device
+        self._is(self.describe(settings, margin))
+        self._open(settings)
+
+    @classmethod
+    def describe(cls, settings: Any, margin: float = 0.0) -> Description:
+        """What it would be; see `EncoderClass`."""
+        raise NotImplementedError
+
+    @classmethod
+    def status(cls, settings: Any) -> Status:
+        """Whether it can run here; see `EncoderClass`."""
+        return READY
+
+    def _is(self, about: Description) -> None:
+        """Takes what the description says as attributes of its own."""
+        vars(self).update({one.name: getattr(about, one.name) for one in fields(Description)})
+
+    def _open(self, settings: Any) -> None:
+        """Loads what encoding needs, onto `_device`."""
+
+
 def description_of(encoder: Encoder) -> Description:
     """What an encoder that is built says of itself."""
-    return Description(
-        name=encoder.name,
-        input=encoder.input,
-        revision=encoder.revision,
-        settings=encoder.settings,
-        streams=encoder.streams,
-        licence=encoder.licence,
-        trained_on=encoder.trained_on,
-        rate=encoder.rate if isinstance(encoder, AudioEncoder) else 0,
-        token_rate=encoder.token_rate if isinstance(encoder, AudioEncoder) else 0.0,
-    )
+    said = {one.name: getattr(encoder, one.name) for one in fields(Description)[:7]}
+    if isinstance(encoder, AudioEncoder):
+        said |= {"rate": encoder.rate, "token_rate": encoder.token_rate}
+    elif isinstance(encoder, TokenEncoder):
+        said["reads"] = encoder.reads
+    return Description(**said, columns=getattr(encoder, "columns", {}))
 
 
 def revision_of(weights: Path, remedy: str) -> str:

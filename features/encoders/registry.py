@@ -1,95 +1,126 @@
-"""Names of encoders and how they are built."""
+"""Names of encoders and how they are built.
+
+An encoder of this project registers itself by its line in `ENCODERS`, one of another package by an
+entry point of the group `affuse.encoders`:
+
+    [project.entry-points."affuse.encoders"]
+    transcript = "my_package.transcript:TranscriptEncoder"
+
+Either is a class that follows `EncoderClass` and one of `VisualEncoder`, `AudioEncoder` and
+`TokenEncoder` (base.py). Its settings become options of every command: `--transcript.stream`.
+"""
 
 import difflib
+import logging
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Any, dataclass_transform
 
-from features.encoders.audio.egemaps import EgemapsEncoder, EgemapsSettings
-from features.encoders.audio.prosody import ProsodyEncoder, ProsodySettings
-from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
-from features.encoders.audio.whisper import WhisperEncoder, WhisperSettings
-from features.encoders.base import AudioEncoder, Description, EncoderClass, VisualEncoder
+from features.encoders.base import Description, EncoderClass, Kind
 from features.encoders.device import resolve_device
-from features.encoders.visual.deviation import DeviationEncoder, DeviationSettings
-from features.encoders.visual.emotieff import EmotieffEncoder, EmotieffSettings
-from features.encoders.visual.expression import ExpressionEncoder, ExpressionSettings
-from features.encoders.visual.facenet import FacenetEncoder, FacenetSettings
-from features.encoders.visual.hf_image import HfImageEncoder, HfImageSettings
-from features.encoders.visual.mae import MaeEncoder, MaeSettings
-from features.encoders.visual.pyramid import PyramidEncoder, PyramidSettings
 from features.errors import UserError
 from features.store.feature_track import DamagedTrack
 from features.store.track_store import CLOCK, TrackStore
 
-VISUAL: dict[str, Any] = {
-    "expression": ExpressionEncoder,
-    "pyramid": PyramidEncoder,
-    "deviation": DeviationEncoder,
-    "mae": MaeEncoder,
-    "hf-image": HfImageEncoder,
-    "facenet": FacenetEncoder,
-    "emotieff": EmotieffEncoder,
+GROUP = "affuse.encoders"
+"""Group of entry points by which other packages add encoders."""
+_HERE = "features.encoders"
+ENCODERS: dict[str, Any] = {
+    "expression": f"{_HERE}.visual.expression:ExpressionEncoder",
+    "pyramid": f"{_HERE}.visual.pyramid:PyramidEncoder",
+    "deviation": f"{_HERE}.visual.deviation:DeviationEncoder",
+    "mae": f"{_HERE}.visual.mae:MaeEncoder",
+    "hf-image": f"{_HERE}.visual.hf_image:HfImageEncoder",
+    "facenet": f"{_HERE}.visual.facenet:FacenetEncoder",
+    "emotieff": f"{_HERE}.visual.emotieff:EmotieffEncoder",
+    "wav2vec2": f"{_HERE}.audio.wav2vec2:Wav2Vec2Encoder",
+    "whisper": f"{_HERE}.audio.whisper:WhisperEncoder",
+    "prosody": f"{_HERE}.audio.prosody:ProsodyEncoder",
+    "egemaps": f"{_HERE}.audio.egemaps:EgemapsEncoder",
 }
-AUDIO: dict[str, Any] = {
-    "wav2vec2": Wav2Vec2Encoder,
-    "whisper": WhisperEncoder,
-    "prosody": ProsodyEncoder,
-    "egemaps": EgemapsEncoder,
-}
+"""Name to class, or to the place of a class that is not loaded yet."""
+
+log = logging.getLogger(__name__)
 
 
-@dataclass
+def encoder_class(name: str) -> EncoderClass:
+    """The class of an encoder.
+
+    Raises:
+        UserError: For an unknown name.
+    """
+    if name not in ENCODERS:
+        near = difflib.get_close_matches(name, ENCODERS, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(ENCODERS)}"
+        raise UserError(f"unknown encoder '{name}'; {hint}")
+    if isinstance(ENCODERS[name], str):
+        ENCODERS[name] = EntryPoint(name, ENCODERS[name], GROUP).load()
+    kind: EncoderClass = ENCODERS[name]
+    return kind
+
+
+def encoder_names(kind: Kind) -> list[str]:
+    """Names of the encoders that take faces, sound, or a file."""
+    by_method = {"faces": "encode_faces", "sound": "encode_sound", "file": "encode_file"}
+    return [name for name in ENCODERS if hasattr(encoder_class(name), by_method[kind])]
+
+
+def _add_others() -> None:
+    """Registers the encoders of other packages; one that cannot be loaded is left out."""
+    for place in entry_points(group=GROUP):
+        try:
+            if place.name in ENCODERS:
+                raise ValueError("there is one of that name")
+            ENCODERS[place.name] = place.load()
+        except Exception as error:  # whatever another package does must not end every command
+            log.warning("encoder '%s' (%s) is left out: %s", place.name, place.value, error)
+
+
+@dataclass_transform()
+def _with_settings_of_all(settings: type) -> Any:
+    """A dataclass with a field more for each encoder: its settings."""
+    for name in ENCODERS:
+        own = encoder_class(name).settings_type
+        attribute, summary = name.replace("-", "_"), (own.__doc__ or name).partition("\n")[0]
+        settings.__annotations__[attribute] = own
+        setattr(settings, attribute, field(default_factory=own))
+        settings.__doc__ = f"{(settings.__doc__ or '').rstrip()}\n        {attribute}: {summary}"
+    return dataclass(settings)
+
+
+_add_others()
+
+
+@_with_settings_of_all
 class EncoderSettings:
     """Settings of every encoder, by its name.
 
     Args:
         device: Where encoders, and models that predict, compute: `auto` (a GPU if there is one),
             `cpu`, `cuda:1`, ...
-        expression: Packaged visual encoder.
-        pyramid: Pooled maps of several stages of a convolutional network.
-        deviation: Deviation from identity (PASN), to be trained first.
-        mae: Masked autoencoder or other vision transformer.
-        hf_image: Any image model of transformers.
-        facenet: Face recognition.
-        emotieff: EmotiEffLib's expression networks.
-        wav2vec2: Speech encoder of the wav2vec2 kind.
-        whisper: Whisper's speech encoder.
-        prosody: Pitch, energy and mel spectrum, without weights.
-        egemaps: eGeMAPS functionals of openSMILE.
     """
 
     device: str = "auto"
-    expression: ExpressionSettings = field(default_factory=ExpressionSettings)
-    pyramid: PyramidSettings = field(default_factory=PyramidSettings)
-    deviation: DeviationSettings = field(default_factory=DeviationSettings)
-    mae: MaeSettings = field(default_factory=MaeSettings)
-    hf_image: HfImageSettings = field(default_factory=HfImageSettings)
-    facenet: FacenetSettings = field(default_factory=FacenetSettings)
-    emotieff: EmotieffSettings = field(default_factory=EmotieffSettings)
-    wav2vec2: Wav2Vec2Settings = field(default_factory=Wav2Vec2Settings)
-    whisper: WhisperSettings = field(default_factory=WhisperSettings)
-    prosody: ProsodySettings = field(default_factory=ProsodySettings)
-    egemaps: EgemapsSettings = field(default_factory=EgemapsSettings)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
     def of(self, name: str) -> Any:
         """Settings of one encoder."""
         return getattr(self, name.replace("-", "_"))
 
+    @staticmethod
+    def within(settings: Any) -> "EncoderSettings":
+        """Those of them that are among other settings."""
+        names = EncoderSettings.__dataclass_fields__
+        return EncoderSettings(**{name: getattr(settings, name) for name in names})
 
-def encoder_class(name: str) -> Any:
-    """The class of an encoder.
-
-    Raises:
-        UserError: For an unknown name.
-    """
-    known = {**VISUAL, **AUDIO}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
-        raise UserError(f"unknown encoder '{name}'; {hint}")
-    return known[name]
+    def on(self, device: str) -> "EncoderSettings":
+        """The same, for another device."""
+        return replace(self, device=device)
 
 
 def describe_encoder(name: str, settings: EncoderSettings, margin: float = 0.0) -> Description:
@@ -98,29 +129,22 @@ def describe_encoder(name: str, settings: EncoderSettings, margin: float = 0.0) 
     Raises:
         UserError: For an unknown name, or weights that cannot be had.
     """
-    kind: EncoderClass = encoder_class(name)
-    return kind.describe(settings.of(name), margin)
+    return encoder_class(name).describe(settings.of(name), margin)
 
 
-def build_encoder(
-    name: str, settings: EncoderSettings, margin: float = 0.0
-) -> VisualEncoder | AudioEncoder:
+def build_encoder(name: str, settings: EncoderSettings, margin: float = 0.0) -> Any:
     """Makes an encoder ready to run.
 
     Args:
-        name: Key of `VISUAL` or `AUDIO`.
+        name: Key of `ENCODERS`.
         settings: Settings of all encoders, and the device.
         margin: Share by which crops show more than the close view (`FaceSettings.margin`).
 
     Raises:
         UserError: For an unknown name, an absent device, or weights that cannot be had.
     """
-    kind, own, device = encoder_class(name), settings.of(name), resolve_device(settings.device)
-    if name in VISUAL:
-        visual: VisualEncoder = kind(own, margin=margin, device=device)
-        return visual
-    audio: AudioEncoder = kind(own, device=device)
-    return audio
+    kind, device = encoder_class(name), resolve_device(settings.device)
+    return kind(settings.of(name), margin=margin, device=device)
 
 
 def encoder_of(stream: str) -> str:

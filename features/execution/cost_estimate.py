@@ -93,7 +93,7 @@ def make_plan(
     extents = {todo.source.id: extent_of(todo.source) for todo in todos}
     groups: dict[tuple[object, ...], list[Todo]] = {}
     for todo in sorted(todos, key=lambda todo: -extents[todo.source.id].cost):
-        needs = todo.faces, *(e.name for e in (*todo.visual, *todo.audio))
+        needs = todo.faces, *(e.name for e in (*todo.visual, *todo.audio, *todo.files))
         groups.setdefault(needs, []).append(todo)
     seconds, longest, sampled = 0.0, 0.0, 0
     for group in groups.values():

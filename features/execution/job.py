@@ -18,9 +18,10 @@ from features.execution.job_result import Outcome
 from features.faces.detect import FaceSettings
 from features.media import Reader
 from features.media.notices import gathered_notices
-from features.pipeline.discovery import Source, SourceHashes
+from features.pipeline.discovery import Source
 from features.pipeline.failures import cause_of, is_out_of_memory, is_the_runs
 from features.pipeline.planner import Todo, Wanted
+from features.pipeline.source_hashes import SourceHashes
 from features.pipeline.timing import StageTimes
 from features.store.track_store import TrackStore
 
@@ -93,7 +94,7 @@ class Recipe:
 
     def encoders_on(self, device: str) -> list[Encoder]:
         """The encoders on a device; UserError if one cannot be built."""
-        settings = replace(self.encoders, device=device)
+        settings = self.encoders.on(device)
         return [build_encoder(name, settings, self.faces.margin) for name in self.names]
 
 

@@ -13,14 +13,18 @@ from features.media.pictures.video import (
     probe,
     read_frames,
 )
+from features.media.recording import Arrays, MediaFile, Recording
 from features.media.sound.audio import Sound, read_sound
 from features.media.sound.audio_cache import SpooledSound, spool_sound
 
 __all__ = [
+    "Arrays",
     "FrameBlock",
     "MediaError",
+    "MediaFile",
     "NoVideo",
     "Reader",
+    "Recording",
     "Sound",
     "SpooledSound",
     "VideoInfo",

@@ -7,22 +7,19 @@ A file is what PyAV can decode of it (media/kinds.py). Pictures and a sound file
 source, as in CREMA-D: `VideoFlash/1001_DFA_ANG_XX.flv`, `AudioWAV/1001_DFA_ANG_XX.wav`.
 """
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from stat import S_ISREG
 
 from features.cli.default_corpus import default_store
 from features.errors import UserError
 from features.faces.precropped import FOLDERS as CROP_FOLDERS
 from features.faces.precropped import find_crops
+from features.media import Arrays, MediaFile, Reader, Recording
 from features.media.folders import say_unreadable, walk
 from features.media.kinds import Kind, by_content, by_ending, kind_of
-from features.store.feature_track import MAIN, SOUND, write_atomically
-from features.store.hashing import sha256_of
+from features.store.feature_track import MAIN
 from features.store.person_names import may_be_named, split_person
 
 
@@ -36,6 +33,8 @@ class Source:
         crops: Person (`main`, `left`, `person3`) to folders of ready-made crops; empty without.
         sound: Sound file of the same name beside a video, heard if the video is mute.
         pictures: Whether `media` shows pictures; None: its ending tells.
+        beside: Files of its name that are neither pictures nor sound, e.g. a transcript.
+        arrays: The clip itself where it is in memory and not in a file.
     """
 
     id: str
@@ -43,6 +42,8 @@ class Source:
     crops: dict[str, tuple[Path, ...]]
     sound: Path | None = None
     pictures: bool | None = None
+    beside: tuple[Path, ...] = ()
+    arrays: Arrays | None = None
 
     @property
     def video(self) -> Path | None:
@@ -59,7 +60,32 @@ class Source:
     @property
     def has_pictures(self) -> bool:
         """Whether there is anything to see."""
-        return bool(self.crops) or self.video is not None
+        in_memory = self.arrays is not None and self.arrays.frames is not None
+        return in_memory or bool(self.crops) or self.video is not None
+
+    def recording(self, reader: Reader = "pyav") -> Recording:
+        """Its pictures and sound; not of crops alone."""
+        if self.arrays is not None:
+            return self.arrays
+        assert self.media is not None
+        return MediaFile(self.media, reader)
+
+    def file_for(self, reads: Sequence[str]) -> Path | None:
+        """The file that an encoder reads: of the first ending that there is; without, the media.
+
+        Raises:
+            UserError: If there are several and none lies in the folder of the media.
+        """
+        if not reads:
+            return self.media
+        for ending in reads:
+            found = [path for path in self.beside if path.suffix.lower() == ending]
+            near = [p for p in found if self.media is not None and p.parent == self.media.parent]
+            if len(near or found) > 1:
+                raise UserError(f"{found[0]} and {found[1]} are both of '{self.id}'; remove one")
+            if found:
+                return (near or found)[0]
+        return None
 
 
 @dataclass
@@ -96,7 +122,7 @@ def look_through(root: Path, store: Path | None = None) -> Found:
     if not root.exists():
         raise UserError(f"{root}: no such file or folder; check the path")
     found = Found()
-    files = _media_files(root, store, found)
+    files, others = _media_files(root, store, found)
     media = {stem: _one_source(stem, kinds) for stem, kinds in files.items()}
     crops: dict[str, dict[str, tuple[Path, ...]]] = {}
     for name, folders in (find_crops(root) if root.is_dir() else {}).items():
@@ -104,7 +130,8 @@ def look_through(root: Path, store: Path | None = None) -> Found:
         crops.setdefault(video, {})[person] = tuple(folders)
     for name in sorted(media.keys() | crops.keys()):
         source = media.get(name) or Source(name, None, {})
-        found.sources.append(replace(source, crops=crops.get(name, {})))
+        beside = tuple(sorted(others.get(name, ())))
+        found.sources.append(replace(source, crops=crops.get(name, {}), beside=beside))
     if not found.sources:
         passed = f"; passed over: {endings(found.passed)}" if found.passed else ""
         raise UserError(
@@ -120,15 +147,22 @@ def endings(passed: Mapping[str, int]) -> str:
     return ", ".join(f"{count:,} {ending or 'without ending'}" for ending, count in ordered)
 
 
-def _media_files(root: Path, store: Path | None, found: Found) -> dict[str, dict[Path, Kind]]:
-    """Stem to media files at `root` or below and their kinds; hidden ones and tracks are left out.
+def _media_files(
+    root: Path, store: Path | None, found: Found
+) -> tuple[dict[str, dict[Path, Kind]], dict[str, list[Path]]]:
+    """Stem to media files at `root` or below and their kinds, and stem to what else lies there.
 
-    What is named like one and cannot be read (a broken link, a pipe) is among them, to be reported.
+    Hidden files and tracks are left out. What is named like a media file and cannot be read (a
+    broken link, a pipe) is among them, to be reported.
     """
     if root.is_file():
-        return {root.stem: {root: kind_of(root) or "pictures"}}
+        beside = [p for p in root.parent.iterdir() if p.stem == root.stem and p != root]
+        return {root.stem: {root: kind_of(root) or "pictures"}}, {
+            root.stem: [path for path in beside if path.is_file() and not by_ending(path)]
+        }
     tracks = {default_store(root), root if store is None else store}
     files: dict[str, dict[Path, Kind]] = {}
+    others: dict[str, list[Path]] = {}
     for folder, folders, names in walk(root, _noted(found)):
         folders[:] = [
             name
@@ -142,7 +176,8 @@ def _media_files(root: Path, store: Path | None, found: Found) -> dict[str, dict
                 files.setdefault(path.stem, {})[path] = kind
             else:
                 found.passed[path.suffix.lower()] += 1
-    return files
+                others.setdefault(path.stem, []).append(path)
+    return files, others
 
 
 def _noted(found: Found) -> Callable[[Path, OSError], None]:
@@ -194,64 +229,3 @@ def require_distinct(sources: Sequence[Source], persons: int) -> None:
             f"{'; '.join(clashes)} would have tracks of one name; rename these files, or take"
             " --persons main where only one person counts"
         )
-
-
-class SourceHashes:
-    """sha256 of source files, remembered in a file so that a second run need not read them.
-
-    Args:
-        memory: JSON file; a hash counts while the file's size and time of change stay the same.
-    """
-
-    def __init__(self, memory: Path) -> None:
-        self._memory = memory
-        self._folders: dict[Path, str] = {}  # listed once a run, whatever the number of streams
-        self._known = self._read()
-
-    def of(self, path: Path) -> str:
-        """sha256 of a file; of a folder, over the names and sizes of the files in it.
-
-        Raises:
-            UserError: For what is neither.
-        """
-        if path.is_dir():
-            if path not in self._folders:
-                listing = sorted((p.name, p.stat().st_size) for p in path.iterdir() if p.is_file())
-                self._folders[path] = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
-            return self._folders[path]
-        stat = path.stat()
-        if not S_ISREG(stat.st_mode):  # reading a pipe or a device may never end
-            raise UserError(f"{path}: not a file but a pipe or a device; leave it out")
-        name, state = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
-        if self._known.get(name, [])[1:] != state:
-            self._known[name] = [sha256_of(path), *state]
-        return str(self._known[name][0])
-
-    def of_all(self, paths: Iterable[Path]) -> str:
-        """One hash for several files or folders."""
-        return hashlib.sha256(" ".join(self.of(p) for p in paths).encode()).hexdigest()
-
-    def of_source(self, source: Source, person: str) -> str | None:
-        """Hash of what a person's tracks are made from: the crops if there are any, else the file.
-
-        None if there is neither.
-        """
-        if person != SOUND and source.crops:
-            folders = [folder for name in sorted(source.crops) for folder in source.crops[name]]
-            return self.of_all(folders + ([source.media] if source.media else []))
-        if person == SOUND and source.sound:  # which of the two is heard depends on both
-            return self.of_all(source.files)
-        return self.of(source.media) if source.media else None
-
-    def save(self) -> None:
-        """Writes what is known, beside what other runs have written since."""
-        self._known = self._read() | self._known
-        write_atomically(self._memory, json.dumps(self._known, indent=0).encode())
-
-    def _read(self) -> dict[str, list[str | int]]:
-        """What the file says; nothing if it is damaged, for it is only a cache."""
-        try:
-            known: dict[str, list[str | int]] = json.loads(self._memory.read_text())
-        except (FileNotFoundError, ValueError):
-            return {}
-        return known

@@ -1,8 +1,7 @@
 """The work of extraction on one source: how what it lacks (planner.py) is made.
 
 Data flow: source > first look (video_pass.py) > people > second look, if anything is missing >
-faces
-tracks > visual tracks; beside it source > sound > audio tracks.
+faces tracks > visual tracks; beside it, in a thread, sound and files > their tracks (clip_pass.py).
 
 Memory holds boxes and features, and no more than a few blocks of pictures.
 """
@@ -10,7 +9,6 @@ Memory holds boxes and features, and no more than a few blocks of pictures.
 import itertools
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -18,17 +16,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from features.cli.progress import unless
-from features.encoders.base import AudioEncoder, Encoder, VisualEncoder, description_of
+from features.encoders.base import (
+    AudioEncoder,
+    Encoder,
+    TokenEncoder,
+    VisualEncoder,
+    description_of,
+)
 from features.errors import UserError
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.person_track import Person, pack, unpack
 from features.faces.precropped import crop_numbers, crop_person, framed, read_crops
 from features.faces.tracker import Follower
-from features.media import Reader, SpooledSound, frame_times, spool_sound
-from features.pipeline.discovery import Source, SourceHashes
+from features.media import Reader, frame_times
+from features.pipeline.clip_pass import hear, read_files
+from features.pipeline.discovery import Source
 from features.pipeline.failures import is_out_of_memory
 from features.pipeline.feature_buffer import Gathered
 from features.pipeline.planner import FACES, Todo, Wanted
+from features.pipeline.source_hashes import SourceHashes
 from features.pipeline.timing import StageTimes
 from features.pipeline.video_pass import Looks
 from features.store.feature_track import MAIN, SOUND, FeatureTrack
@@ -78,6 +84,7 @@ class Extractor:
         self._detector = FaceDetector(faces, device)
         self._visual = {e.name: e for e in encoders if isinstance(e, VisualEncoder)}
         self._audio = {e.name: e for e in encoders if isinstance(e, AudioEncoder)}
+        self._files = {e.name: e for e in encoders if isinstance(e, TokenEncoder)}
         described = [description_of(encoder) for encoder in encoders]
         self._wanted = Wanted(store, hashes, faces, described, crops_fps, persons)
         self.times = StageTimes()
@@ -94,9 +101,9 @@ class Extractor:
             UserError: If the source cannot be read; what could be made of it is.
             SoundOutOfMemory: If all but the sound is made.
         """
-        encoders, unwanted = [self._audio[one.name] for one in todo.audio], Event()
+        unwanted = Event()
         with ThreadPoolExecutor(1, "sound") as thread:
-            sound = thread.submit(unless, unwanted, self._hear, todo.source, encoders)
+            sound = thread.submit(unless, unwanted, self._listen, todo)
             try:
                 self._see(todo)
                 _done(sound)
@@ -109,6 +116,13 @@ class Extractor:
                 unwanted.set()  # or leaving would wait for all of the sound
                 raise
 
+    def _listen(self, todo: Todo) -> None:
+        """Writes the streams of the whole clip."""
+        audio = [self._audio[one.name] for one in todo.audio]
+        hear(todo.source, audio, self._write, self.times, self.most)
+        files = [self._files[one.name] for one in todo.files]
+        read_files(todo.source, files, self._write, self.times)
+
     def halve_block(self) -> bool:
         """Takes half as many frames at once, till `whole_block`; False if it is one already."""
         if self._faces.batch <= 1:
@@ -119,47 +133,6 @@ class Extractor:
     def whole_block(self) -> None:
         """Takes as many frames at once as the settings say."""
         self._faces = replace(self._faces, batch=self._batch)
-
-    # Sound -----------------------------------------------------------------------------------
-
-    def _hear(self, source: Source, encoders: Sequence[AudioEncoder]) -> None:
-        """Writes the streams of audio encoders; empty tracks for a video without sound."""
-        if not encoders:
-            return
-        assert source.media is not None
-        rates = {encoder.rate for encoder in encoders}
-        with ExitStack() as stack:
-            with self.times.stage("decode sound"):
-                sound = stack.enter_context(spool_sound(source.media, rates, self.most))
-                if sound is None and source.sound:
-                    sound = stack.enter_context(spool_sound(source.sound, rates, self.most))
-            if not source.has_pictures and not (sound and sound.duration):
-                raise UserError(
-                    f"{source.media}: neither pictures nor sound can be decoded of it;"
-                    " replace it or leave it out"
-                )
-            for encoder in encoders:
-                if sound is None:
-                    self._write_silence(source, encoder)
-                else:
-                    self._encode_sound(source, encoder, sound)
-
-    def _encode_sound(self, source: Source, encoder: AudioEncoder, sound: SpooledSound) -> None:
-        with self.times.stage(encoder.name):
-            tokens = encoder.encode_sound(sound.blocks(encoder.rate), np.float16)
-        alone = 0.0 if source.has_pictures else sound.offset + sound.duration
-        times = tokens.times + sound.offset
-        for stream, values in tokens.values.items():
-            self._write(source, SOUND, stream, encoder, values, times, duration=alone)
-        self.times.add(encoder.name, float(tokens.times[-1]) if len(tokens.times) else 0.0)
-
-    def _write_silence(self, source: Source, encoder: AudioEncoder) -> None:
-        """Empty tracks for a video without sound."""
-        for stream, dim in encoder.streams.items():
-            values = np.zeros((0, dim), np.float16)
-            self._write(source, SOUND, stream, encoder, values, np.zeros(0), notes="no sound")
-
-    # Pictures --------------------------------------------------------------------------------
 
     def _see(self, todo: Todo) -> None:
         """Writes the faces of everybody, `main` last, then the visual streams.
@@ -232,8 +205,7 @@ class Extractor:
         return Gathered([self._visual[one.name] for one in todo.visual], self._faces.batch)
 
     def _looks(self, source: Source) -> Looks:
-        assert source.media is not None
-        return Looks(source.media, self._faces, self.times, self._reader, self.most)
+        return Looks(source.recording(self._reader), self._faces, self.times, self.most)
 
     def _known_faces(self, todo: Todo) -> dict[str, FeatureTrack]:
         """Faces tracks by person."""
@@ -287,6 +259,7 @@ class Extractor:
         values: np.ndarray,
         times: np.ndarray,
         valid: np.ndarray | None = None,
+        spans: np.ndarray | None = None,
         **told: Any,
     ) -> None:
         """Writes one track; all rows are valid unless said otherwise. `told` is for its header."""
@@ -295,7 +268,7 @@ class Extractor:
         valid = np.ones(len(times), bool) if valid is None else valid
         values = values if encoder is None else values.astype(np.float16, copy=False)
         info = replace(info, frames=frames, **told)
-        self._store.write(FeatureTrack(values, times, valid, info))
+        self._store.write(FeatureTrack(values, times, valid, info, spans))
 
 
 def _done(sound: Future[None]) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 from features.encoders.base import Description, Encoder
 from features.faces.detect import FaceDetector, FaceSettings
+from features.faces.person_track import FACE_COLUMNS
 from features.media.kinds import shows_pictures
-from features.pipeline.discovery import Source, SourceHashes
+from features.pipeline.discovery import Source
+from features.pipeline.source_hashes import SourceHashes
 from features.store.feature_track import MAIN, SOUND, DamagedTrack, TrackInfo
 from features.store.fingerprint import PICTURES, fingerprint
 from features.store.fingerprint import SOUND as SOUND_VERSION
@@ -32,6 +34,7 @@ class Todo:
         faces: Whether faces must be found.
         visual: Visual encoders that lack a stream of some person.
         audio: Audio encoders that lack a stream.
+        files: Token encoders that lack a stream.
         people: Everybody whose faces are known; empty if faces must be found.
     """
 
@@ -40,11 +43,12 @@ class Todo:
     visual: tuple[Description, ...]
     audio: tuple[Description, ...]
     people: tuple[str, ...] = ()
+    files: tuple[Description, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Whether everything is there."""
-        return not (self.faces or self.visual or self.audio)
+        return not (self.faces or self.visual or self.audio or self.files)
 
 
 class Wanted:
@@ -76,28 +80,33 @@ class Wanted:
             "persons": parse_persons(persons),
             "pictures": PICTURES,
         }
-        self._visual = tuple(e for e in encoders if not e.hears)
-        self._audio = tuple(e for e in encoders if e.hears)
+        self._visual = tuple(e for e in encoders if e.kind == "faces")
+        self._audio = tuple(e for e in encoders if e.kind == "sound")
+        self._files = tuple(e for e in encoders if e.kind == "file")
         self.encoders = tuple(encoders)
         self._crops_fps = crops_fps
 
     def plan(self, source: Source) -> Todo:
         """What the source still needs; UserError if its file cannot be read."""
-        audio = tuple(e for e in self._audio if source.media and self._lacks(source, SOUND, e))
+        heard = source.media or (source.arrays and source.arrays.samples is not None)
+        audio = tuple(e for e in self._audio if heard and self._lacks(source, SOUND, e))
+        files = tuple(e for e in self._files if self._lacks(source, SOUND, e))
         if not source.has_pictures:
-            return Todo(source, False, (), audio)
+            return Todo(source, False, (), audio, files=files)
         people = self._people(source)
         if not (people or source.crops) and source.media and not shows_pictures(source.media):
-            return Todo(replace(source, pictures=False), False, (), audio)
+            return Todo(replace(source, pictures=False), False, (), audio, files=files)
         visual = tuple(
             e for e in self._visual if not people or any(self._lacks(source, p, e) for p in people)
         )
-        return Todo(source, not people, visual, audio, people)
+        return Todo(source, not people, visual, audio, people, files)
 
     def key(self, source: Source) -> str:
         """Hash of the source's content and of every setting: another may end otherwise."""
-        encoders = [(e.name, e.revision, e.settings) for e in (*self._visual, *self._audio)]
+        ordered = (*self._visual, *self._audio, *self._files)
+        encoders = [(e.name, e.revision, e.settings) for e in ordered]
         content = [self._hashes.of_source(source, person) for person in (MAIN, SOUND)]
+        content += [self._hashes.of_file(source, e.reads or ()) for e in self._files]
         settings = [self._cropping_of(source), encoders]
         return fingerprint(content, settings, version=SOUND_VERSION)
 
@@ -128,15 +137,22 @@ class Wanted:
         self, source: Source, person: str, stream: str, encoder: Description | Encoder | None
     ) -> TrackInfo:
         """Header of a track that is about to be made, or is looked for; no encoder means faces."""
+        made_from = None
         if encoder is None:
             name, revision, settings = "mtcnn", self._detector, self._cropping_of(source)
+            columns = FACE_COLUMNS
         else:
             name, revision, settings = encoder.name, encoder.revision, dict(encoder.settings)
-            if person == SOUND:
+            columns = getattr(encoder, "columns", {}).get(stream, ())
+            reads = getattr(encoder, "reads", None)
+            if reads is not None:
+                made_from = self._hashes.of_file(source, reads)
+                settings |= {} if reads else {"pictures": PICTURES, "sound": SOUND_VERSION}
+            elif person == SOUND:
                 settings["sound"] = SOUND_VERSION
             else:
                 settings["crops"] = self._cropping_of(source)
-        made_from = self._hashes.of_source(source, person)
+        made_from = made_from or self._hashes.of_source(source, person)
         assert made_from is not None
         return TrackInfo(
             video=source.id,
@@ -147,6 +163,7 @@ class Wanted:
             settings=settings_hash(settings),
             source=made_from,
             versions=library_versions(),
+            columns=tuple(columns),
         )
 
     def _ready(self, info: TrackInfo) -> bool:

@@ -12,7 +12,6 @@ Letters: F frames of the video, K faces of a frame.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +23,7 @@ from features.faces.keyframes import Detector, FrameFaces, find_faces
 from features.faces.person_track import Person
 from features.faces.shots import Shots
 from features.faces.tracker import CROP, Follower
-from features.media import FrameBlock, Reader, frames_at, read_frames
+from features.media import FrameBlock, Recording
 from features.pipeline.feature_buffer import Gathered
 from features.pipeline.prefetch import ahead
 from features.pipeline.timing import StageTimes
@@ -56,23 +55,20 @@ class Looks:
     """Looks at one video.
 
     Args:
-        path: The video.
+        video: The video.
         settings: How faces are found, followed and cut out.
         times: Where the time of each stage is counted.
-        reader: Who decodes in the first look.
         most: Seconds of the video after which the first look stops; None: the end.
     """
 
     def __init__(
         self,
-        path: Path,
+        video: Recording,
         settings: FaceSettings,
         times: StageTimes,
-        reader: Reader = "pyav",
         most: float | None = None,
     ) -> None:
-        self._reader, self._most = reader, most
-        self._path, self._settings, self._times = path, settings, times
+        self._video, self._settings, self._times, self._most = video, settings, times, most
         self._close = (settings.size, settings.margin) == (CROP.size, CROP.margin)
         self._shots = Shots()
         self._lost = set[int]()  # rows that show the frame before, since theirs is damaged
@@ -134,13 +130,13 @@ class Looks:
 
     def _pictures(self, wanted: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Rows and pictures of some frames, sought if few."""
-        for row, image in self._times.timed("decode", frames_at(self._path, wanted)):
+        for row, image in self._times.timed("decode", self._video.frames_at(wanted)):
             self._times.add("decode", 1)
             beat()
             yield row, image
 
     def _blocks(self) -> Iterator[FrameBlock]:
-        blocks = read_frames(self._path, self._settings.batch, reader=self._reader)
+        blocks = self._video.blocks(self._settings.batch)
         for block in self._times.timed("decode", blocks):
             self._times.add("decode", len(block.times))
             self._lost.update(block.lost)

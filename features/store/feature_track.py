@@ -2,7 +2,8 @@
 
 Data flow: encoder > FeatureTrack > `.safetensors` file > FeatureTrack > fusion.
 
-A file holds three tensors and, as the header's one entry `track`, the TrackInfo with a checksum.
+A file holds three tensors, or four, and as the header's one entry `track` the TrackInfo with a
+checksum.
 Equal tracks make equal files, byte for byte: safetensors keeps no order among several entries.
 
 Letters: T tokens (frames, or audio steps), D feature dimensions.
@@ -18,10 +19,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+
+if TYPE_CHECKING:  # takes a third of a second
+    import pandas as pd
 
 SOUND = "sound"
 """`TrackInfo.person` of a stream that belongs to the video and not to one of its people."""
@@ -29,7 +33,9 @@ MAIN = "main"
 """`TrackInfo.person` of the person who fills most of the video."""
 TENSORS = ("values", "times", "valid")
 """Names of a file's tensors."""
-_ORDER = ("times", "values", "valid")
+SPANS = "spans"
+"""Name of the one that only tokens of uneven length have."""
+_ORDER = (SPANS, "times", "values", "valid")
 """Their order in the file: the widest numbers first, as alignment asks."""
 _DTYPES = {"f8": "F64", "f4": "F32", "f2": "F16", "b1": "BOOL"}
 """What safetensors calls the types of a track."""
@@ -64,6 +70,8 @@ class TrackInfo:
             known whose tracks belong to it; not part of the key.
         versions: Library versions, for the record; not part of the key.
         notes: Free text for people, e.g. `no sound`; not part of the key.
+        columns: Names of the columns, from the encoder; none where they have no names, as those of
+            an embedding, and in tracks of old versions; not part of the key.
     """
 
     video: str
@@ -78,6 +86,7 @@ class TrackInfo:
     people: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
     notes: str = ""
+    columns: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -100,6 +109,8 @@ class FeatureTrack:
             A frame's time is the container's timestamp; an audio token's is its centre.
         valid: (T,) bool, False where there is nothing to see or hear.
         info: Where the track came from.
+        spans: (T, 2) float64, seconds at which each token begins and ends, where they are not as
+            even as `times`: words, events. None otherwise.
 
     Raises:
         ValueError: If shapes, types or the order of times break the contract.
@@ -109,6 +120,7 @@ class FeatureTrack:
     times: np.ndarray
     valid: np.ndarray
     info: TrackInfo
+    spans: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.dtype not in (np.float16, np.float32):
@@ -121,6 +133,10 @@ class FeatureTrack:
                 raise ValueError(f"{name} must be ({len(self.values)},) {np.dtype(dtype)}")
         if not (np.isfinite(self.times).all() and (np.diff(self.times) > 0).all()):
             raise ValueError("times must be finite and strictly rising")
+        if self.spans is not None and self.spans.shape != (len(self.times), 2):
+            raise ValueError(f"spans must be ({len(self.times)}, 2), not {self.spans.shape}")
+        if self.info.columns and len(self.info.columns) != self.dim:
+            raise ValueError(f"{len(self.info.columns)} names for {self.dim} columns")
         for first in range(0, len(self.values), _ROWS):  # in parts, since hours are long
             part = slice(first, first + _ROWS)
             if not np.isfinite(self.values[part][self.valid[part]]).all():
@@ -134,17 +150,37 @@ class FeatureTrack:
         """D, the length of one feature vector."""
         return self.values.shape[1]
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the D columns; numbered, as `expression.0`, where they have none."""
+        return list(self.info.columns) or [f"{self.info.stream}.{i}" for i in range(self.dim)]
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A row a token, indexed by `time` in seconds (`start` and `end` too, if it has spans).
+
+        Values are float32; rows that are not valid are NaN.
+        """
+        import pandas as pd
+
+        values = np.where(self.valid[:, None], self.values.astype(np.float32), np.float32(np.nan))
+        index: pd.Index = pd.Index(self.times, name="time")
+        if self.spans is not None:
+            levels = [self.times, *self.spans.T]
+            index = pd.MultiIndex.from_arrays(levels, names=["time", "start", "end"])
+        return pd.DataFrame(values, index=index, columns=self.columns)
+
 
 def write_track(track: FeatureTrack, path: Path) -> None:
     """Writes a track; at any instant `path` is absent, the old file, or the whole new one."""
-    arrays = {name: np.ascontiguousarray(getattr(track, name)) for name in TENSORS}
+    present = (name for name in _ORDER if getattr(track, name) is not None)
+    arrays = {name: np.ascontiguousarray(getattr(track, name)) for name in present}
     fields = asdict(track.info)
     checksum = _checksum(json.dumps({**fields, _CHECKSUM: ""}), arrays)
     header = {_ENTRY: json.dumps({**fields, _CHECKSUM: checksum})}
     with _replacing(path) as file:
-        file.write(_layout({name: arrays[name] for name in _ORDER}, header))
-        for name in _ORDER:
-            file.write(arrays[name].reshape(-1).view(np.uint8).data)  # no copy: hours are long
+        file.write(_layout(arrays, header))
+        for array in arrays.values():
+            file.write(array.reshape(-1).view(np.uint8).data)  # no copy: hours are long
 
 
 def read_track(path: Path) -> FeatureTrack:
@@ -157,7 +193,8 @@ def read_track(path: Path) -> FeatureTrack:
     with _opened(path) as file:
         text = _header(file)
         info, checksum = _parse(text)
-        arrays = {name: file.get_tensor(name) for name in TENSORS}
+        names = (*TENSORS, SPANS) if SPANS in file.keys() else TENSORS  # noqa: SIM118
+        arrays = {name: file.get_tensor(name) for name in names}
         if checksum is not None and checksum != _checksum(text.replace(checksum, ""), arrays):
             raise ValueError("its bytes have changed since it was written (wrong checksum)")
         return FeatureTrack(**arrays, info=info)
@@ -248,7 +285,8 @@ def _parse(text: str) -> tuple[TrackInfo, str | None]:
     try:
         fields = dict(json.loads(text))
         checksum = fields.pop(_CHECKSUM, None)
-        fields["people"] = tuple(fields.get("people", ()))  # tracks of old versions do not tell
+        for name in ("people", "columns"):  # tracks of old versions do not tell
+            fields[name] = tuple(fields.get(name, ()))
         return TrackInfo(**fields), None if checksum is None else str(checksum)
     except TypeError as error:
         raise ValueError(f"track header: {error}") from error
@@ -257,8 +295,9 @@ def _parse(text: str) -> tuple[TrackInfo, str | None]:
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
     """sha256 over the header's entry, with its checksum left out, and over the tensors."""
     digest = hashlib.sha256(text.encode())
-    for name in TENSORS:
-        array = arrays[name]
+    for name in (*TENSORS, SPANS):
+        if (array := arrays.get(name)) is None:
+            continue
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()

@@ -10,9 +10,11 @@ from pathlib import Path
 
 from features.cli.progress import ProgressReport
 from features.errors import UserError
-from features.pipeline.discovery import Source, SourceHashes
+from features.pipeline.discovery import Source
 from features.pipeline.known_clocks import IMPORTED
+from features.pipeline.source_hashes import SourceHashes
 from features.store.feature_track import MAIN, SOUND
+from features.store.fingerprint import ABSENT
 from features.store.person_names import split_person
 from features.store.track_store import SUFFIX
 from features.verification.files import Kind, Problem, Track
@@ -154,9 +156,10 @@ def source_check(root: Path, sources: Sequence[Source], hashes: SourceHashes) ->
                     why = f"its source cannot be read: {error}"
                     yield Problem(Kind.UNREADABLE, track.path, why)
                     continue
+                read = track.info.person == SOUND and _may_be_read(source, track, hashes)
                 if not made_from:
                     yield Problem(Kind.ORPHAN, track.path, f"no source of it below {root}")
-                elif made_from != track.info.source:
+                elif made_from != track.info.source and not read:
                     yield Problem(Kind.STALE, track.path, "its source has changed")
 
     return check
@@ -166,6 +169,13 @@ def _made_from(source: Source, person: str, hashes: SourceHashes) -> str | None:
     """Hash of what a person's tracks are made from; None if it is gone."""
     there = person in source.crops if source.crops else source.video is not None
     return hashes.of_source(source, person) if there or person == SOUND else None
+
+
+def _may_be_read(source: Source | None, track: Track, hashes: SourceHashes) -> bool:
+    """Whether a track of the whole clip is of a file beside it, or of one that is not there."""
+    beside = source.beside if source else ()
+    made_from = track.info.source
+    return made_from == ABSENT or any(made_from == hashes.of(path) for path in beside)
 
 
 def _clocks(tracks: Iterable[Track]) -> dict[str, set[bytes]]:

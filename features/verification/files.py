@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from features.errors import UserError
-from features.pipeline.discovery import SourceHashes
+from features.pipeline.source_hashes import SourceHashes
 from features.store.feature_track import (
     PARTIAL,
     TENSORS,

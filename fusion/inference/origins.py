@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import get_args
 
 from features.errors import UserError
-from features.pipeline.discovery import Source, SourceHashes
+from features.pipeline.discovery import Source
+from features.pipeline.source_hashes import SourceHashes
 from features.store.feature_track import MAIN, SOUND
 from features.store.track_store import TrackStore
 from fusion.data.predictions import Format, FramePredictions, read_metadata, read_provenance

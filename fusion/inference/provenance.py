@@ -94,11 +94,16 @@ def _stream(name: str, encoder: str, revision: str) -> Source:
 def trained_on(encoder: str, revision: str) -> str | None:
     """What an encoder's weights have seen; None unless these very weights are at hand."""
     from features.encoders.base import READY
-    from features.encoders.registry import AUDIO, VISUAL, EncoderSettings, describe_encoder
+    from features.encoders.registry import (
+        ENCODERS,
+        EncoderSettings,
+        describe_encoder,
+        encoder_class,
+    )
 
     settings = EncoderSettings(device="cpu")
-    known = {**VISUAL, **AUDIO}
-    if encoder not in known or known[encoder].status(settings.of(encoder)) != READY:
+    known = encoder in ENCODERS
+    if not known or encoder_class(encoder).status(settings.of(encoder)) != READY:
         return None
     built = describe_encoder(encoder, settings)
     return str(built.trained_on) if built.revision == revision else None

@@ -17,9 +17,9 @@ from features.encoders.base import Encoder
 from features.errors import UserError
 from features.execution.job import Recipe
 from features.extract import ExtractSettings, command
-from features.pipeline.discovery import SourceHashes
 from features.pipeline.extractor import Extractor
 from features.pipeline.planner import Todo, Wanted
+from features.pipeline.source_hashes import SourceHashes
 from tests.waiting import eventually
 
 

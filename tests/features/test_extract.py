@@ -382,7 +382,7 @@ def test_ctrl_c_without_workers_does_not_wait_for_the_sound(
         hearing.wait()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Extractor, "_hear", hear)
+    monkeypatch.setattr(Extractor, "_listen", hear)
     monkeypatch.setattr(Extractor, "_see", see)
     with pytest.raises(KeyboardInterrupt):
         extract(ExtractSettings(data=SourceSettings(root=root, store=tmp_path), workers="0"))

@@ -42,7 +42,7 @@ from experiments.studies.encoders.probe_table import (
 from features.cli.app import OK, run
 from features.encoders.audio.whisper import WhisperSettings
 from features.encoders.base import READY
-from features.encoders.registry import AUDIO, VISUAL, EncoderSettings
+from features.encoders.registry import EncoderSettings, encoder_class, encoder_names
 from features.errors import UserError
 
 WHISPER = "encoders/whisper-tiny.en-encoder"
@@ -115,7 +115,7 @@ def command(settings: EncodersSettings) -> int:
 
 def visual_rows(settings: EncodersSettings, notes: list[str]) -> list[Row]:
     """Rows of all visual encoders that are wanted and ready; says in `notes` how it was done."""
-    ready = _ready(settings, VISUAL, notes)
+    ready = _ready(settings, encoder_names("faces"), notes)
     names = _wanted(settings, [*ready, PixelPca.name, MiniXception.name, STAND_IN])
     if not names:
         return []
@@ -145,7 +145,7 @@ def audio_rows(settings: EncodersSettings, notes: list[str]) -> list[Row]:
     """Rows of all audio encoders that are wanted and ready; says in `notes` how it was done."""
     settings = with_whisper(settings)
     spectra: Makers = {name: partial(_spectrum, name) for name in SPECTRA}
-    makers = {**_ready(settings, AUDIO, notes), **spectra}
+    makers = {**_ready(settings, encoder_names("sound"), notes), **spectra}
     names = _wanted(settings, list(makers))
     if not names:
         return []
@@ -173,7 +173,8 @@ def with_whisper(settings: EncodersSettings) -> EncodersSettings:
     """Whisper's encoder from the shared data, unless another was given."""
     folder = settings.data / WHISPER
     if settings.whisper.model == WhisperSettings.model and folder.is_dir():
-        return replace(settings, whisper=replace(settings.whisper, model=str(folder)))
+        changed: Any = settings
+        return replace(changed, whisper=replace(settings.whisper, model=str(folder)))
     return settings
 
 
@@ -224,13 +225,14 @@ def speed(encode: Callable[[], object], amount: float) -> float:
     return amount / float(np.median(times))
 
 
-def _ready(settings: EncodersSettings, kinds: dict[str, Any], notes: list[str]) -> Makers:
+def _ready(settings: EncodersSettings, names: list[str], notes: list[str]) -> Makers:
     """The registry's encoders that are ready; the others are named in `notes`.
 
     What to do about them is only printed: it may name folders of this machine.
     """
     makers: Makers = {}
-    for name, kind in kinds.items():
+    for name in names:
+        kind: Any = encoder_class(name)
         status = kind.status(settings.of(name))
         if status == READY:
             makers[name] = partial(kind, settings.of(name))
@@ -241,7 +243,8 @@ def _ready(settings: EncodersSettings, kinds: dict[str, Any], notes: list[str]) 
 
 
 def _check_names(names: list[str]) -> None:
-    known = [*VISUAL, PixelPca.name, MiniXception.name, STAND_IN, *AUDIO, *SPECTRA]
+    visual = [*encoder_names("faces"), PixelPca.name, MiniXception.name, STAND_IN]
+    known = [*visual, *encoder_names("sound"), *SPECTRA]
     for name in names:
         if name not in known:
             raise UserError(f"no row '{name}' for --only; known are {', '.join(known)}")

@@ -1,6 +1,6 @@
 """Long sound in pieces for encoders that hear only a limited time at once.
 
-Data flow: blocks of sound > Spool (a temporary file) > pieces that overlap > tokens, each taken
+Data flow: sound in a Spool > pieces that overlap > tokens, each taken
 from the piece in which it lies farthest from a border > one array (a temporary file).
 
 Letters: N samples, T tokens.
@@ -8,15 +8,12 @@ Letters: N samples, T tokens.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from features.cli.progress import beat
 from features.cli.scratch import ScratchFile
-
-_SAMPLE = np.dtype("<f4")
+from features.media.sound.audio_cache import Spool
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,12 @@ class TokenGrid:
         """Centres of the first tokens, (T,) float64 seconds: (hop j + field / 2) / rate."""
         return (self.hop * np.arange(count) + self.field / 2) / self.rate
 
+    def walk(self, sound: Spool, tokens: int) -> Iterator[np.ndarray]:
+        """The sound in stretches of so many tokens: each token falls in just one."""
+        total = self.count(len(sound))
+        for start in range(0, total, tokens):
+            yield sound.read(*self.samples_of(start, min(start + tokens, total)))
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -98,64 +101,6 @@ def plan(total: int, length: int, overlap: int) -> list[Piece]:
     return [Piece(*piece) for piece in zip(starts, ends, bounds[:-1], bounds[1:], strict=True)]
 
 
-class Spool:
-    """Sound kept in a temporary file, so that it can be read twice and in any order.
-
-    Use as a context manager; the file is gone afterwards. An hour at 16 kHz takes 230 MB of disk.
-
-    Args:
-        blocks: Consecutive blocks of mono samples, each (N,).
-
-    Attributes:
-        mean: Mean of all samples.
-        variance: Population variance of all samples.
-    """
-
-    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
-        self._file = ScratchFile("affuse-sound-")
-        moments = Moments(1)
-        try:
-            for block in blocks:
-                samples = np.ascontiguousarray(block, dtype=_SAMPLE)
-                if samples.ndim != 1:
-                    raise ValueError(f"a block of sound must be (N,), not {samples.shape}")
-                self._file.write(samples)
-                moments.add(samples[None])
-            self._file.flush()
-        except BaseException:
-            self._file.close()
-            raise
-        self._length = moments.count
-        self.mean, self.variance = float(moments.mean[0]), float(moments.variance[0])
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __enter__(self) -> "Spool":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.close()
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Samples [start, stop), as many of them as there are, (N,) float32."""
-        beat()
-        self._file.file.seek(start * _SAMPLE.itemsize)
-        data = self._file.file.read((stop - start) * _SAMPLE.itemsize)
-        return np.frombuffer(data, dtype=_SAMPLE).copy()
-
-    def walk(self, grid: TokenGrid, tokens: int) -> Iterator[np.ndarray]:
-        """The sound in stretches of so many tokens: each token of the grid falls in just one."""
-        total = grid.count(len(self))
-        for start in range(0, total, tokens):
-            yield self.read(*grid.samples_of(start, min(start + tokens, total)))
-
-
 def joined_on_disk(parts: Iterable[np.ndarray], dim: int, dtype: DTypeLike) -> np.ndarray:
     """Joins parts (N, D) into one array that lies in a temporary file and vanishes with it.
 
@@ -176,30 +121,3 @@ def joined_on_disk(parts: Iterable[np.ndarray], dim: int, dtype: DTypeLike) -> n
             return np.zeros((0, dim), dtype)
         file.flush()
         return np.asarray(np.memmap(file.file, dtype, "r+", shape=(rows, dim)))
-
-
-class Moments:
-    """Mean and population variance of C channels, gathered in float64 batch by batch."""
-
-    def __init__(self, channels: int) -> None:
-        self.count = 0
-        self._sum = np.zeros(channels)
-        self._squares = np.zeros(channels)
-
-    def add(self, values: np.ndarray) -> None:
-        """Takes in (C, N) values."""
-        wide = values.astype(np.float64)
-        self.count += wide.shape[1]
-        self._sum += wide.sum(axis=1)
-        self._squares += (wide**2).sum(axis=1)
-
-    @property
-    def mean(self) -> np.ndarray:
-        """(C,) float64; zeros while nothing was added."""
-        return self._sum / max(self.count, 1)
-
-    @property
-    def variance(self) -> np.ndarray:
-        """(C,) float64, never negative."""
-        spread: np.ndarray = np.maximum(self._squares / max(self.count, 1) - self.mean**2, 0.0)
-        return spread

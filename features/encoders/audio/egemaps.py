@@ -16,19 +16,17 @@ import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from features.cli.scratch import telling_the_folder
-from features.encoders.audio.chunking import Piece, Spool, TokenGrid, joined_on_disk, plan
-from features.encoders.base import READY, Described, Description, Status, Tokens
+from features.encoders.audio.chunking import Piece, TokenGrid, joined_on_disk, plan
+from features.encoders.base import READY, BaseEncoder, Description, Status, Tokens
 from features.errors import UserError
+from features.media.sound.audio_cache import Spool, spooled
 from features.store.temp_folders import scratch_folder
-
-if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
 
 RATE, STEP = 16000, 160
 """Sampling rate in Hz; samples from one descriptor to the next."""
@@ -57,67 +55,53 @@ class EgemapsSettings:
     stream: str = "egemaps"
 
 
-class EgemapsEncoder(Described):
-    """An `AudioEncoder`; token j is centred at hop * j + window / 2 seconds.
+class EgemapsEncoder(BaseEncoder):
+    """An `AudioEncoder` on the processor; token j is centred at hop * j + window / 2 seconds.
 
-    The columns of the stream are named in `columns`, in openSMILE's order.
-
-    Args:
-        settings: See `EgemapsSettings`.
-        device: Not used; openSMILE runs on the processor.
-
-    Raises:
-        UserError: If opensmile is not installed or the settings make no sense.
+    The columns have openSMILE's names, in its order.
     """
 
     name = "egemaps"
-    input = f"sound {RATE} Hz"
-    rate = RATE
-    licence = "audEERING Research License Agreement (openSMILE): no commercial use"
-    trained_on = "nothing"
+    settings_type = EgemapsSettings
 
-    def __init__(
-        self, settings: EgemapsSettings | None = None, device: "torch.device | str" = "cpu"
-    ) -> None:
-        settings = settings or EgemapsSettings()
-        super().__init__(self.describe(settings))
+    def _open(self, settings: EgemapsSettings) -> None:
         self._grid, self._stream = _grid(settings), settings.stream
-        self.columns: list[str] = _smile().feature_names
+        self.columns = {settings.stream: tuple(_smile().feature_names)}
 
     @classmethod
     def describe(cls, settings: EgemapsSettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`."""
+        """What it would be; UserError if opensmile is absent or the settings make no sense."""
         grid = _grid(settings)
         if cls.status(settings) != READY:
             raise UserError(f"egemaps needs opensmile: {_REMEDY}")
         return Description(
             name=cls.name,
-            input=cls.input,
+            input=f"sound {RATE} Hz",
             revision=f"eGeMAPSv02-opensmile-{importlib.metadata.version('opensmile')}",
             settings={"window": settings.window, "hop": settings.hop},
             streams={settings.stream: FUNCTIONALS},
-            licence=cls.licence,
-            trained_on=cls.trained_on,
-            rate=cls.rate,
+            licence="audEERING Research License Agreement (openSMILE): no commercial use",
+            trained_on="nothing",
+            rate=RATE,
             token_rate=RATE / grid.hop,
         )
 
     @classmethod
     def status(cls, settings: EgemapsSettings) -> Status:
-        """Whether opensmile is installed; see `Encoder`."""
+        """Whether opensmile is installed."""
         installed = importlib.util.find_spec("opensmile") is not None
         return READY if installed else Status("needs extra", _REMEDY)
 
     def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
-        with Spool(blocks) as sound, scratch_folder("egemaps") as folder:
+        with spooled(blocks) as sound, scratch_folder("egemaps") as folder:
             total = self._grid.count(len(sound))
             smile = _smile(frameModeFunctionalsConf=str(self._write_window(folder)))
             length = 1 + round(STRETCH * self.token_rate)
             overlap = min(length - 1, 1 + round(2 * CONTEXT * self.token_rate))
             pieces = plan(total, length, overlap)
             parts = (self._encode(smile, sound, piece)[piece.kept_here] for piece in pieces)
-            values = joined_on_disk(parts, len(self.columns), dtype)
+            values = joined_on_disk(parts, FUNCTIONALS, dtype)
         return Tokens({self._stream: values}, self._grid.centres(total))
 
     def _write_window(self, folder: Path) -> Path:

@@ -15,7 +15,6 @@ Letters: B windows of a batch, T tokens, D columns, M mel bands.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
 
 import librosa
@@ -25,11 +24,8 @@ from numpy.typing import DTypeLike
 from features.cli.progress import beat
 from features.encoders.audio.chunking import TokenGrid, joined_on_disk
 from features.encoders.audio.pitch import HOP, RATE, WINDOW, find_pitch
-from features.encoders.base import READY, Described, Description, Status, Tokens
+from features.encoders.base import BaseEncoder, Description, Tokens
 from features.errors import UserError
-
-if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
 
 VERSION = "2"
 """Raise this when a change of the code changes the values."""
@@ -69,10 +65,10 @@ class ProsodySettings:
     stream: str = "prosody"
 
 
-class ProsodyEncoder(Described):
+class ProsodyEncoder(BaseEncoder):
     """An `AudioEncoder`; token j is centred at (j + .5) * .02 s, and N samples give floor(N / 320).
 
-    The columns of the stream, by name in `columns`:
+    It runs on the processor. The columns of the stream:
 
     - `mel.0` ...: log mel power in dB, Hann window of 32 ms.
     - `energy`: mean power of the same 32 ms in dB of full scale; -100 for silence.
@@ -83,43 +79,26 @@ class ProsodyEncoder(Described):
     - `periodicity`: height of the correlation's peak, 0 to 1: how sure the voicing is.
     - `energy.slope`, `pitch.slope`: change per token over five tokens (regression); that of pitch
       is 0 unless all five are voiced.
-
-    Args:
-        settings: See `ProsodySettings`.
-        device: Not used; this is librosa on the processor.
-
-    Raises:
-        UserError: If the settings make no sense.
     """
 
     name = "prosody"
-    input = f"sound {RATE} Hz"
-    rate = RATE
-    token_rate = RATE / HOP
-    revision = f"prosody-{VERSION}"
-    licence = "Apache-2.0 (code of this project)"
-    trained_on = "nothing"
+    settings_type = ProsodySettings
 
-    def __init__(
-        self, settings: ProsodySettings | None = None, device: "torch.device | str" = "cpu"
-    ) -> None:
-        settings = settings or ProsodySettings()
-        super().__init__(self.describe(settings))
+    def _open(self, settings: ProsodySettings) -> None:
         self._stream, self._voicing = settings.stream, settings.voicing
         self._range = settings.pitch_min, settings.pitch_max
         self._grid = TokenGrid(HOP, HOP, RATE)
         self._full_scale = SPECTRUM * (librosa.filters.get_window("hann", SPECTRUM) ** 2).sum()
         self._mel = _mel_filters(settings.mel_bands)
-        self.columns = _columns(settings)
 
     @classmethod
     def describe(cls, settings: ProsodySettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`."""
+        """What it would be; UserError if the settings make no sense."""
         _check(settings)
         return Description(
             name=cls.name,
-            input=cls.input,
-            revision=cls.revision,
+            input=f"sound {RATE} Hz",
+            revision=f"prosody-{VERSION}",
             settings={
                 "mel_bands": settings.mel_bands,
                 "pitch_min": settings.pitch_min,
@@ -127,16 +106,12 @@ class ProsodyEncoder(Described):
                 "voicing": settings.voicing,
             },
             streams={settings.stream: len(_columns(settings))},
-            licence=cls.licence,
-            trained_on=cls.trained_on,
-            rate=cls.rate,
-            token_rate=cls.token_rate,
+            licence="Apache-2.0 (code of this project)",
+            trained_on="nothing",
+            rate=RATE,
+            token_rate=RATE / HOP,
+            columns={settings.stream: _columns(settings)},
         )
-
-    @classmethod
-    def status(cls, settings: ProsodySettings) -> Status:
-        """Always ready; see `Encoder`."""
-        return READY
 
     def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
@@ -151,7 +126,7 @@ class ProsodyEncoder(Described):
 
         spectral = joined_on_disk(spectra(), self._mel.shape[0] + 2, np.float32)
         if not len(spectral):
-            empty = np.zeros((0, len(self.columns)), dtype)
+            empty = np.zeros((0, self.streams[self._stream]), dtype)
             return Tokens({self._stream: empty}, np.zeros(0))
         melody = self._melody(np.concatenate(pitches), np.concatenate(periodicities))
         slopes = _slopes(spectral[:, -2], melody[:, 0], melody[:, 1] > 0)
@@ -181,11 +156,11 @@ class ProsodyEncoder(Described):
         return melody.astype(np.float32)
 
 
-def _columns(settings: ProsodySettings) -> list[str]:
+def _columns(settings: ProsodySettings) -> tuple[str, ...]:
     """Names of the columns, in their order."""
     mel = [f"mel.{i}" for i in range(settings.mel_bands)]
     levels = ["energy", "alpha_ratio", "pitch", "voiced", "periodicity"]
-    return [*mel, *levels, "energy.slope", "pitch.slope"]
+    return (*mel, *levels, "energy.slope", "pitch.slope")
 
 
 def _stretches(blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

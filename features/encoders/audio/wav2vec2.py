@@ -31,13 +31,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from features.encoders.audio.chunking import Moments, Piece, Spool, TokenGrid, joined_on_disk, plan
-from features.encoders.base import READY, Described, Description, Status, Tokens, inference
+from features.encoders.audio.chunking import Piece, TokenGrid, joined_on_disk, plan
+from features.encoders.base import READY, BaseEncoder, Description, Status, Tokens, inference
 from features.encoders.hf_checkpoint import Checkpoint, hidden_states
 from features.errors import UserError
+from features.media.sound.audio_cache import Moments, Spool, spooled
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
     from torch import Tensor
 
     from features.encoders.audio.whole_sound_norm import WholeSoundNorm
@@ -99,43 +99,29 @@ class Wav2Vec2Settings:
     stream: str = "wav2vec2"
 
 
-class Wav2Vec2Encoder(Described):
-    """An `AudioEncoder`; token j of hop 320 and field 400 is centred at (320 j + 200) / 16000 s.
-
-    Args:
-        settings: See `Wav2Vec2Settings`.
-        device: Where to compute, e.g. `cpu` or `cuda`.
-
-    Raises:
-        UserError: If the checkpoint is not there or not of a speech model that hears waveforms, or
-            if the layers or lengths make no sense.
-    """
+class Wav2Vec2Encoder(BaseEncoder):
+    """An `AudioEncoder`; token j of hop 320 and field 400 is centred at (320 j + 200) / 16000 s."""
 
     name = "wav2vec2"
+    settings_type = Wav2Vec2Settings
 
-    def __init__(
-        self, settings: Wav2Vec2Settings | None = None, device: "torch.device | str" = "cpu"
-    ) -> None:
-        import torch
+    def _open(self, settings: Wav2Vec2Settings) -> None:
         import transformers
 
-        settings = settings or Wav2Vec2Settings()
         checkpoint = _find(settings.model)
         config = checkpoint.config()
-        _check_kind(config, checkpoint)
-        super().__init__(_description(settings, checkpoint, config, checkpoint.preprocessor()))
         self._normalize, self._layers = self.settings["normalize"], self.settings["layers"]
         self._grid = TokenGrid.of_convolutions(config.conv_kernel, config.conv_stride, self.rate)
         self._first = TokenGrid(config.conv_stride[0], config.conv_kernel[0], self.rate)
         self._chunk, self._overlap = _chunk_tokens(settings, self._grid)
-        self._stream, self._device = settings.stream, torch.device(device)
+        self._stream = settings.stream
         self._model: Any = checkpoint.load(transformers.AutoModel, _UNUSED, trust_remote_code=False)
         self._model.to(self._device)
         self._norm = _replace_group_norm(self._model)
 
     @classmethod
     def describe(cls, settings: Wav2Vec2Settings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`."""
+        """What it would be; UserError for another kind of model, or settings that make no sense."""
         checkpoint = _find(settings.model)
         config = checkpoint.config(*_SHAPE)
         _check_kind(config, checkpoint)
@@ -144,7 +130,7 @@ class Wav2Vec2Encoder(Described):
 
     @classmethod
     def status(cls, settings: Wav2Vec2Settings) -> Status:
-        """Whether the checkpoint is on this disk; see `Encoder`."""
+        """Whether the checkpoint is on this disk."""
         if settings.model != "packaged":
             return Checkpoint.status(settings.model, _OPTION)
         return READY if PACKAGED.is_dir() else Status("needs weights", _NOT_PACKAGED)
@@ -152,7 +138,7 @@ class Wav2Vec2Encoder(Described):
     @inference
     def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
-        with Spool(blocks) as sound:
+        with spooled(blocks) as sound:
             total = self._grid.count(len(sound))
             if self._norm and total:
                 self._norm.fix(self._first_moments(sound))
@@ -185,7 +171,7 @@ class Wav2Vec2Encoder(Described):
         """Mean and variance of each channel of the first convolution over the whole sound."""
         convolution = self._model.feature_extractor.conv_layers[0].conv
         moments = Moments(convolution.out_channels)
-        for samples in sound.walk(self._first, _STATISTICS_STEP):
+        for samples in self._first.walk(sound, _STATISTICS_STEP):
             moments.add(convolution(self._prepare(sound, samples)[None])[0].cpu().numpy())
         return moments
 

@@ -12,18 +12,16 @@ Letters: N samples, T tokens, D feature dimensions.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from features.encoders.audio.chunking import Piece, Spool, TokenGrid, joined_on_disk, plan
-from features.encoders.base import Described, Description, Status, Tokens, inference
+from features.encoders.audio.chunking import Piece, TokenGrid, joined_on_disk, plan
+from features.encoders.base import BaseEncoder, Description, Status, Tokens, inference
 from features.encoders.hf_checkpoint import Checkpoint, hidden_states
 from features.errors import UserError
-
-if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
+from features.media.sound.audio_cache import Spool, spooled
 
 _OPTION = "--whisper.model"
 _PREFIX = {r"^(model\.)?encoder\.": ""}
@@ -48,43 +46,29 @@ class WhisperSettings:
     stream: str = "whisper"
 
 
-class WhisperEncoder(Described):
-    """An `AudioEncoder`; token j is centred at (j + .5) * .02 s, and N samples give ceil(N / 320).
-
-    Args:
-        settings: See `WhisperSettings`.
-        device: Where to compute, e.g. `cpu` or `cuda`.
-
-    Raises:
-        UserError: If the checkpoint is not there or not of Whisper, or if the layers or the overlap
-            make no sense.
-    """
+class WhisperEncoder(BaseEncoder):
+    """An `AudioEncoder`; token j is centred at (j + .5) * .02 s, of ceil(N / 320)."""
 
     name = "whisper"
+    settings_type = WhisperSettings
 
-    def __init__(
-        self, settings: WhisperSettings | None = None, device: "torch.device | str" = "cpu"
-    ) -> None:
-        import torch
+    def _open(self, settings: WhisperSettings) -> None:
         import transformers
 
-        settings = settings or WhisperSettings()
         checkpoint = Checkpoint.find(settings.model, _OPTION)
         config = checkpoint.config()
-        _check_kind(config, settings)
         self._mel: Any = checkpoint.preprocessor()
-        super().__init__(_description(settings, checkpoint, config, self._mel))
         self._grid, self._layers = _grid(config, self._mel), self.settings["layers"]
         self._length = int(config.max_source_positions)
         self._overlap = _overlap_tokens(settings.overlap, self._grid, self._length)
-        self._stream, self._device = settings.stream, torch.device(device)
+        self._stream = settings.stream
         encoder = transformers.models.whisper.modeling_whisper.WhisperEncoder
         self._model: Any = checkpoint.load(encoder, key_mapping=_PREFIX)
         self._model.to(self._device)
 
     @classmethod
     def describe(cls, settings: WhisperSettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`."""
+        """What it would be; UserError for another model, or settings that make no sense."""
         checkpoint = Checkpoint.find(settings.model, _OPTION)
         config = checkpoint.config(
             "model_type", "max_source_positions", "encoder_layers", "d_model"
@@ -95,13 +79,13 @@ class WhisperEncoder(Described):
 
     @classmethod
     def status(cls, settings: WhisperSettings) -> Status:
-        """Whether the checkpoint is on this disk; see `Encoder`."""
+        """Whether the checkpoint is on this disk."""
         return Checkpoint.status(settings.model, _OPTION)
 
     @inference
     def encode_sound(self, blocks: Iterable[np.ndarray], dtype: DTypeLike = np.float32) -> Tokens:
         """Encodes consecutive blocks (N,) of mono sound; see `AudioEncoder`."""
-        with Spool(blocks) as sound:
+        with spooled(blocks) as sound:
             hop = self._grid.hop
             total = -(-len(sound) // hop) if len(sound) >= hop else 0
             pieces = plan(total, self._length, self._overlap)

@@ -6,7 +6,7 @@ Letters: T tokens, C channels.
 import torch
 from torch import Tensor, nn
 
-from features.encoders.audio.chunking import Moments
+from features.media.sound.audio_cache import Moments
 
 
 class WholeSoundNorm(nn.Module):

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 
 from features.encoders.base import (
     READY,
-    Described,
+    BaseEncoder,
     Description,
     Status,
     inference,
@@ -29,7 +29,6 @@ from features.encoders.visual.preprocessing import FaceInput, in_batches
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
     from torch import Tensor
 
 WEIGHTS = Path(__file__).parents[1] / "weights/deviation.safetensors"
@@ -91,40 +90,21 @@ class DeviationSettings:
     stream: str = "deviation"
 
 
-class DeviationEncoder(Described):
-    """A `VisualEncoder`.
-
-    Args:
-        settings: See `DeviationSettings`.
-        margin: Share by which the crops show more than the close view.
-        device: Where to compute, e.g. `cpu` or `cuda`.
-
-    Raises:
-        UserError: If weights are absent, damaged, or of another backbone.
-    """
+class DeviationEncoder(BaseEncoder):
+    """A `VisualEncoder`."""
 
     name = "deviation"
+    settings_type = DeviationSettings
 
-    def __init__(
-        self,
-        settings: DeviationSettings | None = None,
-        *,
-        margin: float = 0.0,
-        device: "torch.device | str" = "cpu",
-    ) -> None:
-        import torch
-
+    def _open(self, settings: DeviationSettings) -> None:
         from features.encoders.visual.deviation_net import load_backbone, load_deviation
 
-        settings = settings or DeviationSettings()
-        super().__init__(self.describe(settings, margin))
-        self._margin, self._device = margin, torch.device(device)
         self._backbone = load_backbone(settings.backbone, settings.weights_identity)
         self._net = load_deviation(_weights(settings), self._backbone).to(self._device)
 
     @classmethod
     def describe(cls, settings: DeviationSettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`."""
+        """What it would be; UserError if weights are absent, damaged, or of another backbone."""
         if settings.backbone not in BACKBONES:
             known = ", ".join(BACKBONES)
             raise UserError(

@@ -11,25 +11,23 @@ in `.pt` files, which are pickled whole, are refused.
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from features.cli.wording import counted
 from features.encoders.base import (
     READY,
-    Described,
+    BaseEncoder,
     Description,
     Status,
     description_of,
     weights_hash,
 )
+from features.encoders.visual.expression import EXPRESSIONS
 from features.encoders.visual.onnx_features import open_with_features
 from features.encoders.visual.preprocessing import BATCH, FaceInput
 from features.errors import UserError
-
-if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
 
 _DEFAULT = "enet_b0_8_best_vgaf"
 _FOLDERS = (".emotiefflib", ".hsemotion")
@@ -57,40 +55,26 @@ class EmotieffSettings:
     stream: str = "emotieff"
 
 
-class EmotieffEncoder(Described):
+class EmotieffEncoder(BaseEncoder):
     """A `VisualEncoder`.
 
     The probabilities are in ABAW's order: Neutral, Anger, Disgust, Fear, Happiness, Sadness,
     Surprise and, if the model knows it, Contempt.
-
-    Args:
-        settings: See `EmotieffSettings`.
-        margin: Share by which the crops show more than the close view.
-        device: Where to compute; `cuda` needs onnxruntime-gpu and falls back to the CPU.
-
-    Raises:
-        UserError: If onnx or onnxruntime is absent, or the model is not there, cannot be read or
-            is not a classifier of expressions.
+    `cuda` needs onnxruntime-gpu and falls back to the CPU.
     """
 
     name = "emotieff"
+    settings_type = EmotieffSettings
 
     def __init__(
-        self,
-        settings: EmotieffSettings | None = None,
-        *,
-        margin: float = 0.0,
-        device: "torch.device | str" = "cpu",
+        self, settings: EmotieffSettings | None = None, *, margin: float = 0.0, device: Any = "cpu"
     ) -> None:
-        import torch
-
         settings = settings or EmotieffSettings()
         if lacking := _lacking():
             raise UserError(lacking)
         path = _find(settings.model)
-        self._net = open_with_features(path, torch.device(device).type, _REMEDY)
-        self._faces = _face_input(path.stem, self._net.size)
-        self._margin = margin
+        self._net = open_with_features(path, str(device).partition(":")[0], _REMEDY)
+        self._faces, self._margin = _face_input(path.stem, self._net.size), margin
         features, scores = (part.shape[1] for part in self._net.run(self._batch(_black())))
         if scores not in _ORDERS:
             raise UserError(
@@ -108,12 +92,18 @@ class EmotieffEncoder(Described):
             streams={self._stream: features, self._probs: len(self._order)},
             licence="Apache-2.0" if known else origin,
             trained_on=_trained_on(path.stem) if known else origin,
+            columns={self._probs: (*EXPRESSIONS, "Contempt")[: len(self._order)]},
         )
-        super().__init__(about)
+        self._is(about)
 
     @classmethod
     def describe(cls, settings: EmotieffSettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`. Its graph and weights are one file, which is opened."""
+        """What it would be; its graph and weights are one file, which is opened.
+
+        Raises:
+            UserError: If onnx or onnxruntime is absent, or the model is not there, cannot be read
+                or is not a classifier of expressions.
+        """
         return description_of(cls(settings, margin=margin))
 
     @classmethod

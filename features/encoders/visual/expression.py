@@ -8,14 +8,14 @@ image > ExpressionNet > mean of both: embedding (stream `expression`, 256), clas
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
 from features.encoders.base import (
     READY,
-    Described,
+    BaseEncoder,
     Description,
     Status,
     inference,
@@ -23,7 +23,6 @@ from features.encoders.base import (
 )
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
     from torch import Tensor
 
 FACE_SIZE = 48
@@ -60,51 +59,42 @@ class ExpressionSettings:
     stream: str = "expression"
 
 
-class ExpressionEncoder(Described):
+class ExpressionEncoder(BaseEncoder):
     """Frozen ExpressionNet behind the encoder protocol.
 
     Args:
-        settings: Mirror images and names of the streams.
-        margin: Share by which the crops show more than the close view.
-        device: Where to compute, e.g. `cpu` or `cuda`.
         weights: safetensors file written by `experiments.pretraining.train_expression`.
-
-    Raises:
-        UserError: If the weights are absent, damaged or of another network.
     """
 
     name = "expression"
+    settings_type = ExpressionSettings
     input = f"face {FACE_SIZE}x{FACE_SIZE} grey"
     licence = "Apache-2.0 for the weights; FER2013's pictures: research use"
     trained_on = "FER2013 training part, without copies of test pictures"
 
-    def __init__(
-        self,
-        settings: ExpressionSettings | None = None,
-        *,
-        margin: float = 0.0,
-        device: "torch.device | str" = "cpu",
-        weights: Path = WEIGHTS,
-    ) -> None:
+    weights = WEIGHTS
+
+    def __init__(self, settings: Any = None, *, weights: Path = WEIGHTS, **where: Any) -> None:
+        self.weights = weights
+        super().__init__(settings, **where)
+        self.revision = revision_of(weights, _REMEDY)
+
+    def _open(self, settings: ExpressionSettings) -> None:
         import torch
 
         from features.encoders.visual.expression_net import load_expression_net
 
-        settings = settings or ExpressionSettings()
-        super().__init__(self.describe(settings, margin, weights))
-        self._margin, self._mirror, self._device = margin, settings.mirror, torch.device(device)
-        net = load_expression_net(weights, _REMEDY)
+        self._mirror = settings.mirror
+        net = load_expression_net(self.weights, _REMEDY)
         self._net = net.to(self._device).to(memory_format=torch.channels_last)
 
     @classmethod
-    def describe(
-        cls, settings: ExpressionSettings, margin: float = 0.0, weights: Path = WEIGHTS
-    ) -> Description:
-        """What it would be; see `Encoder`."""
+    def describe(cls, settings: ExpressionSettings, margin: float = 0.0) -> Description:
+        """What it would be; UserError if the weights are absent."""
         return Description(
             name=cls.name,
             input=cls.input,
-            revision=revision_of(weights, _REMEDY),
+            revision=revision_of(WEIGHTS, _REMEDY),
             settings={"framing": framing(margin), "mirror": settings.mirror},
             streams={
                 settings.stream: DIM,
@@ -113,6 +103,7 @@ class ExpressionEncoder(Described):
             },
             licence=cls.licence,
             trained_on=cls.trained_on,
+            columns={f"{settings.stream}.probs": EXPRESSIONS},
         )
 
     @classmethod

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.encoders.base import READY, Described, Description, Status, inference
+from features.encoders.base import READY, BaseEncoder, Description, Status, inference
 from features.encoders.visual.preprocessing import FaceInput, in_batches
 from features.errors import UserError
 from features.store.hashing import weights_hash
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
     from torch import nn
 
 DIM = 512
@@ -46,45 +45,25 @@ class FacenetSettings:
     stream: str = "facenet"
 
 
-class FacenetEncoder(Described):
-    """A `VisualEncoder`.
-
-    Args:
-        settings: See `FacenetSettings`.
-        margin: Share by which the crops show more than the close view.
-        device: Where to compute, e.g. `cpu` or `cuda`.
-
-    Raises:
-        UserError: If the weights are absent, cannot be read or do not fit.
-    """
+class FacenetEncoder(BaseEncoder):
+    """A `VisualEncoder`."""
 
     name = "facenet"
-    input = _FACES.words
+    settings_type = FacenetSettings
 
-    def __init__(
-        self,
-        settings: FacenetSettings | None = None,
-        *,
-        margin: float = 0.0,
-        device: "torch.device | str" = "cpu",
-    ) -> None:
-        import torch
-
-        settings = settings or FacenetSettings()
-        super().__init__(self.describe(settings, margin))
-        self._net = load_facenet(_weights(settings)).to(device)
-        self._device, self._margin = torch.device(device), margin
+    def _open(self, settings: FacenetSettings) -> None:
+        self._net = load_facenet(_weights(settings)).to(self._device)
         self._stream = settings.stream
 
     @classmethod
     def describe(cls, settings: FacenetSettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`."""
+        """What it would be; UserError if the weights are absent."""
         path = _weights(settings)
         known = {FILE: "VGGFace2", _CASIA: "CASIA-WebFace"}.get(path.name)
         origin = f"see the origin of {path.name}"
         return Description(
             name=cls.name,
-            input=cls.input,
+            input=_FACES.words,
             revision=weights_hash(path),
             settings=_FACES.settings | {"margin": margin},
             streams={settings.stream: DIM},

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from features.encoders.base import Described, Description, Status, inference
+from features.encoders.base import BaseEncoder, Description, Status, inference
 from features.encoders.hf_checkpoint import Checkpoint
 from features.encoders.visual.preprocessing import FaceInput, checkpoint_input, in_batches
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
     from torch import Tensor
 
 _OPTION = "--hf_image.model"
@@ -38,42 +37,28 @@ class HfImageSettings:
     stream: str = "hf-image"
 
 
-class HfImageEncoder(Described):
-    """A `VisualEncoder`.
-
-    Args:
-        settings: See `HfImageSettings`.
-        margin: Share by which the crops show more than the close view.
-        device: Where to compute, e.g. `cpu` or `cuda`.
-
-    Raises:
-        UserError: If no model is named, it is not there, cannot be read, or takes no pictures.
-    """
+class HfImageEncoder(BaseEncoder):
+    """A `VisualEncoder`."""
 
     name = "hf-image"
+    settings_type = HfImageSettings
 
-    def __init__(
-        self,
-        settings: HfImageSettings | None = None,
-        *,
-        margin: float = 0.0,
-        device: "torch.device | str" = "cpu",
-    ) -> None:
-        import torch
-
-        settings = settings or HfImageSettings()
-        super().__init__(self.describe(settings, margin))
+    def _open(self, settings: HfImageSettings) -> None:
         checkpoint = Checkpoint.find(settings.model, _OPTION)
         config = checkpoint.config()
         kind = _image_class(config, settings.model)
         self._input = checkpoint_input(checkpoint.folder, config, _OPTION)
-        self._model: Any = checkpoint.load(kind, **_without_pooler(kind, checkpoint)).to(device)
-        self._margin, self._stream = margin, settings.stream
-        self._device = torch.device(device)
+        self._model: Any = checkpoint.load(kind, **_without_pooler(kind, checkpoint))
+        self._model.to(self._device)
+        self._stream = settings.stream
 
     @classmethod
     def describe(cls, settings: HfImageSettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`. The length of its vectors is found without weights."""
+        """What it would be; the length of its vectors is found without weights.
+
+        Raises:
+            UserError: If no model is named, it is not there, or takes no pictures.
+        """
         if not settings.model:
             raise UserError(f"hf-image: no model is named; give one by {_OPTION} NAME_OR_DIR")
         checkpoint = Checkpoint.find(settings.model, _OPTION)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from features.encoders.base import Described, Description, Status, inference
+from features.encoders.base import BaseEncoder, Description, Status, inference
 from features.encoders.hf_checkpoint import Checkpoint
 from features.encoders.visual.preprocessing import checkpoint_input, in_batches
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
     from torch import Tensor
 
 _OPTION = "--mae.model"
@@ -40,41 +39,22 @@ class MaeSettings:
     stream: str = "mae"
 
 
-class MaeEncoder(Described):
-    """A `VisualEncoder`; its features are those after the final layer norm.
-
-    Args:
-        settings: See `MaeSettings`.
-        margin: Share by which the crops show more than the close view.
-        device: Where to compute, e.g. `cpu` or `cuda`.
-
-    Raises:
-        UserError: If the checkpoint is not there, cannot be read, or is neither ViT nor ViTMAE.
-    """
+class MaeEncoder(BaseEncoder):
+    """A `VisualEncoder`; its features are those after the final layer norm."""
 
     name = "mae"
+    settings_type = MaeSettings
 
-    def __init__(
-        self,
-        settings: MaeSettings | None = None,
-        *,
-        margin: float = 0.0,
-        device: "torch.device | str" = "cpu",
-    ) -> None:
-        import torch
-
-        settings = settings or MaeSettings()
-        super().__init__(self.describe(settings, margin))
+    def _open(self, settings: MaeSettings) -> None:
         checkpoint = Checkpoint.find(settings.model, _OPTION)
         config = checkpoint.config()
         self._input = checkpoint_input(checkpoint.folder, config, _OPTION)
-        self._model: Any = _load(checkpoint, config.model_type).to(device)
-        self._device, self._margin = torch.device(device), margin
+        self._model: Any = _load(checkpoint, config.model_type).to(self._device)
         self._stream, self._pool = settings.stream, settings.pool
 
     @classmethod
     def describe(cls, settings: MaeSettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`."""
+        """What it would be; UserError if its checkpoint is absent, or neither ViT nor ViTMAE."""
         checkpoint = Checkpoint.find(settings.model, _OPTION)
         config = checkpoint.config("model_type", "hidden_size", "num_channels", "image_size")
         _check_kind(checkpoint, config.model_type)

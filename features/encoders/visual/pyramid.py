@@ -19,7 +19,7 @@ import numpy as np
 
 from features.encoders.base import (
     READY,
-    Described,
+    BaseEncoder,
     Description,
     Status,
     inference,
@@ -36,7 +36,6 @@ from features.encoders.visual.preprocessing import FaceInput, in_batches
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    import torch
     from torch import Tensor, nn
 
 PACKAGED = "expression"
@@ -63,33 +62,13 @@ class PyramidSettings:
     stream: str = "pyramid"
 
 
-class PyramidEncoder(Described):
-    """A `VisualEncoder`.
-
-    Args:
-        settings: See `PyramidSettings`.
-        margin: Share by which the crops show more than the close view.
-        device: Where to compute, e.g. `cpu` or `cuda`.
-
-    Raises:
-        UserError: If there is no such backbone, it has no three levels, or its weights are absent,
-            cannot be read or do not fit.
-    """
+class PyramidEncoder(BaseEncoder):
+    """A `VisualEncoder`."""
 
     name = "pyramid"
+    settings_type = PyramidSettings
 
-    def __init__(
-        self,
-        settings: PyramidSettings | None = None,
-        *,
-        margin: float = 0.0,
-        device: "torch.device | str" = "cpu",
-    ) -> None:
-        import torch
-
-        settings = settings or PyramidSettings()
-        super().__init__(self.describe(settings, margin))
-        self._margin, self._device = margin, torch.device(device)
+    def _open(self, settings: PyramidSettings) -> None:
         self._backbone = settings.backbone
         self._packaged = self._backbone == PACKAGED
         self._net = self._load(_weights(settings))
@@ -97,7 +76,11 @@ class PyramidEncoder(Described):
 
     @classmethod
     def describe(cls, settings: PyramidSettings, margin: float = 0.0) -> Description:
-        """What it would be; see `Encoder`. The levels of a backbone are found without weights."""
+        """What it would be; the levels of a backbone are found without weights.
+
+        Raises:
+            UserError: If there is no such backbone, it has no three levels, or lacks weights.
+        """
         if (status := cls.status(settings)) != READY:
             raise UserError(f"pyramid: {status.remedy}")
         weights, packaged = _weights(settings), settings.backbone == PACKAGED

@@ -14,7 +14,7 @@ from PIL import Image
 from features.cli.app import run
 from features.encoders import __main__ as module
 from features.encoders.base import READY, Status, Tokens
-from features.encoders.registry import AUDIO, VISUAL
+from features.encoders.registry import ENCODERS, encoder_names
 from features.errors import UserError
 from tests.media import plain_frames, tone, write_sound, write_video
 
@@ -65,8 +65,8 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(VISUAL, "expression", FakeFace)
-    monkeypatch.setitem(AUDIO, "prosody", FakeEar)
+    monkeypatch.setitem(ENCODERS, "expression", FakeFace)
+    monkeypatch.setitem(ENCODERS, "prosody", FakeEar)
 
 
 fakes = pytest.mark.usefixtures("_fakes")
@@ -107,7 +107,7 @@ def test_the_table_has_a_line_for_each_encoder_with_its_status(
     table, remedies = capsys.readouterr().out.split("\n\n")
     lines = table.splitlines()
     names = [line.split()[0] for line in lines]
-    assert names == ["name", *VISUAL, *AUDIO]
+    assert names == ["name", *ENCODERS]
     face, ear = lines[names.index("expression")], lines[names.index("prosody")]
     cells = ["ready", "face 8x8 RGB", "per face", "colour:3 red:1", "cafe", "none needed"]
     assert [cell.strip() for cell in face.split("  ") if cell][1:] == cells
@@ -231,7 +231,7 @@ def test_the_packaged_encoders_pass_their_check(
 ) -> None:
     first = said(capsys, "--check", name)
     assert said(capsys, "--check", name)[name] == first[name]
-    rows = "16 x " if name in VISUAL else "100 x "
+    rows = "16 x " if name in encoder_names("faces") else "100 x "
     assert first[name][0].startswith(rows)
 
 

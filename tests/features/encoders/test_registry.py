@@ -1,6 +1,7 @@
 """What all encoders of the registry have in common."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,21 +9,26 @@ import pytest
 from features.encoders.base import READY as READY_STATUS
 from features.encoders.base import AudioEncoder, Status, VisualEncoder, description_of
 from features.encoders.registry import (
-    AUDIO,
-    VISUAL,
+    ENCODERS,
     EncoderSettings,
     build_encoder,
     describe_encoder,
     encoder_class,
+    encoder_names,
 )
 from features.errors import UserError
 
-READY = [n for n in VISUAL if VISUAL[n].status(EncoderSettings().of(n)).word == "ready"]
+READY = [
+    name
+    for name in encoder_names("faces")
+    if encoder_class(name).status(EncoderSettings().of(name)).word == "ready"
+]
 
 
 def test_every_encoder_has_settings_of_its_own_and_states_its_status_without_loading() -> None:
     settings = EncoderSettings()
-    for name, kind in {**VISUAL, **AUDIO}.items():
+    for name in ENCODERS:
+        kind: Any = encoder_class(name)
         own = settings.of(name)
         assert dataclasses.is_dataclass(own)
         assert own.stream == kind.name == name
@@ -61,7 +67,8 @@ def test_an_absent_device_is_refused_before_anything_is_loaded() -> None:
 
 def test_a_description_says_without_weights_what_the_encoder_says_when_built() -> None:
     settings = EncoderSettings(device="cpu")
-    for name, kind in {**VISUAL, **AUDIO}.items():
+    for name in ENCODERS:
+        kind = encoder_class(name)
         if kind.status(settings.of(name)) == READY_STATUS:
             encoder = build_encoder(name, settings, margin=0.3)
             assert describe_encoder(name, settings, margin=0.3) == description_of(encoder)

@@ -17,7 +17,8 @@ from features.errors import UserError
 from features.execution import sharding as shards_module
 from features.execution.sharding import Extent, extent_of, in_shard
 from features.media import frame_times
-from features.pipeline.discovery import Source, SourceHashes, find_sources
+from features.pipeline.discovery import Source, find_sources
+from features.pipeline.source_hashes import SourceHashes
 from tests.media import plain_frames, tone, write_sound, write_video
 
 

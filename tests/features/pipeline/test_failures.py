@@ -4,7 +4,6 @@ import csv
 import errno
 import tempfile
 import threading
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from hypothesis import strategies as st
 
 from features.cli.app import run
 from features.cli.scratch import TemporaryFault
-from features.encoders.base import AudioEncoder
 from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.pipeline.discovery import Source
@@ -123,7 +121,7 @@ def test_sources_that_cannot_be_read_fail_alone(
             raise OSError(errno.EIO, "Input/output error")  # as read() raises it: without a name
         return sha256_of(path)
 
-    monkeypatch.setattr("features.pipeline.discovery.sha256_of", read)
+    monkeypatch.setattr("features.pipeline.source_hashes.sha256_of", read)
     summary = extract(settings(root))
     assert "bad.wav: input/output error; mend it or leave it out" in summary.failures["bad"]
     assert summary.extracted == 1
@@ -185,16 +183,16 @@ def test_sound_without_memory_is_tried_alone_and_leaves_the_pictures_as_they_are
 ) -> None:
     for name in ("a", "b"):
         write_video(tmp_path / f"{name}.mp4", plain_frames(4), sound=tone(0.2))
-    hear, blocks, tries = Extractor._hear, list[int](), list[str]()
+    hear, blocks, tries = Extractor._listen, list[int](), list[str]()
 
-    def hungry(self: Extractor, source: Source, encoders: Sequence[AudioEncoder]) -> None:
+    def hungry(self: Extractor, todo: Todo) -> None:
         blocks.append(self._faces.batch)
-        tries.append(source.id)
-        if source.id == "a" and tries.count("a") <= times:
+        tries.append(todo.source.id)
+        if todo.source.id == "a" and tries.count("a") <= times:
             raise MemoryError
-        hear(self, source, encoders)
+        hear(self, todo)
 
-    monkeypatch.setattr(Extractor, "_hear", hungry)
+    monkeypatch.setattr(Extractor, "_listen", hungry)
     summary = extract(replace(settings(tmp_path), encoders=["expression", "prosody"]))
     assert set(blocks) == {16}
     assert tries.count("a") == 2

@@ -10,8 +10,9 @@ import pytest
 from features.faces.detect import NO_FACES, Faces, FaceSettings
 from features.faces.person_track import Person, absent
 from features.faces.tracker import Follower
-from features.media import FrameBlock
-from features.pipeline import video_pass as looks
+from features.media import FrameBlock, MediaFile
+from features.media import recording as looks
+from features.pipeline import video_pass
 from features.pipeline.feature_buffer import Gathered
 from features.pipeline.timing import StageTimes
 from features.pipeline.video_pass import MOST_FACES, Looks
@@ -55,7 +56,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
         watched = Watched(script)
         monkeypatch.setattr(looks, "read_frames", watched.read_frames)
         monkeypatch.setattr(looks, "frames_at", watched.frames_at)
-        monkeypatch.setattr(looks, "looks_of", lambda crops: np.ones((len(crops), 1), np.float32))
+        monkeypatch.setattr(
+            video_pass, "looks_of", lambda crops: np.ones((len(crops), 1), np.float32)
+        )
         return watched
 
     return start
@@ -63,7 +66,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
 
 def first_look(watched: Watched) -> tuple[Gathered, Follower, np.ndarray]:
     gathered, follower = Gathered([BatchEncoder()], SETTINGS.batch), Follower(SETTINGS)
-    times = Looks(Path("12.mp4"), SETTINGS, StageTimes()).first(watched, follower, gathered)
+    times = Looks(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).first(
+        watched, follower, gathered
+    )
     return gathered, follower, times
 
 
@@ -93,7 +98,9 @@ def test_a_bridged_frame_is_left_to_the_second_look(watch: Watch) -> None:
     (main,) = follower.people(1)
     missing = main.person.valid & ~gathered.has(main.paths)
     assert np.flatnonzero(missing).tolist() == [5, 6]
-    Looks(Path("12.mp4"), SETTINGS, StageTimes()).second({-2: (main.person, missing)}, gathered)
+    Looks(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).second(
+        {-2: (main.person, missing)}, gathered
+    )
     owners = np.where(missing, -2, main.paths)
     np.testing.assert_array_equal(gathered.values("mean", 1, owners)[:, 0], np.arange(12))
 
@@ -134,7 +141,7 @@ def test_the_second_look_sees_only_the_rows_it_is_told(watch: Watch) -> None:
     rows = np.zeros(12, bool)
     rows[[0, 7, 11]] = True
     gathered, times = Gathered([BatchEncoder()], 5), StageTimes()
-    Looks(Path("12.mp4"), SETTINGS, times).second({3: (person, rows)}, gathered)
+    Looks(MediaFile(Path("12.mp4")), SETTINGS, times).second({3: (person, rows)}, gathered)
     np.testing.assert_array_equal(gathered.has(np.full(12, 3)), rows)
     assert times.amount["encode"] == 3
 
@@ -144,7 +151,7 @@ def test_the_same_faces_give_the_same_features_in_either_look(watch: Watch) -> N
     gathered, follower, _ = first_look(watched)
     (main,) = follower.people(1)
     again = Gathered([BatchEncoder()], SETTINGS.batch)
-    Looks(Path("12.mp4"), SETTINGS, StageTimes()).second(
+    Looks(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).second(
         {0: (main.person, main.person.valid)}, again
     )
     zeros = np.zeros(17, int)

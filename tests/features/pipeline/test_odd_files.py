@@ -10,7 +10,8 @@ import pytest
 from features.cli.app import run
 from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, command, extract
-from features.pipeline.discovery import SourceHashes, find_sources
+from features.pipeline.discovery import find_sources
+from features.pipeline.source_hashes import SourceHashes
 from features.store.track_store import TrackStore
 from features.verify import verify
 from tests.media import plain_frames, tone, write_sound, write_video

@@ -11,7 +11,7 @@ import torch
 from torch.nn.functional import gelu
 
 from features.cli.app import parse
-from features.encoders.registry import AUDIO, VISUAL, encoder_of
+from features.encoders.registry import encoder_names, encoder_of
 from fusion.model.feeds import SummedFeeds
 from fusion.training.config import Stage, TrainSettings, stage_settings
 
@@ -42,8 +42,8 @@ def test_mtl_learns_all_tasks_side_by_side_from_picture_and_sound() -> None:
     assert one.model.layers > 0
     assert one.model.tcn_levels > 0, "a temporal encoder a stream"
     encoders = {encoder_of(stream) for stream in one.data.streams}
-    assert encoders & set(VISUAL)
-    assert encoders & set(AUDIO)
+    assert encoders & set(encoder_names("faces"))
+    assert encoders & set(encoder_names("sound"))
 
 
 def test_pasn_streams_from_task_to_task_on_a_prior() -> None:

@@ -16,11 +16,11 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from features.encoders.audio import wav2vec2
-from features.encoders.audio.chunking import Spool
 from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder, Wav2Vec2Settings
 from features.encoders.audio.whisper import WhisperEncoder, WhisperSettings
 from features.encoders.base import READY, Status
 from features.errors import UserError
+from features.media.sound.audio_cache import Spool
 from tests.features.encoders.audio.test_wav2vec2 import RATE, SMALL, encode, save, uneven_sound
 
 GROUP = {"feat_extract_norm": "group"}

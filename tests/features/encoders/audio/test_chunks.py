@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike
 
-from features.encoders.audio.chunking import Moments, Spool, TokenGrid, joined_on_disk, plan
+from features.encoders.audio.chunking import TokenGrid, joined_on_disk, plan
+from features.media.sound.audio_cache import Moments, Spool
 
 WAV2VEC2 = TokenGrid.of_convolutions([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2], 16000)
 
@@ -59,7 +60,7 @@ def test_spool_walks_each_token_once() -> None:
     grid = TokenGrid(hop=5, field=10, rate=16000)
     sound = np.arange(1003, dtype=np.float32)
     with Spool([sound]) as spool:
-        stretches = list(spool.walk(grid, 7))
+        stretches = list(grid.walk(spool, 7))
     assert sum(grid.count(len(stretch)) for stretch in stretches) == grid.count(len(sound))
     starts = [stretch[0] for stretch in stretches]
     assert starts == list(range(0, 1000 - 5, 35))

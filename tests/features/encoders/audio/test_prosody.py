@@ -17,7 +17,7 @@ PROSODY = ProsodyEncoder()
 
 def columns(sound: np.ndarray, *names: str, encoder: ProsodyEncoder = PROSODY) -> list[np.ndarray]:
     values = encoder.encode_sound([sound.astype(np.float32)]).values["prosody"]
-    return [values[:, encoder.columns.index(name)] for name in names]
+    return [values[:, next(iter(encoder.columns.values())).index(name)] for name in names]
 
 
 def hertz(pitch: np.ndarray) -> np.ndarray:
@@ -127,14 +127,14 @@ def test_silence_and_short_sound_are_finite(samples: int) -> None:
     assert values.shape == (samples // 320, 47)
     assert values.dtype == np.float32
     assert np.isfinite(values).all()
-    assert (values[:, PROSODY.columns.index("energy")] == -100).all()
+    assert (values[:, PROSODY.columns["prosody"].index("energy")] == -100).all()
     np.testing.assert_allclose(tokens.times, (np.arange(len(values)) + 0.5) * 0.02)
 
 
 def test_describes_itself() -> None:
     encoder = ProsodyEncoder(ProsodySettings(mel_bands=24, stream="voice"))
     assert isinstance(encoder, AudioEncoder)
-    assert encoder.streams == {"voice": 31} == {"voice": len(encoder.columns)}
+    assert encoder.streams == {"voice": 31} == {"voice": len(encoder.columns["voice"])}
     assert json.dumps(encoder.settings) != json.dumps(PROSODY.settings)
 
 
