@@ -130,11 +130,12 @@ class Dealer:
     def _one_store(self, progress: ProgressReport) -> Outcome:
         """Runs until a store is complete."""
         status = None
-        while status is None:
+        while status != OK:
+            dealt = len(self.kills)
             with self._course.running(self._store) as process:
                 status = self._disturbed(process, progress)
-        if status != OK:
-            raise UserError(f"a run failed that nobody killed: {self._course.said()[-500:]}")
+            if status not in (OK, None) and dealt == len(self.kills):
+                raise UserError(f"a run failed that nobody killed: {self._course.said()[-500:]}")
         left = [name for name in emptied(self._course.temporary) if name not in self._usual]
         found = differing(content(self._store), self._expected)
         return Outcome(found, left_behind(self._store) + left)

@@ -29,7 +29,6 @@ class MaeSettings:
 
     Args:
         model: Name on the Hugging Face hub, or folder, of a ViTMAE or ViT checkpoint.
-            `python -m experiments.pretraining.pretrain_mae` makes one.
         pool: What a picture's feature is: `mean` over the patch tokens, or `cls`, the class token.
         stream: Name of the stream.
     """

@@ -104,7 +104,7 @@ def checkpoint_input(folder: Path, config: Any, option: str) -> FaceInput:
     Faces are resized straight to the network's size: pictures are not cut to their centre, since
     crops are close already. A checkpoint without that file gets its config's `image_size` (else
     224) and ImageNet's mean and standard deviation, or .5 and .5 where it is grey. A key
-    `face_framing`, which `experiments.pretraining.pretrain_mae` writes, is `FaceInput.framing`.
+    `face_framing`, for a checkpoint of faces framed otherwise, is `FaceInput.framing`.
 
     Args:
         folder: Of the checkpoint.

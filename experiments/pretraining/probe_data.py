@@ -1,15 +1,14 @@
-"""Labelled faces and speech that encoders are probed on, read from the shared data.
+"""Labelled faces that encoders are trained and judged on, read from the shared data.
 
-Data flow: npz and csv files > faces (FER2013's framing, or found and aligned) > `FaceSet`;
-labels.csv and FLAC > `SpeechSet`. What takes long is kept in a `Cache`.
+Data flow: npz files > faces (FER2013's framing, or found and aligned) > `FaceSet`. What takes long
+is kept in a `Cache`.
 
 Two views of faces: `framed` are grey (N, 48, 48) as FER2013 and CK+48 come; `aligned` are RGB crops
 (N, 112, 112, 3) on ArcFace's template.
 
-Letters: N pictures, S clips, F frames of a clip.
+Letters: N pictures.
 """
 
-import csv
 import io
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import soundfile
 from PIL import Image
 
 from experiments.kept import Cache
@@ -79,30 +77,6 @@ class FaceSet:
             found=None if self.found is None else self.found[index],
             copies=None if self.copies is None else self.copies[index],
         )
-
-
-@dataclass(frozen=True)
-class SpeechSet:
-    """Clips of speech with emotions.
-
-    Attributes:
-        paths: S sound files, 16 kHz mono.
-        labels: (S,) classes.
-        folds: (S,) number of the fold; no speaker is in two.
-        key: Hash of the files.
-    """
-
-    paths: list[Path]
-    labels: np.ndarray
-    folds: np.ndarray
-    key: str
-
-    def sound(self, clip: int) -> np.ndarray:
-        """(samples,) float32 at 16 kHz."""
-        samples, rate = soundfile.read(self.paths[clip], dtype="float32")
-        if rate != 16000:
-            raise UserError(f"{self.paths[clip]}: {rate} Hz; resample it to 16000 Hz")
-        return np.asarray(samples)
 
 
 def require(path: Path) -> Path:
@@ -192,19 +166,6 @@ def read_actor(data: Path, cache: Cache) -> FaceSet:
     pictures = frames.reshape(-1, *frames.shape[2:])
     actor = _aligned("actor01", path, pictures, labels, np.full(len(labels), 1), cache)
     return replace(actor, groups=np.repeat(np.arange(clips), each))
-
-
-def read_speech(data: Path, step: int = 1) -> SpeechSet:
-    """Every `step`-th audio clip of RAVDESS, with eight emotions, speaker-independent folds."""
-    folder = data / "ravdess"
-    with require(folder / "labels.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))[::step]
-    paths = [folder / "audio" / f"Actor_{row['actor']}" / f"{row['clip']}.flac" for row in rows]
-    for path in paths:
-        require(path)
-    labels = np.array([int(row["emotion_code"]) for row in rows])
-    folds = np.array([int(row["fold"]) for row in rows])
-    return SpeechSet(paths, labels, folds, sha256_of(folder / "labels.csv", *paths))
 
 
 def align(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
