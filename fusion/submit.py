@@ -25,9 +25,10 @@ from features.store.track_store import TrackStore
 from fusion.abaw.challenges import LATEST, challenge_of, compound_classes
 from fusion.abaw.reading.lists import Template, read_template, read_test_list
 from fusion.abaw.rules import Source, rule_warnings, unlearnt
-from fusion.abaw.submission.checker import Problem, check_submission
+from fusion.abaw.submission.checker import check_submission
 from fusion.abaw.submission.edition2 import Sample, check_folder, read_samples, write_folder
 from fusion.abaw.submission.line_ends import LineEnds
+from fusion.abaw.submission.problems import Problem
 from fusion.abaw.submission.writer import FrameDecisions, SubmissionSummary, write_submission
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
 from fusion.evaluation.scored_clips import CorpusSettings

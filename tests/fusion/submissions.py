@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from fusion.abaw.reading.lists import Template, read_template
-from fusion.abaw.submission.checker import Problem, check_submission
+from fusion.abaw.submission.checker import check_submission
+from fusion.abaw.submission.problems import Problem
 from fusion.abaw.submission.writer import FrameDecisions
 from fusion.tasks.labels import UNITS
 

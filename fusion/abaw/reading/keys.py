@@ -40,6 +40,20 @@ def parse_picture(picture: str) -> tuple[str, int]:
     return match[1], frame
 
 
+def plain_pictures(
+    lines: pa.StringArray,
+) -> tuple[pa.StringArray, pa.StringArray, np.ndarray]:
+    """First fields of lines (N,), their ids, and their frames (N,) int32, all at once.
+
+    A line that does not begin with a picture such as `12_left/00001.jpg`, or has a frame that is
+    not believed, has frame 0: `parse_picture` tells more.
+    """
+    fields = pc.extract_regex(lines, _ROW)
+    picture, ids, frame = (pc.struct_field(fields, name) for name in ("picture", "id", "frame"))
+    numbers = pc.fill_null(pc.cast(frame, pa.int32()), 0).to_numpy()
+    return picture, ids, np.where(numbers > MOST_FRAMES, 0, numbers).astype(np.int32)
+
+
 def parse_pictures(lines: Sequence[str]) -> "tuple[pa.StringArray, FrameKeys] | None":
     """First fields of lines, and what they say, all at once.
 
@@ -47,15 +61,11 @@ def parse_pictures(lines: Sequence[str]) -> "tuple[pa.StringArray, FrameKeys] | 
         Pictures (N,) as written, and their keys; None if any line does not begin with a picture
         such as `12_left/00001.jpg`, or a frame has two lines. Reading line by line tells more.
     """
-    fields = pc.extract_regex(pa.array(lines, pa.string()), _ROW)
-    if not lines or fields.null_count:
-        return None
-    picture, ids, frame = (fields.field(name) for name in ("picture", "id", "frame"))
-    number = frame.cast(pa.int32()).to_numpy()
-    if number.min() < 1 or number.max() > MOST_FRAMES:
+    picture, ids, frame = plain_pictures(pa.array(lines, pa.string()))
+    if not len(frame) or not frame.all():
         return None
     names = ids.dictionary_encode()
-    keys = FrameKeys(tuple(names.dictionary.to_pylist()), names.indices.to_numpy(), number)
+    keys = FrameKeys(tuple(names.dictionary.to_pylist()), names.indices.to_numpy(), frame)
     return None if keys.first_repeat() is not None else (picture, keys)
 
 

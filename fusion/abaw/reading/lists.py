@@ -24,11 +24,12 @@ class Template:
     Attributes:
         header: First line as written; empty in a list of frames that has none.
         keys: Id and frame number of each row.
+        first_fields: Of rows as written, e.g. `video/00001.jpg`.
     """
 
     header: str
     keys: FrameKeys
-    _pictures: pa.StringArray
+    first_fields: pa.StringArray
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -40,7 +41,7 @@ class Template:
 
     def pictures(self, rows: slice = slice(None)) -> Iterator[str]:
         """First fields of rows as written, e.g. `video/00001.jpg`."""
-        yield from self._pictures[rows].to_pylist()
+        yield from self.first_fields[rows].to_pylist()
 
     def last_frames(self) -> dict[str, int]:
         """Highest frame number of each id."""

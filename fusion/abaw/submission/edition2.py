@@ -14,8 +14,9 @@ from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.abaw.challenges import challenge_of
 from fusion.abaw.reading.tables import read_lines
-from fusion.abaw.submission.checker import Problem, check_rows
+from fusion.abaw.submission.checker import check_rows
 from fusion.abaw.submission.line_ends import LineEnds
+from fusion.abaw.submission.problems import Problem
 from fusion.abaw.submission.writer import (
     FrameDecisions,
     Lengths,

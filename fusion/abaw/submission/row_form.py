@@ -1,59 +1,23 @@
-"""The form of a leaderboard file's lines: read by the block, explained one by one.
+"""The form of a leaderboard file's rows: all of them judged at once, faulty ones explained.
 
-file > `read_blocks` > thousands of lines > `RowForm.all_fit`, else `RowForm.fault` of each.
-
-Letters: N lines of a block.
+Letters: N lines.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from features.cli.wording import counted
-from fusion.abaw.challenges import Challenge, Column
+from fusion.abaw.challenges import Challenge
 
-BLOCK = 1 << 16
-"""Bytes that are looked at together."""
-
-_PLAIN_PICTURE = r"(?!\s)[^,/\r\n]+/(?:[0-9]{5}|[1-9][0-9]{5,})\.jpg"
+_PLAIN_PICTURE = r"[^,/\s][^,/\r\n]*/(?:[0-9]{5}|[1-9][0-9]{5,})\.jpg"
 _ANY_PICTURE = r"[^,\r\n]*/[^,/\r\n]+"
 """Where a template rules, whose pictures are compared row by row."""
 _REAL = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _UNIT_REAL = r"[-+]?(?:0?\.[0-9]+|0\.?|1(?:\.0*)?|[0-9](?:\.[0-9]*)?[eE]-0*[1-9][0-9]*)"
 """Only numbers from -1 to 1, though not all ways to write them: those are judged line by line."""
-
-
-def read_blocks(
-    file: BinaryIO, mark: bytes, complain: Callable[[int, str], None]
-) -> Iterator[tuple[int, str]]:
-    """The lines after the header, some thousand at a time.
-
-    Args:
-        file: After its first line.
-        mark: LF or CRLF, with which all lines should end.
-        complain: Told number and fault of each line that ends otherwise.
-
-    Yields:
-        Number of the first line, and text whose lines all end in LF.
-    """
-    number = 2
-    while block := file.read(BLOCK):
-        block += file.readline()
-        if not block.endswith(b"\n"):  # only the file's last line
-            block += mark
-        yield number, _ending_in_lf(block.decode(errors="replace"), mark, number, complain)
-        number += block.count(b"\n")
-
-
-def _ending_in_lf(text: str, mark: bytes, number: int, complain: Callable[[int, str], None]) -> str:
-    crlf = mark == b"\r\n"
-    if text.count("\r\n") == text.count("\r") == crlf * text.count("\n"):
-        return text.replace("\r\n", "\n") if crlf else text
-    lines = text.removesuffix("\n").split("\n")
-    for at, line in enumerate(lines, number):
-        if line.endswith("\r") != crlf:
-            complain(at, f"this line ends in {'LF' if crlf else 'CRLF'}, the first one does not")
-    return "".join(line.rstrip("\r") + "\n" for line in lines)
 
 
 class RowForm:
@@ -66,16 +30,16 @@ class RowForm:
 
     def __init__(self, kind: Challenge, any_picture: bool = False) -> None:
         self.kind = kind
-        self._picture = re.compile(_ANY_PICTURE if any_picture else _PLAIN_PICTURE)
-        first = [] if kind.per_video else [f"({self._picture.pattern})"]
-        self._fields = [re.compile(_pattern(column, _REAL)) for column in kind.columns]
-        usual = ",".join(first + [_pattern(column, _UNIT_REAL) for column in kind.columns])
-        self._usual = re.compile(f"^{usual}$", re.MULTILINE)
+        picture = _ANY_PICTURE if any_picture else _PLAIN_PICTURE
+        digits = [f"[{c.low}-{c.high}]" if c.whole else "" for c in kind.columns]
+        self._picture = re.compile(picture)
+        self._fields = [re.compile(digit or _REAL) for digit in digits]
+        self._usual = ",".join([picture] * (not kind.per_video) + [d or _UNIT_REAL for d in digits])
 
-    def all_fit(self, text: str) -> list[str] | None:
-        """The N pictures (edition 2: rows) of a block; None if a line may be no row."""
-        found: list[str] = self._usual.findall(text)
-        return found if len(found) == text.count("\n") else None
+    def doubtful(self, lines: pa.StringArray) -> np.ndarray:
+        """Numbers, from 0, of the lines that may be no row: `fault` tells."""
+        usual = pc.match_substring_regex(lines, f"^(?:{self._usual})$")
+        return np.flatnonzero(~usual.to_numpy(zero_copy_only=False))
 
     def picture(self, line: str) -> str | None:
         """The picture that a line begins with, if it does."""
@@ -84,8 +48,6 @@ class RowForm:
 
     def fault(self, line: str) -> str | None:
         """Why a line is not a row of the challenge; None if it is one."""
-        if self._usual.fullmatch(line):
-            return None
         if not line.strip():
             return "a blank line"
         columns, fields = self.kind.columns, line.split(",")
@@ -106,10 +68,6 @@ class RowForm:
                     f" from {column.low} to {column.high}"
                 )
         return None
-
-
-def _pattern(column: Column, real: str) -> str:
-    return f"[{column.low}-{column.high}]" if column.whole else real
 
 
 def _named(names: list[str]) -> str:

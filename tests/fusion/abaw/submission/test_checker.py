@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -154,11 +155,7 @@ def test_an_absurd_frame_number_is_named(tmp_path: Path) -> None:
     assert problem.startswith("line 2: 'a/99999999999.jpg': the frame number is above")
 
 
-@pytest.mark.parametrize("block", [1, 40, 1 << 18])
-def test_faults_are_found_wherever_blocks_of_lines_begin(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
-    monkeypatch.setattr("fusion.abaw.submission.row_form.BLOCK", block)
+def test_a_fault_among_good_rows_is_found_with_and_without_a_template(tmp_path: Path) -> None:
     rows = [f"{picture},0.5,0" for picture in pictures("a", 9)]
     rows[6] = rows[6].replace(",0.5", ",1.5")
     wanted = template(tmp_path, "VA", pictures("a", 9))
@@ -181,18 +178,15 @@ NUMBERS = st.one_of(
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=12))
-def test_a_block_is_judged_as_its_lines_are(values: list[tuple[str, str]]) -> None:
+def test_what_all_rows_are_held_against_takes_no_faulty_one(values: list[tuple[str, str]]) -> None:
     form = RowForm(CHALLENGES["VA"])
     lines = [f"a/{frame:05d}.jpg,{v},{a}" for frame, (v, a) in enumerate(values, 1)]
-    faults = [form.fault(line) for line in lines]
-    for line, fault in zip(lines, faults, strict=True):
-        if form.all_fit(line + "\n") is not None:
-            assert fault is None
-    if form.all_fit("".join(f"{line}\n" for line in lines)) is not None:
-        assert not any(faults)
+    doubtful = set(form.doubtful(pa.array(lines)).tolist())
+    assert not any(form.fault(line) for row, line in enumerate(lines) if row not in doubtful)
 
 
-def test_usual_numbers_are_judged_by_the_block() -> None:
+def test_usual_numbers_are_judged_all_at_once() -> None:
     form = RowForm(CHALLENGES["VA"])
-    for usual in ("0.123456", "-0.5", "0", "1", "-1", "1.000000", "1e-05", "-9.9E-3", "0.0"):
-        assert form.all_fit(f"a/00001.jpg,{usual},0\n") == ["a/00001.jpg"]
+    usual = ("0.123456", "-0.5", "0", "1", "-1", "1.000000", "1e-05", "-9.9E-3", "0.0")
+    lines = pa.array([f"a/00001.jpg,{number},0" for number in usual])
+    assert form.doubtful(lines).tolist() == []
