@@ -1,0 +1,99 @@
+"""Challenges whose answer is for a whole clip: names, ranges and first lines of their files.
+
+What is sure of these formats, and what is not, with the sources: challenges.md beside this file.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from features.errors import UserError
+
+REACTIONS = ("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise")
+MIMICRY = ("Admiration", "Amusement", "Determination", "Empathic Pain", "Excitement", "Joy")
+AMBIVALENCE = ("absent", "present")
+"""Classes of ambivalence and hesitancy by their number."""
+
+
+@dataclass(frozen=True)
+class ClipChallenge:
+    """One challenge on whole clips.
+
+    Attributes:
+        name: Name in settings, e.g. `ERI`.
+        title: In words.
+        data_set: What its clips are from.
+        editions: Editions of ABAW that have it in this form.
+        columns: Names of the K values, each 0 to 1; of a choice, the names of its classes.
+        choice: Whether the answer is one class, written as its number.
+        metric: Official one.
+        id_column: Header of the ids, in annotations and submissions; empty: no header.
+    """
+
+    name: str
+    title: str
+    data_set: str
+    editions: tuple[int, ...]
+    columns: tuple[str, ...]
+    choice: bool
+    metric: str
+    id_column: str = ""
+
+    @property
+    def header(self) -> str:
+        """First line of a submission; empty if it has none."""
+        return ",".join((self.id_column, *self.columns)) if self.id_column else ""
+
+    def id_of(self, spelling: str) -> str:
+        """Id of a clip, the stem of its video, from what a file calls it.
+
+        `[00042]` in the reactions' table, `42` or `00042` in that of mimicry, a path in BAH's.
+        """
+        if self.choice:
+            return PurePosixPath(spelling.strip()).stem
+        name = spelling.strip().strip("[]")
+        return name.zfill(5) if re.fullmatch(r"\d{1,4}", name) else name
+
+
+CLIP_CHALLENGES = {
+    challenge.name: challenge
+    for challenge in (
+        ClipChallenge(
+            "ERI",
+            "emotional reaction intensity",
+            "Hume-Reaction",
+            (5,),
+            REACTIONS,
+            choice=False,
+            metric="mean Pearson correlation",
+            id_column="File_ID",
+        ),
+        ClipChallenge(
+            "EMI",
+            "emotional mimicry intensity",
+            "Hume-Vidmimic2",
+            (6, 8, 10),
+            MIMICRY,
+            choice=False,
+            metric="mean Pearson correlation",
+            id_column="Filename",
+        ),
+        ClipChallenge(
+            "AH",
+            "ambivalence and hesitancy in a video",
+            "BAH",
+            (10, 11),
+            AMBIVALENCE,
+            choice=True,
+            metric="macro-F1",
+        ),
+    )
+}
+
+
+def clip_challenge_of(name: str) -> ClipChallenge:
+    """The challenge of a name; raises UserError for another."""
+    if name not in CLIP_CHALLENGES:
+        known = ", ".join(CLIP_CHALLENGES)
+        raise UserError(f"unknown challenge on clips '{name}'; the known ones are {known}")
+    return CLIP_CHALLENGES[name]
