@@ -1,5 +1,6 @@
 """Pages of results: tables in Markdown, in a file and on the terminal."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,12 +16,8 @@ def table(rows: Iterable[Mapping[str, object]] | pd.DataFrame) -> str:
         rows: Column to cell, for each row; or the whole.
     """
     frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
-    return frame.fillna("").to_markdown(index=False, disable_numparse=True)
-
-
-def interval(middle: float, half: float, digits: int = 3) -> str:
-    """`.123 ± .004`."""
-    return f"{middle:.{digits}f} ± {half:.{digits}f}"
+    text = frame.fillna("").to_markdown(index=False, disable_numparse=True)
+    return re.sub(r" +\|", " |", re.sub(r"-{3,}", "---", text))  # without padding
 
 
 def write_page(text: str, *paths: Path | None) -> None:

@@ -6,7 +6,7 @@
     python -m experiments.studies.simulated_benchmark.affwild2_sim \
         --recipes '[configs/mtl.yaml, configs/pasn.yaml]'
 
-Data flow: VA annotations, the user's or imitated (affwild2_files) > states and labels of all tasks
+Data flow: VA annotations, the user's or imitated > states and labels of all tasks
 (sim_states) > tracks (sim_streams) > ceiling (sim_ceiling), baselines and recipes (sim_scores)
 > tables in OUT and, if asked for, a page.
 
@@ -14,15 +14,16 @@ Whatever is finished in OUT, tracks, runs or predictions, is found again; a kill
 The user's annotations are only read.
 """
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from experiments.pages import write_page
 from experiments.studies.simulated_benchmark.benchmark import make_benchmark
 from experiments.studies.simulated_benchmark.page import page
 from experiments.studies.simulated_benchmark.scores import ceiling_rows, recipe_rows, simple_rows
 from features.cli.app import OK, run
 from features.errors import UserError
-from features.store.feature_track import write_atomically
 
 __all__ = ["Affwild2SimSettings", "command", "make_benchmark"]
 
@@ -88,24 +89,22 @@ def command(settings: Affwild2SimSettings) -> int:
         epochs=settings.epochs,
         scale=scale,
     )
-    print(text)
-    for path in filter(None, (settings.out / TABLES, settings.page)):
-        write_atomically(path, text.encode())
+    write_page(text, settings.out / TABLES, settings.page)
     return OK
 
 
 def options_of(settings: Affwild2SimSettings) -> str:
     """The options that are not the defaults; of folders only that they were given."""
-    usual, words = vars(Affwild2SimSettings()), []
-    for name, value in vars(settings).items():
-        if value == usual[name]:
-            continue
-        if isinstance(value, list):
-            shown = f"'[{', '.join(map(str, value))}]'"
-        else:
-            shown = name.upper() if name in PLACES else str(value)
-        words.append(f" --{name} {shown}")
-    return "".join(words)
+    usual = vars(Affwild2SimSettings())
+    changed = {name: value for name, value in vars(settings).items() if value != usual[name]}
+    return "".join(
+        f" --{name} {name.upper() if name in PLACES else shlex.quote(_shown(value))}"
+        for name, value in changed.items()
+    )
+
+
+def _shown(value: object) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from experiments.studies.simulation.affwild2_files import write_imitation
+from experiments.studies.simulation.imitation import write_imitation
 from experiments.studies.simulation.labels import labelled, simulate
 from experiments.studies.simulation.states import Simulated
 from experiments.studies.simulation.streams import (

@@ -24,14 +24,14 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from experiments.studies.simulation.affwild2_figures import QUANTILES
+from experiments.studies.simulation.imitation import QUANTILES
 from experiments.studies.simulation.states import Simulated, State
 from features.store.feature_track import MAIN, SOUND, FeatureTrack, TrackInfo
 from features.store.hashing import settings_hash
 from features.store.track_store import Status, TrackStore
 from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip
 
-RULES = 1
+RULES = 2
 """To be raised when what is simulated changes, so that older tracks are made anew."""
 CENTRE, SPREAD = np.array([0.1, 0.3]), np.array([0.4, 0.3])
 """What takes valence and arousal to standard units."""

@@ -23,6 +23,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from experiments.pages import table as markdown
+from experiments.pages import write_page
 from experiments.studies.simulated_benchmark.benchmark import Benchmark, make_benchmark
 from experiments.studies.systems.ablation_variants import VARIANTS, Variant
 from features.cli.app import OK, parse, run, updated
@@ -98,9 +100,7 @@ def command(settings: AblationSettings) -> int:
     table = pd.DataFrame(rows)
     write_atomically(settings.out / TABLE, table.to_csv(index=False).encode())
     text = page(table, chosen, settings)
-    print(text)
-    for path in filter(None, (settings.out / "ablation.md", settings.page)):
-        write_atomically(path, text.encode())
+    write_page(text, settings.out / "ablation.md", settings.page)
     return OK
 
 
@@ -191,28 +191,22 @@ def page(table: pd.DataFrame, variants: Sequence[Variant], settings: AblationSet
         "In bold what excludes 0.",
         difference_table(table, variants),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def score_table(table: pd.DataFrame, variants: Sequence[Variant]) -> str:
     """Rows: variants by removed share; columns: scores."""
-    lines = [
-        "| variant | labels removed | " + " | ".join(SCORES) + " |",
-        "|---|---:|" + "---:|" * len(SCORES),
-    ]
+    lines = []
     for variant in variants:
         for share, rows in table[table.variant == variant.name].groupby("removed"):
-            cells = [f"{rows[s].mean():.3f} ({rows[s].std():.3f})" for s in SCORES]
-            lines.append(f"| {variant.name} | {share:.0%} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            cells = {s: f"{rows[s].mean():.3f} ({rows[s].std():.3f})" for s in SCORES}
+            lines.append({"variant": variant.name, "labels removed": f"{share:.0%}", **cells})
+    return markdown(lines)
 
 
 def difference_table(table: pd.DataFrame, variants: Sequence[Variant]) -> str:
     """Rows: pairs of variants by removed share; columns: scores."""
-    lines = [
-        "| | labels removed | " + " | ".join(SCORES) + " |",
-        "|---|---:|" + "---:|" * len(SCORES),
-    ]
+    lines = []
     by_name: Mapping[str, pd.DataFrame] = {
         str(name): rows.set_index(["removed", "seed"])[list(SCORES)].sort_index()
         for name, rows in table.groupby("variant")
@@ -221,10 +215,10 @@ def difference_table(table: pd.DataFrame, variants: Sequence[Variant]) -> str:
         for other in filter(by_name.__contains__, variant.against):
             gaps = by_name[variant.name] - by_name[other]
             for share, rows in gaps.groupby("removed"):
-                cells = [_interval(rows[score].to_numpy()) for score in SCORES]
+                cells = {score: _interval(rows[score].to_numpy()) for score in SCORES}
                 name = f"{variant.name} minus {other}"
-                lines.append(f"| {name} | {share:.0%} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+                lines.append({"difference": name, "labels removed": f"{share:.0%}", **cells})
+    return markdown(lines)
 
 
 def _interval(gaps: np.ndarray) -> str:

@@ -1,6 +1,9 @@
-"""Valence-arousal tracks that are distributed and move as Aff-Wild2's labels do.
+"""Valence-arousal files as long as Aff-Wild2's, with labels that are spread and move as its do.
 
-LabelFigures > lengths > `label_tracks` > one (F, 2) array a track, every row labelled.
+figures of a split > lengths > `label_tracks` > one (F, 2) array a file > annotation files, rates.
+
+The figures are counts, quantiles and histograms of the label files of the fifth to eighth
+challenge; no label of a person is in them.
 
 A track is a slow random curve around its video's level, drawn on a clock that stands still while
 the annotator holds the joystick; pooled ranks then give it the joint histogram of the figures.
@@ -9,10 +12,87 @@ Letters: F frames of one track, N frames of all, S steps of the clock.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from experiments.studies.simulation.affwild2_figures import LabelFigures
+QUANTILES = (0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 1)
+RATES = (30.0, 29.97, 25.0, 24.0, 23.976)
+RATE_SHARES = (0.43, 0.17, 0.02, 0.01, 0.03)
+"""Share of the videos that have each rate; the others lie between 18 and 29.97."""
+
+
+@dataclass(frozen=True)
+class SplitFigures:
+    """What the files of one split are like.
+
+    Attributes:
+        folder: Name of its folder of annotations.
+        files, rows: Annotated people and their label rows, one a frame.
+        lengths: Frames of a file at `QUANTILES`.
+        histogram: (10, 10) per cent of the rows; columns valence from -1 to 1, rows arousal from 1
+            down to -1.
+        zeros, ends: Shares of rows that are exactly 0, and exactly -1 or 1.
+        held: Shares of steps in which the value stays; the third is of both together.
+    """
+
+    folder: str
+    files: int
+    rows: int
+    lengths: tuple[int, ...]
+    histogram: np.ndarray
+    zeros: tuple[float, float]
+    ends: tuple[float, float]
+    held: tuple[float, float, float]
+
+
+def _histogram(text: str) -> np.ndarray:
+    return np.array([line.split() for line in text.strip().splitlines()], float)
+
+
+TRAIN = SplitFigures(
+    folder="Train_Set",
+    files=356,
+    rows=1_682_057,
+    lengths=(263, 1220, 1796, 2640, 3899, 5405, 7968, 10528, 47435),
+    histogram=_histogram("""
+1.81 0.99 0.29 0.07 0.03 0.04 0.11 0.32 0.88 1.88
+0.64 1.80 1.02 0.35 0.11 0.27 0.72 1.58 1.89 1.15
+0.24 1.14 2.04 1.34 0.58 1.29 3.30 3.51 1.63 0.40
+0.06 0.76 1.93 3.44 2.34 6.80 8.57 2.96 0.65 0.09
+0.03 0.19 0.67 1.89 4.69 20.08 4.81 0.59 0.08 0.02
+0.01 0.01 0.02 0.11 0.93 3.31 0.18 0.01 0.00 0.00
+0.01 0.01 0.01 0.03 0.28 1.40 0.06 0.00 0.00 0.00
+0.01 0.01 0.02 0.02 0.12 0.49 0.01 0.00 0.00 0.00
+0.00 0.01 0.01 0.02 0.09 0.22 0.01 0.00 0.00 0.00
+0.01 0.00 0.01 0.01 0.17 0.32 0.00 0.00 0.00 0.00
+"""),
+    zeros=(0.0507, 0.0260),
+    ends=(0.0221, 0.0223),
+    held=(0.652, 0.619, 0.457),
+)
+VALIDATION = SplitFigures(
+    folder="Validation_Set",
+    files=76,
+    rows=383_814,
+    lengths=(73, 296, 431, 1810, 4089, 8093, 10514, 11370, 18189),
+    histogram=_histogram("""
+1.48 1.77 0.31 0.12 0.05 0.08 0.17 0.77 1.10 2.59
+0.53 1.29 0.78 0.37 0.19 0.43 1.04 2.20 2.53 1.34
+0.23 0.76 0.91 0.68 0.37 1.77 3.98 4.25 1.87 0.47
+0.09 0.50 1.01 0.97 0.69 8.68 10.25 4.00 0.83 0.12
+0.05 0.32 0.57 0.82 1.46 23.75 8.44 1.23 0.21 0.07
+0.01 0.06 0.06 0.13 0.12 0.79 0.03 0.02 0.01 0.00
+0.00 0.02 0.01 0.04 0.00 0.03 0.01 0.02 0.00 0.00
+0.00 0.01 0.01 0.00 0.00 0.01 0.04 0.01 0.02 0.00
+0.00 0.01 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00
+0.00 0.01 0.00 0.00 0.00 0.00 0.00 0.00 0.00 0.00
+"""),
+    zeros=(0.0433, 0.0274),
+    ends=(0.0175, 0.0212),
+    held=(0.697, 0.654, 0.508),
+)
 
 FAST, SLOW, SLOW_SHARE = 20.0, 330.0, 0.6
 """Time constants of the curve in steps of the clock, and the share of the slow part."""
@@ -32,8 +112,49 @@ LONG_STRETCHES = (
 _EDGES = np.linspace(-1, 1, 11)
 
 
+def write_imitation(out: Path, scale: float = 1.0, seed: int = 0) -> None:
+    """Writes annotations of both splits and the table of frame rates.
+
+    Args:
+        out: Folder to write.
+        scale: Length of every file as a share of its real one.
+        seed: Equal seeds write equal files.
+    """
+    rng, rates = np.random.default_rng(seed), ["video_name,fps\n"]
+    for split in (TRAIN, VALIDATION):
+        lengths = np.maximum(np.round(split_lengths(split, rng) * scale).astype(np.int64), 1)
+        folder = out / "annotations" / "VA_Estimation_Challenge" / split.folder
+        folder.mkdir(parents=True)
+        for track in label_tracks(lengths, split, rng):
+            name = str(len(rates))
+            rows = (f"{valence:g},{arousal:g}\n" for valence, arousal in np.round(track, 3) + 0.0)
+            (folder / f"{name}.txt").write_text("valence,arousal\n" + "".join(rows))
+            draw = np.searchsorted(np.cumsum(RATE_SHARES), rng.random())
+            rate = RATES[draw] if draw < len(RATES) else rng.uniform(18, 29.97)
+            rates.append(f"{name}.mp4,{rate:.5g}\n")
+    (out / "videos_fps.csv").write_text("".join(rates))
+
+
+def split_lengths(split: SplitFigures, rng: np.random.Generator) -> np.ndarray:
+    """(files,) frames in random order, with the split's quantiles and about its number of rows.
+
+    Between two quantiles the sorted lengths rise as a power of the rank, the same for all, that
+    gives the number of rows.
+    """
+    ranks = np.arange(split.files) / (split.files - 1)
+    segment = np.clip(np.searchsorted(QUANTILES, ranks, side="right") - 1, 0, len(QUANTILES) - 2)
+    start, stop = np.array(QUANTILES)[segment], np.array(QUANTILES)[segment + 1]
+    low, high = np.array(split.lengths)[segment], np.array(split.lengths)[segment + 1]
+    few, many = 0.05, 20.0
+    for _ in range(60):
+        power = (few + many) / 2
+        lengths = np.round(low + (high - low) * ((ranks - start) / (stop - start)) ** power)
+        few, many = (power, many) if lengths.sum() > split.rows else (few, power)
+    return np.asarray(rng.permutation(lengths.astype(np.int64)))
+
+
 def label_tracks(
-    lengths: Sequence[int] | np.ndarray, figures: LabelFigures, rng: np.random.Generator
+    lengths: Sequence[int] | np.ndarray, figures: SplitFigures, rng: np.random.Generator
 ) -> list[np.ndarray]:
     """Draws the tracks of one split together.
 
@@ -147,33 +268,3 @@ def _stops(values: np.ndarray, zeros: float, ends: float) -> None:
     dead, stop = np.quantile(size, [zeros, 1 - ends])
     values[size >= stop] = np.sign(values[size >= stop])
     values[size <= dead] = 0.0
-
-
-def autocorrelation(tracks: Sequence[np.ndarray], lag: int) -> np.ndarray:
-    """(2,) autocorrelation at a lag, each track's own mean removed, pooled over pairs of frames."""
-    parts = [track - track.mean(axis=0) for track in tracks if len(track) > lag]
-    pairs = sum((part[lag:] * part[:-lag]).sum(axis=0) for part in parts)
-    size = sum(((part[lag:] ** 2 + part[:-lag] ** 2) / 2).sum(axis=0) for part in parts)
-    return np.asarray(pairs / size)
-
-
-def share_between(tracks: Sequence[np.ndarray]) -> np.ndarray:
-    """(2,) share of the pooled variance that lies between the tracks."""
-    pooled = np.concatenate(tracks)
-    means = np.stack([track.mean(axis=0) for track in tracks])
-    weights = np.array([len(track) for track in tracks]) / len(pooled)
-    between = (weights[:, None] * (means - pooled.mean(axis=0)) ** 2).sum(axis=0)
-    return np.asarray(between / pooled.var(axis=0))
-
-
-def share_held(tracks: Sequence[np.ndarray]) -> np.ndarray:
-    """(3,) shares of steps in which valence, arousal, and both stay as they are."""
-    still = np.concatenate([np.diff(track, axis=0) == 0 for track in tracks])
-    return np.array([*still.mean(axis=0), still.all(axis=1).mean()])
-
-
-def histogram_of(values: np.ndarray) -> np.ndarray:
-    """(10, 10) per cent of (N, 2) values, laid out as `LabelFigures.histogram`."""
-    bins = [np.minimum(((values[:, i] + 1) * 5).astype(np.int64), 9) for i in (0, 1)]
-    counts = np.bincount(bins[1] * 10 + bins[0], minlength=100).reshape(10, 10)
-    return np.asarray(counts[::-1] * 100 / len(values))

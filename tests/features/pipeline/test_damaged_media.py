@@ -1,31 +1,69 @@
-"""Damaged files, some of each sort of `experiments.benchmarks.fuzz_media`: right, or listed."""
+"""Damaged files of every kind: each comes out right, or is listed with its cause."""
 
-from dataclasses import replace
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from experiments.benchmarks.damage import Mutant, make_mutants
-from experiments.benchmarks.fuzz_media import FuzzSettings, Verdict, judge, page, smallest_clips
-from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
+from features.pipeline.failures import FILE
 from features.store.track_store import TrackStore
-from tests.media import face_frame, plain_frames, tone, write_video
+from features.verification.files import Kind
+from features.verify import verify
+from tests.damaged_media import DAMAGES, REMUXES, Mutant, make_mutants
+from tests.media import face_frame, tone, write_video
 
-KINDS = [
-    "3 bits flipped",
-    "10 bits of the index flipped",
-    "cut in half",
-    "zeros in place of 20 % of the pictures",
-    "first 1000 bytes noise",
-    "noise behind the end",
-    "one picture is noise",
-    "a tenth of the sound is noise",
-    "half of the sound dropped",
-    "times out of order",
-    "times twice",
-    "as Matroska",
-]
+KINDS = [*DAMAGES, *REMUXES]
+STREAMS = ("faces", "expression", "prosody")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a mutant.
+
+    Attributes:
+        mutant: The file.
+        cause: Why it is listed as failed; empty if it was extracted.
+        fault: What extraction did wrong; empty if nothing.
+    """
+
+    mutant: Mutant
+    cause: str
+    fault: str
+
+
+def judge(mutants: Sequence[Mutant], store: TrackStore) -> list[Verdict]:
+    """Compares a store with the files it was made from."""
+    causes = _listed(store.root)
+    findings = verify(store.root)
+    bad = {p.path.name: str(p) for p in findings.problems if p.kind is not Kind.STRAY}
+    return [_verdict(mutant, causes.get(mutant.path.stem, ""), store, bad) for mutant in mutants]
+
+
+def _verdict(mutant: Mutant, cause: str, store: TrackStore, bad: dict[str, str]) -> Verdict:
+    name = mutant.path.stem
+    if cause:
+        refused = mutant.frames is not None
+        return Verdict(mutant, cause, "refused, though its pictures are whole" if refused else "")
+    missing = [stream for stream in STREAMS if not store.has(stream, name)]
+    if missing:
+        return Verdict(mutant, "", f"neither listed nor complete: no {missing[0]}")
+    if problem := bad.get(f"{name}.safetensors"):
+        return Verdict(mutant, "", problem)
+    rows = {len(store.read(stream, name)) for stream in ("faces", "expression")}
+    if len(rows) > 1 or mutant.frames not in (None, *rows):
+        return Verdict(mutant, "", f"{rows} rows for {mutant.frames} frames")
+    return Verdict(mutant, "", "")
+
+
+def _listed(store: Path) -> dict[str, str]:
+    """Causes in a store's `failures.csv` by id."""
+    if not (store / FILE).exists():
+        return {}
+    with (store / FILE).open(newline="") as file:
+        return {row["id"]: row["cause"] for row in csv.DictReader(file)}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +75,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def extracted(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Mutant], Path]:
     root = tmp_path_factory.mktemp("fuzz")
-    mutants = make_mutants([clip], root / "files", len(KINDS), KINDS)
+    mutants = make_mutants([clip], root / "files")
     data = SourceSettings(root=root / "files", store=root / "tracks")
     extract(ExtractSettings(data=data, encoders=["expression", "prosody"], workers="0"))
     return mutants, root / "tracks"
@@ -89,29 +127,6 @@ def test_refusing_a_whole_file_is_a_fault(extracted: tuple[list[Mutant], Path]) 
 def test_mutants_are_the_same_at_every_call(
     clip: Path, extracted: tuple[list[Mutant], Path], tmp_path: Path
 ) -> None:
-    again = make_mutants([clip], tmp_path, len(KINDS), KINDS)
+    again = make_mutants([clip], tmp_path)
     for one, other in zip(again, extracted[0], strict=True):
         assert one.path.read_bytes() == other.path.read_bytes(), one.kind
-
-
-def test_folder_without_three_clips_is_named(tmp_path: Path) -> None:
-    write_video(tmp_path / "v.mp4", plain_frames(3))
-    with pytest.raises(UserError, match="fewer than 3 mp4 files with sound"):
-        smallest_clips(tmp_path)
-
-
-def test_the_page_counts_by_kind_and_by_cause(tmp_path: Path) -> None:
-    cut = [Mutant(tmp_path / f"{n}.mp4", "cut in half", None) for n in (1, 2)]
-    whole = Mutant(tmp_path / "3.mp4", "as Matroska", 12)
-    verdicts = [
-        Verdict(cut[0], f"{cut[0].path}: breaks off after frame 7; copy it again", ""),
-        Verdict(cut[1], f"{cut[1].path}: breaks off after frame 9; copy it again", ""),
-        Verdict(whole, "", "11 rows for 12 frames"),
-    ]
-    text = page(FuzzSettings(Path("clips"), 3), [Path("a.mp4")], verdicts, "")
-    rows = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
-    assert ["cut in half", "", "2", "0", "2"] in rows
-    assert ["as Matroska", "yes", "1", "1", "0"] in rows
-    line = "`1.mp4: breaks off after frame 7; copy it again`"
-    assert ["breaks off after frame N", "2", "cut in half", line] in rows
-    assert "- 3.mp4 (as Matroska): 11 rows for 12 frames" in text

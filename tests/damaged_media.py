@@ -39,19 +39,15 @@ class Mutant:
     frames: int | None
 
 
-def make_mutants(
-    clips: Sequence[Path], folder: Path, count: int, kinds: Sequence[str] = ()
-) -> list[Mutant]:
-    """Makes `count` files in `folder`: all kinds in turn, and for each kind the clips in turn."""
+def make_mutants(clips: Sequence[Path], folder: Path) -> list[Mutant]:
+    """Makes a file of each kind in `folder`, from the clips in turn."""
     folder.mkdir(parents=True, exist_ok=True)
     excerpts = [folder / f".{number}.mp4" for number in range(len(clips))]
     for clip, excerpt in zip(clips, excerpts, strict=True):
         copy_packets(clip, excerpt, SECONDS)
-    kinds = kinds or [*DAMAGES, *REMUXES]
     made = []
-    for number in range(count):
-        kind, rng = kinds[number % len(kinds)], np.random.default_rng(number)
-        excerpt = excerpts[(number + number // len(kinds)) % len(excerpts)]
+    for number, kind in enumerate([*DAMAGES, *REMUXES]):
+        excerpt, rng = excerpts[number % len(excerpts)], np.random.default_rng(number)
         suffix, change = REMUXES.get(kind, (".mp4", _as_they_are))
         path = folder / f"{number:03d}{suffix}"
         if kind in DAMAGES:
