@@ -36,7 +36,7 @@ from features.execution.cost_estimate import make_plan
 from features.execution.executors import Crew, Here, ProcessCrew
 from features.execution.forkserver import warm_up
 from features.execution.job import Recipe, make_item
-from features.execution.resources import THREADS, parse_workers, share
+from features.execution.resources import parse_workers, share, threads_of_a_worker
 from features.execution.scheduler import Dispatcher
 from features.execution.sharding import in_shard
 from features.faces.detect import FaceSettings
@@ -145,7 +145,7 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
         items = counted(len(sources), "item")
         print(f"{items} below {root}: {summary.ready} ready, {len(todos)} to do")
         if settings.plan:
-            with _as_many_threads_as_a_worker():
+            with threads_of_a_worker():
                 _print_plan(settings, todos, recipe, hashes)
         elif todos:
             with _crew(settings, recipe, hashes, len(todos)) as crew:
@@ -199,7 +199,7 @@ def _crew(
         with closing(ProcessCrew(recipe, machine, settings.time_limit)) as crew:
             yield crew
         return
-    with _as_many_threads_as_a_worker():
+    with threads_of_a_worker():
         extractor = _extractors(settings, recipe, hashes)(recipe.store)
         yield Here(partial(make_item, extractor))
 
@@ -211,19 +211,6 @@ def _print_plan(
     workers = share(settings.workers, len(todos), settings.device).workers
     extractor_in = _extractors(settings, recipe, hashes)
     make_plan(todos, recipe.store, extractor_in, workers).print()
-
-
-@contextmanager
-def _as_many_threads_as_a_worker() -> Iterator[None]:
-    """Threads of torch while this process works itself."""
-    import torch  # takes seconds, and a process that watches workers can do without
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(THREADS)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager

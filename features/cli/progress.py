@@ -3,7 +3,8 @@
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from rich.console import Console
@@ -46,9 +47,14 @@ def unless(unwanted: threading.Event, work: Callable[..., None], *arguments: obj
         _thread.unwanted = None
 
 
-def on_beat(listener: Callable[[], None]) -> None:
-    """Has every sign of life of this process told to `listener` from now on."""
+@contextmanager
+def on_beat(listener: Callable[[], None]) -> Iterator[None]:
+    """Has every sign of life of this process told to `listener` within."""
     _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 class ProgressReport:

@@ -14,6 +14,8 @@ names is taken as it is.
 import json
 import pickle
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -147,20 +149,18 @@ class Checkpoint:
                 or are not finite.
         """
         import torch
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
         try:
-            model, report = model_class.from_pretrained(
-                self.folder,
-                dtype=torch.float32,
-                use_safetensors=self.weights[0].suffix == ".safetensors",
-                local_files_only=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # so that they are reported; `_check` refuses them
-                **options,
-            )
+            with _quiet_transformers():
+                model, report = model_class.from_pretrained(
+                    self.folder,
+                    dtype=torch.float32,
+                    use_safetensors=self.weights[0].suffix == ".safetensors",
+                    local_files_only=True,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # so that they are told; `_check` refuses them
+                    **options,
+                )
         except _UNREADABLE as error:
             raise self._unreadable("weights", error) from error
         self._check(model, report, may_lack)
@@ -199,6 +199,22 @@ class Checkpoint:
             f"{self.folder}: cannot read the {what} ({cause});"
             f" give a transformers checkpoint by {self.option} DIR"
         )
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keeps transformers from talking within; afterwards it talks as much as before."""
+    from transformers.utils import logging
+
+    bar, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def hidden_states(wanted: list[int], depth: int, model: str, option: str) -> list[int]:

@@ -8,6 +8,7 @@ control groups (containers, systemd) are less.
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,19 @@ GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 """Where Linux shows control groups, and which of them this process belongs to."""
 UNLIMITED = 1 << 60
 """Bytes beyond which a limit of version 1 of control groups means that there is none."""
+
+
+@contextmanager
+def threads_of_a_worker() -> Iterator[None]:
+    """Has torch use as many threads within as in a worker."""
+    import torch  # takes seconds, and a process that watches workers can do without
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @dataclass(frozen=True)

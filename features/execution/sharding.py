@@ -57,6 +57,9 @@ class Extent:
 
 def extent_of(source: Source) -> Extent:
     """Extent by the headers, or else the packets, without decoding; nothing if it is unreadable."""
+    if (clip := source.arrays) is not None:
+        frames = 0 if clip.frames is None else len(clip.frames)
+        return Extent(frames, len(clip.samples) / clip.rate if clip.samples is not None else 0.0)
     try:
         frames, sound = _media_extent(source.media) if source.media else (0, 0.0)
         if source.sound and not sound:

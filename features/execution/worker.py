@@ -65,20 +65,20 @@ def serve(
     def note() -> None:
         beat.value = time.monotonic()
 
-    on_beat(note)
-    try:
-        extractor = build(device)
-    except UserError as error:
-        pipe.send(error)
-        return
-    pipe.send(READY)
-    while True:
+    with on_beat(note):
         try:
-            source = pipe.recv()
-        except EOFError:
+            extractor = build(device)
+        except UserError as error:
+            pipe.send(error)
             return
-        note()
-        pipe.send(make_item(extractor, source))
+        pipe.send(READY)
+        while True:
+            try:
+                source = pipe.recv()
+            except EOFError:
+                return
+            note()
+            pipe.send(make_item(extractor, source))
 
 
 def _trim_and_end_with_parent() -> None:

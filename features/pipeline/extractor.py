@@ -65,6 +65,8 @@ class Extractor:
     Attributes:
         times: Where the time of each stage is counted.
         most: Seconds of a source after which work on it stops, for who measures; None: the end.
+        clock: Whether faces are found though no encoder wants them: they are the frames' clock.
+        encoders: Those that it runs.
     """
 
     def __init__(
@@ -89,10 +91,12 @@ class Extractor:
         self._wanted = Wanted(store, hashes, faces, described, crops_fps, persons)
         self.times = StageTimes()
         self.most: float | None = None
+        self.clock, self.encoders = True, tuple(encoders)
 
     def plan(self, source: Source) -> Todo:
         """What the source still needs; UserError if its file cannot be read."""
-        return self._wanted.plan(source)
+        todo = self._wanted.plan(source)
+        return todo if self.clock or self._visual else replace(todo, faces=False)
 
     def work(self, todo: Todo) -> None:
         """Makes what is missing; every track is on disk when it is finished.

@@ -91,12 +91,17 @@ class TrackInfo:
     @property
     def id(self) -> str:
         """Name of the track within its stream, spelt as ABAW spells it: `12`, `12_left`."""
-        return self.video if self.person in (MAIN, SOUND) else f"{self.video}_{self.person}"
+        return track_id(self.video, self.person)
 
     @property
     def key(self) -> tuple[str, str, str]:
         """What the values depend on: (source, revision, settings)."""
         return self.source, self.revision, self.settings
+
+
+def track_id(video: str, person: str) -> str:
+    """Name of a person's tracks within their streams."""
+    return video if person in (MAIN, SOUND) else f"{video}_{person}"
 
 
 @dataclass(frozen=True)
