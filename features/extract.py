@@ -210,7 +210,7 @@ def _print_plan(
     """Says what there is to do and how long the workers of these settings would take here."""
     workers = share(settings.workers, len(todos), settings.device).workers
     extractor_in = _extractors(settings, recipe, hashes)
-    make_plan(todos, recipe.store, extractor_in, workers).print()
+    print(make_plan(todos, recipe.store, extractor_in, workers))
 
 
 @contextmanager
@@ -232,7 +232,7 @@ def command(settings: ExtractSettings) -> int:
     summary = extract(settings)
     if settings.plan:
         return OK
-    summary.print()
+    print(summary)
     return OK if summary.complete else FAILED
 
 

@@ -163,7 +163,9 @@ def command(settings: VerifySettings) -> int:
         print(line)
     if settings.out:
         write_csv(findings.problems, settings.out)
-    rest = repair(store, findings.problems, began) if settings.repair else findings.problems
+    rest = findings.problems
+    if settings.repair:
+        rest = repair(store, rest, began, print)
     wrong, mended = sum(map(_is_wrong, rest)), len(findings.problems) - len(rest)
     print(f"{store}: {counted(wrong, 'problem')}{' left' if mended else ''}")
     if mended:

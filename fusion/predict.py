@@ -68,7 +68,7 @@ def extract_input(settings: PredictSettings, checkpoint: Checkpoint, store: Path
             faces=settings.faces,
         )
     )
-    summary.print()
+    print(summary)
     return summary.complete
 
 

@@ -96,7 +96,7 @@ def command(settings: RunDemoSettings) -> int:
         demo = make_demo(settings.root, clips=settings.clips or None)
     with timed("extraction", seconds):
         summary = extract(ExtractSettings(data=SourceSettings(root=demo.root)))
-        summary.print()
+        print(summary)
     store = TrackStore(summary.store)
     truth = read_truth(demo.truth)
     rows = {"constant": constant_scores(labelled(demo.root, "train"), truth)}

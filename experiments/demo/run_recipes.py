@@ -58,7 +58,7 @@ def command(settings: RunRecipesSettings) -> int:
     streams = {stream for recipe in recipes.values() for stream in recipe.data.streams}
     encoders = sorted({encoder_of(stream) for stream in streams})
     summary = extract(ExtractSettings(data=SourceSettings(root=demo.root), encoders=encoders))
-    summary.print()
+    print(summary)
     store, truth = TrackStore(summary.store), read_truth(demo.truth)
     rows = {"constant": constant_scores(labelled(demo.root, "train"), truth)}
     seconds = {}

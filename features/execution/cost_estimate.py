@@ -59,8 +59,8 @@ class Plan:
     sampled: int
     workers: int = 0
 
-    def print(self) -> None:
-        """Prints one line a figure."""
+    def __str__(self) -> str:
+        """One line a figure."""
         there = next(path for path in (self.store, *self.store.absolute().parents) if path.exists())
         free = shutil.disk_usage(there).free
         about = "unknown: no item could be measured"
@@ -69,11 +69,13 @@ class Plan:
             about = f"about {in_words(self.seconds)} here, with {workers}"
             sampled = counted(self.sampled, "item")
             about += f" (by the first {SAMPLE_SECONDS:g} s of {sampled})" if self.sampled else ""
-        print(f"  frames: {self.frames}")
-        print(f"  sound: {in_words(self.sound) if self.sound else 'none'}")
-        print(f"  to be written: about {self.bytes / 1e6:.1f} MB to {self.store}"
-              f" ({free / 1e6:.0f} MB free)")  # fmt: skip
-        print(f"  time: {about}")
+        return (
+            f"  frames: {self.frames}\n"
+            f"  sound: {in_words(self.sound) if self.sound else 'none'}\n"
+            f"  to be written: about {self.bytes / 1e6:.1f} MB to {self.store}"
+            f" ({free / 1e6:.0f} MB free)\n"
+            f"  time: {about}"
+        )
 
 
 def make_plan(

@@ -6,7 +6,7 @@ A worker that makes no progress is killed, and its item fails. One that dies is 
 item is tried once more. If the parent dies, all of them end.
 """
 
-import sys
+import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from multiprocessing.connection import wait
@@ -29,6 +29,9 @@ POLL = 0.5
 """Seconds between looks at workers that say nothing."""
 ATTEMPTS = 2
 """How often an item is given to a worker if workers die of it."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Crew(Protocol):
@@ -175,7 +178,7 @@ class ProcessCrew:
         name = hand.source.id
         self._deaths[name] += 1
         if self._deaths[name] < ATTEMPTS:
-            print(f"{name}: its process {how}; trying once more", file=sys.stderr, flush=True)
+            log.warning("%s: its process %s; trying once more", name, how)
             self._queue.appendleft(hand.source)
             return None
         remedy = "leave it out, or encode it again"

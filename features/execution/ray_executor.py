@@ -7,7 +7,7 @@ item's fault there and then. An actor that is lost, with its node or without, is
 the item goes to another. All nodes see the data and the store under the same paths.
 """
 
-import sys
+import logging
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,9 @@ LOSSES = 4
 """How often an item may lose its actor before it is given up."""
 START_FAILURES = 4
 """How many actors may fail to start, with none that works in between."""
+
+
+log = logging.getLogger(__name__)
 
 
 class RayCrew:
@@ -134,7 +137,7 @@ class RayCrew:
         name = seat.source.id
         self._losses[name] += 1
         if self._losses[name] < LOSSES:
-            print(f"{name}: lost with its node; goes to another", file=sys.stderr, flush=True)
+            log.warning("%s: lost with its node; goes to another", name)
             self._queue.appendleft(seat.source)
             return None
         cause = f"{name}: its worker on the Ray cluster was lost {LOSSES} times; see Ray's logs"

@@ -6,7 +6,7 @@ Data flow: sources > what they lack > claim > crew > Outcome > counts, or a caus
 Claims stay with this process, one for each item that a worker is at.
 """
 
-import sys
+import logging
 import time
 from collections.abc import Sequence
 
@@ -21,6 +21,8 @@ from features.pipeline.planner import Todo, Wanted
 from features.pipeline.summary import ExtractSummary
 from features.store.claims import Claims
 from features.store.leases import POLL, STALE
+
+log = logging.getLogger(__name__)
 
 
 class Dispatcher:
@@ -107,8 +109,8 @@ class Dispatcher:
     def _watch(self, items: int) -> None:
         """Waits a moment for a sign of life of those who claim what is left, and says so once."""
         if not self._watching:
-            print(f"left to do: {items}, claimed by a run that may be dead; watching whether it is,"
-                  f" {STALE:g} s at most", file=sys.stderr, flush=True)  # fmt: skip
+            log.warning("left to do: %d, claimed by a run that may be dead; watching whether it is,"
+                        " %g s at most", items, STALE)  # fmt: skip
             self._watching = True
         time.sleep(POLL)
 
@@ -119,12 +121,13 @@ class Dispatcher:
         if outcome.fault:
             raise outcome.fault
         if outcome.halved:
-            print(f"{source.id}: out of memory; took 1/{2**outcome.halved} of the frames at once",
-                  file=sys.stderr)  # fmt: skip
+            part = 2**outcome.halved
+            log.warning("%s: out of memory; took 1/%d of the frames at once", source.id, part)
         if outcome.notices:
             self.summary.notices[source.id] = outcome.notices
         if outcome.cause:
-            print(outcome.trace, end="", file=sys.stderr, flush=True)
+            if outcome.trace:
+                log.error("%s", outcome.trace.rstrip())
             self._fail(source, outcome.cause)
         elif outcome.made:
             self.summary.extracted += 1

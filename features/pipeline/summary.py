@@ -44,27 +44,22 @@ class ExtractSummary:
         """Whether nothing failed, is left to others, or lies where nobody can look."""
         return not (self.failures or self.left or self.unreadable)
 
-    def print(self) -> None:
-        """Prints the closing lines."""
-        items = counted(self.items, "item")
-        print(f"{items}: {self.extracted} extracted, {self.ready} ready before,"
-              f" {len(self.failures)} failed")  # fmt: skip
-        elsewhere = self.items - self.extracted - self.ready - len(self.failures) - len(self.left)
-        if elsewhere:
-            print(f"  extracted by another run meanwhile: {elsewhere}")
-        for line in self.times.lines():
-            print(f"  {line}")
-        for line in (line for lines in self.notices.values() for line in lines):
-            print(f"  note: {line}")
+    def __str__(self) -> str:
+        """The closing lines."""
+        items, failed = counted(self.items, "item"), len(self.failures)
+        elsewhere = self.items - self.extracted - self.ready - failed - len(self.left)
+        details = [f"extracted by another run meanwhile: {elsewhere}"] if elsewhere else []
+        details += self.times.lines()
+        details += [f"note: {line}" for lines in self.notices.values() for line in lines]
         if self.passed:
-            print(f"  passed over, neither video nor sound: {endings(self.passed)}")
-        for folder in self.unreadable:
-            print(f"  not looked into: {folder}: no right to read it")
-        for name, cause in self.failures.items():
-            print(f"  failed: {name}: {cause}")
+            details += [f"passed over, neither video nor sound: {endings(self.passed)}"]
+        details += [f"not looked into: {one}: no right to read it" for one in self.unreadable]
+        details += [f"failed: {name}: {cause}" for name, cause in self.failures.items()]
         if self.failed_before:
-            print(f"  failed before: {self.failed_before}; python -m features.extract"
-                  " --retry_failed true tries them again")  # fmt: skip
+            again = "python -m features.extract --retry_failed true tries them again"
+            details += [f"failed before: {self.failed_before}; {again}"]
         if self.left:
-            print(f"  left to another run that works on them: {', '.join(self.left)}")
-        print(f"tracks: {self.store}")
+            details += [f"left to another run that works on them: {', '.join(self.left)}"]
+        counts = f"{self.extracted} extracted, {self.ready} ready before, {failed} failed"
+        inner = [f"  {line}" for line in details]
+        return "\n".join([f"{items}: {counts}", *inner, f"tracks: {self.store}"])

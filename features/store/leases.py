@@ -10,6 +10,7 @@ for a dead one; processes of this machine that are halted and so cannot renew th
 that nobody has waited for (zombies); files that a killed process left empty, which it never takes.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,6 +30,8 @@ POLL = 1.0
 """Seconds between looks at a holder that may be dead."""
 ASIDE = ".dead."
 """In names of files that are moved out of the way."""
+
+log = logging.getLogger(__name__)
 
 
 class Lease:
@@ -160,8 +163,7 @@ def hold(path: Path, busy: Callable[[str], str]) -> Iterator[Lease]:
         if not lease.in_doubt:
             raise UserError(busy(lease.holder))
         if not told:
-            print(f"{path}: {lease.holder} may be dead; watching it, {STALE:g} s at most",
-                  flush=True)  # fmt: skip
+            log.warning("%s: %s may be dead; watching it, %g s at most", path, lease.holder, STALE)
             told = True
         time.sleep(POLL)
     try:

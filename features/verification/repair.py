@@ -6,7 +6,7 @@ A claim is asked for when a check begins and again when it ends: a run that came
 has changed the files' times, and such files stay.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 
 from features.errors import UserError
@@ -38,13 +38,16 @@ def set_apart(problems: Sequence[Problem], claimed: Set[str]) -> list[Problem]:
     return rest
 
 
-def repair(store: Path, problems: Sequence[Problem], began: int) -> list[Problem]:
+def repair(
+    store: Path, problems: Sequence[Problem], began: int, say: Callable[[str], object]
+) -> list[Problem]:
     """Removes what must be redone, unless a run works on it; returns the rest.
 
     Args:
         store: Folder of the tracks.
         problems: What is wrong in it.
         began: When the check began, ns; what was written later stays.
+        say: Is told what becomes of each file.
 
     Raises:
         UserError: If a file cannot be read: it may be the one that the others depend on.
@@ -54,21 +57,25 @@ def repair(store: Path, problems: Sequence[Problem], began: int) -> list[Problem
     if not any(problem.kind.removable for problem in problems):
         return list(problems)
     with Claims(store) as claims:
-        return [p for p in problems if not (p.kind.removable and _removed(p.path, began, claims))]
+        return [
+            problem
+            for problem in problems
+            if not (problem.kind.removable and _removed(problem.path, began, claims, say))
+        ]
 
 
-def _removed(path: Path, began: int, claims: Claims) -> bool:
+def _removed(path: Path, began: int, claims: Claims, say: Callable[[str], object]) -> bool:
     """Removes a file while no other run can work on it; False if one does, or did meanwhile."""
     with claims.free(claims_of(path)) as free:
         if not free:
-            print(f"left, since a run works on it: {path}")
+            say(f"left, since a run works on it: {path}")
             return False
         try:
             if path.stat().st_mtime_ns > began:
-                print(f"left, since it was written meanwhile: {path}")
+                say(f"left, since it was written meanwhile: {path}")
                 return False
             path.unlink()
         except FileNotFoundError:
             return True  # gone by itself
-        print(f"removed: {path}")
+        say(f"removed: {path}")
     return True

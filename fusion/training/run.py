@@ -135,7 +135,7 @@ def with_data(settings: TrainSettings) -> TrainSettings:
         source = SourceSettings(root=root, store=store)
         summary = extract(ExtractSettings(data=source, encoders=encoders))
         if summary.failures:
-            summary.print()
+            print(summary)
             raise UserError("the demo corpus could not be extracted; see the lines above")
     return replace(settings, data=replace(settings.data, root=root, store=store))
 

@@ -205,22 +205,22 @@ def test_an_item_whose_workers_die_is_tried_twice_and_fails_alone(
 
 
 def test_an_item_whose_worker_died_once_is_made(
-    run: Run, notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, notes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     summary = run({"3": "kill once"})
     assert (summary.complete, summary.extracted) == (True, 5)
-    assert "3: its process was ended by SIGKILL" in capsys.readouterr().err
+    assert "3: its process was ended by SIGKILL" in caplog.text
     assert attempts(notes).count("3") == 2
     assert not leftovers(tmp_path / "store")
 
 
 def test_an_unforeseen_fault_fails_its_item_and_its_traceback_is_shown(
-    run: Run, capsys: pytest.CaptureFixture[str]
+    run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     summary = run({"3": "raise"})
     assert summary.extracted == 4
     assert "KeyError: 'no such layout' (in act, faulty.py line" in summary.failures["3"]
-    assert "Traceback" in capsys.readouterr().err
+    assert "Traceback" in caplog.text
 
 
 def test_a_full_disk_stops_the_run_and_no_item_is_to_blame(run: Run, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_what_another_run_works_on_is_left_to_it_and_said(
     with Claims(tmp_path) as other:
         other.take("0")
         summary = extract(wanted)
-        summary.print()
+        print(summary)
         assert summary.left == ["0"]
         assert not summary.complete
         assert "left to another run that works on them: 0" in capsys.readouterr().out

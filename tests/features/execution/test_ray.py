@@ -95,7 +95,7 @@ def test_a_run_whose_node_is_killed_ends_complete(
     root: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     notes = tmp_path / "notes"
     notes.mkdir()
@@ -129,7 +129,7 @@ def test_a_run_whose_node_is_killed_ends_complete(
     assert (summary.complete, summary.extracted) == (True, len(NAMES))
     again = lost[-1].split(".")[0]
     assert len(list(notes.glob(f"{again}.*"))) == 2
-    assert f"{again}: lost with its node; goes to another" in capsys.readouterr().err
+    assert f"{again}: lost with its node; goes to another" in caplog.text
     monkeypatch.undo()
     extract(settings(root, tmp_path / "whole", workers="0"))
     assert content(tmp_path / "store") == content(tmp_path / "whole")

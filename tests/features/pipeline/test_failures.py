@@ -272,7 +272,7 @@ def test_an_item_that_never_fits_into_memory_fails_alone(
 def test_what_nobody_foresaw_fails_its_item_alone_with_its_cause(
     root: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     error: Exception,
 ) -> None:
     work = Extractor.work
@@ -289,7 +289,7 @@ def test_what_nobody_foresaw_fails_its_item_alone_with_its_cause(
     assert "\n" not in summary.failures["bad"]
     if not isinstance(error, OSError):
         assert type(error).__name__ in summary.failures["bad"]
-        assert "Traceback" in capsys.readouterr().err
+        assert "Traceback" in caplog.text
 
 
 def test_faults_of_the_program_are_not_taken_for_lack_of_memory() -> None:

@@ -81,7 +81,7 @@ def test_what_verify_finds_of_any_person_extraction_makes_again(
     assert not verify(store).problems
     hurt(store / f"{name}.safetensors")
     assert f"{name}.safetensors" in {str(p.path.relative_to(store)) for p in verify(store).problems}
-    repair(store, verify(store).problems, time.time_ns())
+    repair(store, verify(store).problems, time.time_ns(), print)
     extract(settings(root))
     assert not verify(store).problems
     assert contents(root) == whole
@@ -94,7 +94,7 @@ def test_a_person_whom_nobody_names_any_more_is_an_orphan(root: Path) -> None:
     sides = {"left", "right"}
     assert {f"faces/pair_{side}.safetensors" for side in sides} <= found.keys()
     assert {path.rpartition("_")[2].partition(".")[0] for path in found} == sides
-    repair(store, verify(store).problems, time.time_ns())
+    repair(store, verify(store).problems, time.time_ns(), print)
     assert extract(replace(settings(root), persons="main")).ready == 1
     assert not verify(store).problems
 

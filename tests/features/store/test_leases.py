@@ -209,7 +209,7 @@ def test_who_is_told_that_it_is_held_waits_for_nobody(tmp_path: Path) -> None:
 
 
 def test_a_holder_that_may_be_dead_is_watched_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = marker(tmp_path / "12", "elsewhere", boot=7, pid=5)
     monkeypatch.setattr(leases, "POLL", 0.01)
@@ -217,6 +217,4 @@ def test_a_holder_that_may_be_dead_is_watched_first(
     renewal.start()
     with pytest.raises(UserError, match="process 5 on elsewhere"), hold(path, str):
         pass
-    assert "process 5 on elsewhere may be dead; watching it, 300 s at most" in (
-        capsys.readouterr().out
-    )
+    assert "process 5 on elsewhere may be dead; watching it, 300 s at most" in caplog.text
