@@ -27,9 +27,10 @@ from fusion.abaw.reading.lists import Template, read_template, read_test_list
 from fusion.abaw.rules import Source, rule_warnings, unlearnt
 from fusion.abaw.submission.checker import check_submission
 from fusion.abaw.submission.edition2 import Sample, check_folder, read_samples, write_folder
+from fusion.abaw.submission.fitting import SubmissionSummary
 from fusion.abaw.submission.line_ends import LineEnds
 from fusion.abaw.submission.problems import Problem
-from fusion.abaw.submission.writer import FrameDecisions, SubmissionSummary, write_submission
+from fusion.abaw.submission.writer import FrameDecisions, write_submission
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.provenance import sources_of_checkpoint, sources_of_predictions

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import UserError
-from fusion.abaw.submission.writer import SubmissionSummary
+from fusion.abaw.submission.fitting import SubmissionSummary
 from fusion.data.loading.dataset import DataSummary
 from fusion.ensembling.members import Member, require_clips
 from fusion.metrics.evaluation import Evaluation, compare_lengths

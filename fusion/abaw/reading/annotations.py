@@ -8,17 +8,17 @@ The fillers -5 and -1 of the files end here; beyond, a missing label is a False 
 Letters: F frames of one annotation file, R rows of a multi-task file.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from features.errors import UserError
-from fusion.abaw.reading.keys import FrameKeys, KeyCollector, parse_picture, parse_pictures
+from fusion.abaw.reading.keys import parse_pictures
 from fusion.abaw.reading.layout import SPLITS, LabelFile, Layout, find_layout, read_people, video_of
 from fusion.abaw.reading.lists import read_listed_ids
-from fusion.abaw.reading.tables import check_header, fail, parse_numbers, read_lines, require
+from fusion.abaw.reading.tables import check_header, parse_numbers, read_lines, require
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS, Clip, FrameLabels
 
 NO_VA, NO_EXPR, NO_AU = -5, -1, -1
@@ -84,11 +84,13 @@ def read_mtl(path: Path) -> dict[str, FrameLabels]:
     header, *lines = read_lines(path)
     check_header(header, MTL_HEADERS, path)
     split = [line.partition(",") for line in lines]
-    keys = _read_keys(lines, path)
+    pictures = parse_pictures(lines)
+    pictures.require_once(path, range(2, len(lines) + 2), "mend the row", "delete one of them")
     rows = parse_numbers([rest for _, _, rest in split], path, columns=2 + 1 + len(UNITS))
     labels = _labels(va=rows[:, :2], expr=rows[:, 2:3], au=rows[:, 3:], path=path)
     return {
-        track_id: _placed(labels, rows, keys.frame[rows] - 1) for track_id, rows in keys.by_id()
+        track_id: _placed(labels, rows, pictures.keys.frame[rows] - 1)
+        for track_id, rows in pictures.keys.by_id()
     }
 
 
@@ -221,24 +223,6 @@ def _read_rows(path: Path, headers: tuple[str, ...], columns: int) -> np.ndarray
     header, *lines = read_lines(path)
     check_header(header, headers, path)
     return parse_numbers(lines, path, columns)
-
-
-def _read_keys(lines: Sequence[str], path: Path) -> FrameKeys:
-    """Ids and frame numbers of the rows of a multi-task file."""
-    plain = parse_pictures(lines)
-    if plain is not None:
-        return plain[1]
-    collector = KeyCollector()
-    for number, line in enumerate(lines, 2):
-        try:
-            collector.add(*parse_picture(line.partition(",")[0]))
-        except ValueError as error:
-            fail(path, number, f"{error}; mend the row")
-    keys = collector.keys()
-    repeat = keys.first_repeat()
-    if repeat is not None:
-        fail(path, repeat + 2, "this frame had a row before; delete one of them")
-    return keys
 
 
 def _placed(labels: FrameLabels, rows: np.ndarray, places: np.ndarray) -> FrameLabels:

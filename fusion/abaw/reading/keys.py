@@ -1,19 +1,21 @@
 """Which frame of which person each row of a file is about.
 
-`video/00001.jpg` > `parse_picture` > (id, frame number) > KeyCollector > FrameKeys, 8 bytes a row.
-Whole files: lines > `parse_pictures` > pictures and FrameKeys, if each line is as it should be.
+`video/00001.jpg` > `parse_picture` > (id, frame number).
+Whole files: lines > `parse_pictures` > Pictures with FrameKeys, 8 bytes a row.
 
 Letters: N rows.
 """
 
 import re
-from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from fusion.abaw.reading.tables import fail
 
 MOST_FRAMES = 1_000_000
 """Highest frame number that is believed: nine hours at 30 fps; the longest real one is 47,435."""
@@ -38,35 +40,6 @@ def parse_picture(picture: str) -> tuple[str, int]:
     if frame > MOST_FRAMES:
         raise ValueError(f"'{picture[:60]}': the frame number is above {MOST_FRAMES}")
     return match[1], frame
-
-
-def plain_pictures(
-    lines: pa.StringArray,
-) -> tuple[pa.StringArray, pa.StringArray, np.ndarray]:
-    """First fields of lines (N,), their ids, and their frames (N,) int32, all at once.
-
-    A line that does not begin with a picture such as `12_left/00001.jpg`, or has a frame that is
-    not believed, has frame 0: `parse_picture` tells more.
-    """
-    fields = pc.extract_regex(lines, _ROW)
-    picture, ids, frame = (pc.struct_field(fields, name) for name in ("picture", "id", "frame"))
-    numbers = pc.fill_null(pc.cast(frame, pa.int32()), 0).to_numpy()
-    return picture, ids, np.where(numbers > MOST_FRAMES, 0, numbers).astype(np.int32)
-
-
-def parse_pictures(lines: Sequence[str]) -> "tuple[pa.StringArray, FrameKeys] | None":
-    """First fields of lines, and what they say, all at once.
-
-    Returns:
-        Pictures (N,) as written, and their keys; None if any line does not begin with a picture
-        such as `12_left/00001.jpg`, or a frame has two lines. Reading line by line tells more.
-    """
-    picture, ids, frame = plain_pictures(pa.array(lines, pa.string()))
-    if not len(frame) or not frame.all():
-        return None
-    names = ids.dictionary_encode()
-    keys = FrameKeys(tuple(names.dictionary.to_pylist()), names.indices.to_numpy(), frame)
-    return None if keys.first_repeat() is not None else (picture, keys)
 
 
 @dataclass(frozen=True)
@@ -105,20 +78,57 @@ class FrameKeys:
         return int(repeats.min()) if len(repeats) else None
 
 
-class KeyCollector:
-    """Collects the keys of a file's rows one by one."""
+@dataclass(frozen=True)
+class Pictures:
+    """What N lines begin with.
 
-    def __init__(self) -> None:
-        self._ids: dict[str, int] = {}
-        self._index = array("i")
-        self._frame = array("i")
+    Attributes:
+        fields: (N,) first fields, without spaces around them.
+        keys: Id and frame of each; where there is none, the frame is 0.
+        faults: Why there is none, by the number of the line, from 0.
+    """
 
-    def add(self, track_id: str, frame: int) -> None:
-        """Appends a row."""
-        self._index.append(self._ids.setdefault(track_id, len(self._ids)))
-        self._frame.append(frame)
+    fields: pa.StringArray
+    keys: FrameKeys
+    faults: dict[int, str]
 
-    def keys(self) -> FrameKeys:
-        """All rows so far."""
-        index, frame = (np.array(a, np.int32) for a in (self._index, self._frame))
-        return FrameKeys(tuple(self._ids), index, frame)
+    def require_once(self, path: Path, numbers: Sequence[int], remedy: str, twice: str) -> None:
+        """Raises UserError for the first line without a frame, or whose frame had a line before.
+
+        Args:
+            path: The file.
+            numbers: (N,) of the lines in it, from 1.
+            remedy: For a line without a frame.
+            twice: For a repeated one.
+        """
+        if self.faults:
+            row = min(self.faults)
+            fail(path, numbers[row], f"{self.faults[row]}; {remedy}")
+        repeat = self.keys.first_repeat()
+        if repeat is not None:
+            fail(path, numbers[repeat], f"this frame had a row before; {twice}")
+
+
+def parse_pictures(lines: Sequence[str] | pa.StringArray) -> "Pictures":
+    """First fields of lines, and what they say.
+
+    All at once where they are as ABAW writes them, one by one where they are not.
+    """
+    lines = pa.array(lines, pa.string())
+    found = pc.extract_regex(lines, _ROW)
+    fields, ids, digits = (pc.struct_field(found, name) for name in ("picture", "id", "frame"))
+    frame = pc.fill_null(pc.cast(digits, pa.int32()), 0).to_numpy().copy()
+    frame[frame > MOST_FRAMES] = 0
+    faults: dict[int, str] = {}
+    if unlike := np.flatnonzero(frame == 0).tolist():
+        texts, names = fields.to_pylist(), ids.to_pylist()
+        for row in unlike:
+            texts[row] = (lines[row].as_py() or "").partition(",")[0].strip()
+            try:
+                names[row], frame[row] = parse_picture(texts[row])
+            except ValueError as error:
+                names[row], faults[row] = "", str(error)
+        fields, ids = pa.array(texts, pa.string()), pa.array(names, pa.string())
+    coded = ids.dictionary_encode()
+    keys = FrameKeys(tuple(coded.dictionary.to_pylist()), coded.indices.to_numpy(), frame)
+    return Pictures(fields, keys, faults)

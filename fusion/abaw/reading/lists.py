@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.errors import UserError
-from fusion.abaw.reading.keys import FrameKeys, KeyCollector, parse_picture, parse_pictures
+from fusion.abaw.reading.keys import FrameKeys, parse_picture, parse_pictures
 from fusion.abaw.reading.tables import fail, read_lines
 
 
@@ -92,36 +92,15 @@ def read_template(path: Path) -> Template:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         lines = file.read().split("\n")
     header = "" if _is_frame(lines[0]) else lines.pop(0).rstrip()
-    rows = [line for line in lines if line.strip()]
-    if not rows:
+    first = 2 if header else 1
+    numbers = [number for number, line in enumerate(lines, first) if line.strip()]
+    if not numbers:
         raise UserError(f"{path}: no rows; download the sample submission again")
-    plain = parse_pictures(rows)
-    pictures, keys = plain or _read_rows(lines, path, first=2 if header else 1)
-    return Template(header, keys, pictures)
-
-
-def _read_rows(lines: list[str], path: Path, first: int) -> tuple[pa.StringArray, FrameKeys]:
-    """Pictures and keys line by line, to name the line that is wrong; `first` is the first's."""
-    collector, pictures, numbers = KeyCollector(), [], []
-    for number, line in enumerate(lines, first):
-        if not line.strip():
-            continue
-        picture = line.partition(",")[0].strip()
-        try:
-            collector.add(*parse_picture(picture))
-        except ValueError as error:
-            fail(path, number, f"{error}; is this a sample submission?")
-        pictures.append(picture)
-        numbers.append(number)
-    keys = collector.keys()
-    repeat = keys.first_repeat()
-    if repeat is not None:
-        fail(
-            path,
-            numbers[repeat],
-            "this frame had a row before; download the sample submission again",
-        )
-    return pa.array(pictures, pa.string()), keys
+    pictures = parse_pictures([lines[number - first] for number in numbers])
+    pictures.require_once(
+        path, numbers, "is this a sample submission?", "download the sample submission again"
+    )
+    return Template(header, pictures.keys, pictures.fields)
 
 
 def _is_frame(line: str) -> bool:

@@ -2,8 +2,7 @@
 
 file > `read_lines` > lines > `parse_numbers` > (N, C) float64, or a UserError that names the line.
 
-pyarrow reads what is written as it should be, many times faster than real label files need; what it
-does not take is read again line by line, to say what is wrong or to be more forgiving.
+pyarrow reads them; of what it does not take, the first bad line is found one by one.
 
 Letters: N rows, C columns.
 """
@@ -65,22 +64,6 @@ def parse_numbers(lines: Sequence[str], path: Path, columns: int, first: int = 2
     """
     if not lines:
         fail(path, first, "there is no row after the header; unpack or download the file again")
-    table = _parse_plain(lines, columns)
-    if table is not None:
-        return table
-    try:
-        # Stricter than pandas: neither short rows nor empty fields are filled in.
-        table = np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
-    except ValueError:
-        _find_bad_line(lines, path, columns, first)
-    # loadtxt passes over blank lines; then labels would move to the frame before.
-    if table.shape != (len(lines), columns) or not np.isfinite(table).all():
-        _find_bad_line(lines, path, columns, first)
-    return table
-
-
-def _parse_plain(lines: Sequence[str], columns: int) -> np.ndarray | None:
-    """(N, columns) float64 if every line is a row of finite numbers and nothing else."""
     names = [str(column) for column in range(columns)]
     try:
         table = csv.read_csv(
@@ -90,12 +73,13 @@ def _parse_plain(lines: Sequence[str], columns: int) -> np.ndarray | None:
             csv.ConvertOptions(column_types=dict.fromkeys(names, pa.float64()), null_values=[]),
         )
     except pa.ArrowInvalid:
-        return None
+        _find_bad_line(lines, path, columns, first)
     rows = np.empty(table.shape)
     for column in range(columns):
         rows[:, column] = table.column(column).to_numpy()
-    whole = rows.shape == (len(lines), columns) and bool(np.isfinite(rows).all())
-    return rows if whole else None
+    if rows.shape != (len(lines), columns) or not np.isfinite(rows).all():
+        _find_bad_line(lines, path, columns, first)
+    return rows
 
 
 def require(allowed: np.ndarray, path: Path, what: str, first: int = 2) -> None:
@@ -127,7 +111,7 @@ def _find_bad_line(lines: Sequence[str], path: Path, columns: int, first: int) -
 
 
 def _is_number(text: str) -> bool:
-    """Whether numpy's reader takes the text for a finite number; `float` alone takes `1_0`."""
+    """Whether the text is a finite number; `float` alone takes `1_0`."""
     try:
         return text.isascii() and "_" not in text and np.isfinite(float(text)).item()
     except ValueError:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from features.cli.wording import counted
 from features.errors import UserError
 from fusion.abaw.challenges import Challenge, challenge_of
-from fusion.abaw.reading.keys import parse_picture, plain_pictures
+from fusion.abaw.reading.keys import parse_pictures
 from fusion.abaw.reading.lists import Template
 from fusion.abaw.submission.line_ends import LineEnds
 from fusion.abaw.submission.problems import Findings, Problem
@@ -164,16 +164,12 @@ def _keys(lines: pa.StringArray, named: np.ndarray, faults: _Faults) -> pd.DataF
 
     What is wrong with a frame's number is added to `faults`.
     """
-    _, ids, frame = plain_pictures(lines)
-    unlike = named[frame[named] == 0].tolist()
-    names = (ids if unlike else ids.dictionary_encode()).to_pandas()
-    for row in unlike:
-        try:
-            names[row], frame[row] = parse_picture(lines[row].as_py().partition(",")[0])
-        except ValueError as error:
-            faults.setdefault(row, []).append(str(error))
-    known = named[frame[named] > 0]
-    return pd.DataFrame({"id": names[known].array, "frame": frame[known]}, known + FIRST)
+    keys = (pictures := parse_pictures(lines.take(pa.array(named)))).keys
+    for place, fault in pictures.faults.items():
+        faults.setdefault(int(named[place]), []).append(fault)
+    ids = pd.Categorical.from_codes(keys.index, pd.Index(keys.ids))
+    rows = pd.DataFrame({"id": ids, "frame": keys.frame}, named + FIRST)
+    return rows[rows["frame"] > 0]
 
 
 def _due(

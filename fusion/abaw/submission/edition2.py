@@ -15,16 +15,10 @@ from features.store.feature_track import write_atomically
 from fusion.abaw.challenges import challenge_of
 from fusion.abaw.reading.tables import read_lines
 from fusion.abaw.submission.checker import check_rows
+from fusion.abaw.submission.fitting import Lengths, SubmissionSummary, places, require_ids
 from fusion.abaw.submission.line_ends import LineEnds
 from fusion.abaw.submission.problems import Problem
-from fusion.abaw.submission.writer import (
-    FrameDecisions,
-    Lengths,
-    SubmissionSummary,
-    format_rows,
-    places,
-    require_ids,
-)
+from fusion.abaw.submission.writer import FrameDecisions, format_rows
 
 SUFFIX = ".txt"
 
@@ -93,9 +87,9 @@ def write_folder(
     lengths = Lengths()
     for track_id, sample in samples.items():
         decided, known, frame = decisions[track_id], track_id in unequal, np.arange(sample.rows) + 1
-        if not lengths.fit(track_id, decided, sample.rows, shorter=known, longer=known):
+        if not lengths.fit(track_id, len(decided), sample.rows, shorter=known, longer=known):
             continue
-        at = places(track_id, decided, frame, sample.rows, summary)
+        at = places(track_id, decided.face, frame, sample.rows, summary)
         text = "".join(f"{row}\n" for row in [kind.header, *format_rows(kind, None, decided, at)])
         files[track_id] = sample.ends.apply(text.encode())
         summary.rows += sample.rows

@@ -6,22 +6,19 @@ FrameDecisions by id (+ Template) > `write_submission` > file and SubmissionSumm
 Letters: F frames of one id, R rows of one id.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from features.cli.wording import counted
 from features.errors import UserError
 from features.store.feature_track import write_atomically
 from fusion.abaw.challenges import COMPOUNDS, Challenge, challenge_of
 from fusion.abaw.reading.lists import Template
+from fusion.abaw.submission.fitting import Lengths, SubmissionSummary, places, require_ids
 from fusion.abaw.submission.line_ends import LineEnds
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
-
-FILL_LIMIT = 1
-"""Frames by which predictions and template may differ: decoders differ from containers by one."""
 
 
 @dataclass(frozen=True)
@@ -55,44 +52,6 @@ class FrameDecisions:
 
     def __len__(self) -> int:
         return len(self.va)
-
-
-@dataclass
-class SubmissionSummary:
-    """What was written, and every row that does not rest on a face in its own frame.
-
-    Attributes:
-        path: The file, or the folder of edition 2.
-        rows: Number of rows after the header.
-        ids: Number of ids.
-        no_face: By id, rows of frames without a face: interpolated, or from the other streams.
-        beyond: By id, rows beyond the last decoded frame, which repeat its values.
-        surplus: By id, predicted frames after the last row that is asked for; left out.
-        unused: Ids with predictions that are not asked for.
-    """
-
-    path: Path
-    rows: int = 0
-    ids: int = 0
-    no_face: dict[str, int] = field(default_factory=dict)
-    beyond: dict[str, int] = field(default_factory=dict)
-    surplus: dict[str, int] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
-
-    def lines(self) -> list[str]:
-        """The summary for people."""
-        counts = {
-            "no face, values from the frames around or other streams": self.no_face,
-            "beyond the last decoded frame, its values repeated": self.beyond,
-            "predicted but not asked for, left out": self.surplus,
-        }
-        text = [f"{self.path}: {counted(self.rows, 'row')}, {counted(self.ids, 'id')}"]
-        text += [
-            f"  {what}: {counted(sum(found.values()), 'frame')} of {_listed(found)}"
-            for what, found in counts.items()
-            if found
-        ]
-        return text + [f"  not asked for: {_listed(self.unused)}"] * bool(self.unused)
 
 
 def write_submission(
@@ -145,10 +104,10 @@ def _blocks_of_all(
     lengths = Lengths()
     for track_id in decisions:
         decided = decisions[track_id]
-        if not lengths.fit(track_id, decided, len(decided)):
+        if not lengths.fit(track_id, len(decided), len(decided)):
             continue
         frame = np.arange(1, len(decided) + 1)
-        at = places(track_id, decided, frame, len(decided), summary)
+        at = places(track_id, decided.face, frame, len(decided), summary)
         pictures = (f"{track_id}/{number:05d}.jpg" for number in frame.tolist())
         yield format_rows(kind, pictures, decided, at)
     lengths.require_fit()
@@ -168,85 +127,12 @@ def _blocks_of_template(
     chosen = {name for name, at in template.keys.by_id() if len(at) < last[name]}
     lengths = Lengths()
     for track_id, run in template.runs():
-        decided, known = decisions[track_id], track_id in unequal
-        if lengths.fit(
-            track_id, decided, last[track_id], shorter=known, longer=known or track_id in chosen
-        ):
-            at = places(track_id, decided, template.keys.frame[run], last[track_id], summary)
+        decided, known, due = decisions[track_id], track_id in unequal, last[track_id]
+        longer = known or track_id in chosen
+        if lengths.fit(track_id, len(decided), due, shorter=known, longer=longer):
+            at = places(track_id, decided.face, template.keys.frame[run], due, summary)
             yield format_rows(kind, template.pictures(run), decided, at)
     lengths.require_fit()
-
-
-class Lengths:
-    """Holds predictions against the rows that are asked for, and names all that do not fit."""
-
-    def __init__(self) -> None:
-        self._empty: dict[str, str] = {}
-        self._unlike: dict[str, str] = {}
-
-    def fit(
-        self,
-        track_id: str,
-        decided: FrameDecisions,
-        last: int,
-        *,
-        shorter: bool = False,
-        longer: bool = False,
-    ) -> bool:
-        """Whether an id's predictions fit; if not it is noted.
-
-        Args:
-            track_id: The id.
-            decided: Its F frames.
-            last: Its highest frame number that is asked for.
-            shorter: Whether the video may lack more than `FILL_LIMIT` frames.
-            longer: Whether the video may have more than `FILL_LIMIT` frames too many.
-        """
-        predicted = len(decided)
-        if not predicted:
-            self._empty[track_id] = f"'{track_id}' has no predicted frame"
-        elif abs(last - predicted) > FILL_LIMIT and not (shorter if predicted < last else longer):
-            self._unlike[track_id] = (
-                f"'{track_id}' has {predicted} predicted frames, but its last row is frame {last}"
-            )
-        return track_id not in self._empty | self._unlike
-
-    def require_fit(self) -> None:
-        """Raises UserError, with every id at once, if some did not fit."""
-        faults = [*self._empty.values(), *self._unlike.values()]
-        if not faults:
-            return
-        its, it_is = ("its video", "it is the right one")
-        if len(faults) > 1:
-            its, it_is = ("their videos", "they are the right ones")
-        add = " ".join(f"--unequal+ {track_id}" for track_id in self._unlike)
-        otherwise = f", or if {it_is}, add {add}" if add else ""
-        raise UserError(f"{'; '.join(faults)}; extract {its} again{otherwise}")
-
-
-def places(
-    track_id: str,
-    decided: FrameDecisions,
-    frame: np.ndarray,
-    last: int,
-    summary: SubmissionSummary,
-) -> np.ndarray:
-    """(R,) indices of the predicted frames for the frame numbers (R,).
-
-    Args:
-        track_id: The id.
-        decided: Its F frames, which fit (`Lengths`).
-        frame: Frame numbers of rows.
-        last: The id's highest frame number that is asked for.
-        summary: What does not rest on a face in its own frame is added to it.
-    """
-    predicted = len(decided)
-    no_face = int((~decided.face[frame[frame <= predicted] - 1]).sum())
-    _count(summary.no_face, track_id, no_face)
-    _count(summary.beyond, track_id, int((frame > predicted).sum()))
-    if predicted > last:
-        summary.surplus[track_id] = predicted - last
-    return np.asarray(np.minimum(frame, predicted) - 1)
 
 
 def format_rows(
@@ -262,41 +148,6 @@ def format_rows(
         pattern = ",".join("%d" if column.whole else "%.6f" for column in columns)
         fields.append([pattern % tuple(row) for row in values.tolist()])
     return [",".join(parts) for parts in zip(*fields, strict=True)]
-
-
-def require_ids(
-    asked: Sequence[str] | None,
-    decisions: Mapping[str, FrameDecisions],
-    summary: SubmissionSummary,
-) -> None:
-    """Refuses a lack of predictions; notes the number of ids, and those not asked for.
-
-    Args:
-        asked: Ids that must have predictions; None: those that have.
-        decisions: Decided values by id.
-        summary: Is added to.
-    """
-    if not decisions:
-        raise UserError(f"{summary.path}: no predictions to write; predict the listed videos first")
-    wanted = list(decisions if asked is None else asked)
-    missing = [track_id for track_id in wanted if track_id not in decisions]
-    if missing:
-        raise UserError(
-            f"no prediction of {len(missing)} of {counted(len(wanted), 'listed id')}"
-            f" ({_listed(missing)}); predict them first"
-        )
-    summary.ids = len(wanted)
-    summary.unused = sorted(decisions.keys() - set(wanted))
-
-
-def _count(counts: dict[str, int], track_id: str, new: int) -> None:
-    if new:
-        counts[track_id] = counts.get(track_id, 0) + new
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    return f"{', '.join(names[:3])}{f', ... ({len(names)} in all)' if names[3:] else ''}"
 
 
 def _checked_header(template: Template, kind: Challenge) -> str:
