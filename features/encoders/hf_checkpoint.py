@@ -21,13 +21,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import snapshot_download, try_to_load_from_cache
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-)
 from safetensors import SafetensorError
 
 from features.encoders.base import READY, Status
@@ -87,6 +80,9 @@ class Checkpoint:
         """Whether `find` would succeed without a network; looks at names of files only."""
         folder = Path(model).expanduser()
         if not folder.is_dir():
+            from huggingface_hub import try_to_load_from_cache
+            from huggingface_hub.errors import HFValidationError
+
             try:
                 cached = try_to_load_from_cache(model, "config.json")
             except HFValidationError:
@@ -234,6 +230,14 @@ def hidden_states(wanted: list[int], depth: int, model: str, option: str) -> lis
 
 def _fetch(model: str, option: str) -> Path:
     """Folder of a hub model's files. Torch files are fetched only if there are no safetensors."""
+    # Takes a tenth of a second, which whoever asks for help need not wait.
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+    )
+
     configs = ["*config*.json"]
     try:
         folder = _snapshot(model, [*configs, "model*.safetensors", "model*.safetensors.index.json"])
@@ -252,6 +256,8 @@ def _fetch(model: str, option: str) -> Path:
 
 
 def _snapshot(model: str, patterns: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
     return Path(snapshot_download(model, allow_patterns=patterns))
 
 

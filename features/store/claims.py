@@ -12,7 +12,6 @@ from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
 
 from features.store.leases import Lease
 
@@ -46,12 +45,7 @@ class Claims:
         self._clear()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # Where a claim cannot be removed (rights lost), what stopped the run is told, not this.
         with suppress(OSError):
             self.release_all()
