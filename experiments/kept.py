@@ -8,7 +8,7 @@ from typing import TypeVar
 from joblib import Memory
 
 import features
-from features.store.hashing import settings_hash, sha256_of
+from features.store.fingerprint import settings_hash, sha256_of
 
 Result = TypeVar("Result")
 

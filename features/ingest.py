@@ -20,7 +20,7 @@ from features.importers.tables import SUFFIXES, Table, read_table
 from features.media.kinds import by_ending
 from features.pipeline.known_clocks import IMPORTED, KnownClocks, require_possible
 from features.store.feature_track import SOUND, DamagedTrack, FeatureTrack, TrackInfo
-from features.store.hashing import settings_hash, sha256_of
+from features.store.fingerprint import settings_hash, sha256_of
 from features.store.track_store import Status, TrackStore
 
 CLIP_LEVEL = "clip-level"

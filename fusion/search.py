@@ -26,7 +26,7 @@ from features.cli.app import OK, run
 from features.cli.wording import counted
 from features.errors import UserError
 from features.store.feature_track import write_atomically
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 from fusion.training.config import TrainSettings, check_training
 from fusion.training.cross_validation import train_several
 from fusion.training.run import with_data

@@ -26,7 +26,7 @@ from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.errors import UserError
 from features.media import frame_times, probe
-from features.store.hashing import sha256_of
+from features.store.fingerprint import sha256_of
 
 TARGET = 0.15
 """Share by which the peaks may differ at most."""

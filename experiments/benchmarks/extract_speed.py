@@ -33,7 +33,7 @@ from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.errors import UserError
 from features.media import frame_times
-from features.store.hashing import sha256_of
+from features.store.fingerprint import sha256_of
 
 TINY = 0.5
 """Seconds of the clips of the command that shows what starting costs."""

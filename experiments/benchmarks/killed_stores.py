@@ -21,7 +21,7 @@ from experiments.timing import kill, members, started
 from features.cli.app import OK
 from features.errors import UserError
 from features.store.claims import FOLDER
-from features.store.hashing import settings_hash, sha256_of
+from features.store.fingerprint import settings_hash, sha256_of
 from features.store.person_names import split_person
 from features.store.temp_folders import MARK
 from features.store.track_store import SUFFIX

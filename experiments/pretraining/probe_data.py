@@ -23,7 +23,7 @@ from experiments.pretraining import fer2013
 from features.errors import UserError
 from features.faces.alignment import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings
-from features.store.hashing import settings_hash, sha256_of
+from features.store.fingerprint import settings_hash, sha256_of
 
 RAVDESS_TO_ABAW = {1: 0, 3: 4, 4: 5, 5: 1, 6: 3, 7: 2, 8: 6}
 """RAVDESS's emotion codes to ABAW's classes; 2 (calm) has no counterpart."""

@@ -36,7 +36,7 @@ from features.encoders.visual.deviation_net import (
     save_deviation,
 )
 from features.errors import UserError
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 
 _PART = 128
 """Faces at a time where nothing is learnt."""

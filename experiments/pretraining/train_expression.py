@@ -37,7 +37,7 @@ from features.encoders.visual.expression_net import (
     load_expression_net,
     scale_grey,
 )
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 
 WEIGHTS = Path(__file__).parents[2] / "features/encoders/weights/expression.safetensors"
 SMOOTHING = 0.1

@@ -26,7 +26,7 @@ from experiments.pretraining.distil_data import HOP, STATES, Speech, load_speech
 from experiments.pretraining.train_expression import learning_rate
 from experiments.pretraining.training_state import TrainingState
 from features.cli.app import OK, run
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 
 WEIGHTS = Path(__file__).parents[2] / "features/encoders/weights/wav2vec2"
 LONGEST = 250

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from features.errors import UserError
-from features.store.hashing import settings_hash, weights_hash
+from features.store.fingerprint import settings_hash, weights_hash
 
 __all__ = [
     "READY",

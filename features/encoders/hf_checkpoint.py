@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 
 from features.encoders.base import READY, Status
 from features.errors import UserError
-from features.store.hashing import sha256_of, weights_hash
+from features.store.fingerprint import sha256_of, weights_hash
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     from torch import nn

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from features.errors import UserError
 from features.execution.forkserver import start_method
-from features.execution.job_result import Outcome
+from features.execution.job import Outcome
 from features.execution.worker import Builder
 from features.execution.worker_handle import Hand
 

@@ -5,7 +5,7 @@ Data flow: Recipe > Extractor, in whichever process is to work > source > tracks
 
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ from features.encoders.base import Encoder
 from features.encoders.device import resolve_device
 from features.encoders.registry import EncoderSettings, build_encoder, describe_encoder
 from features.errors import UserError
-from features.execution.job_result import Outcome
 from features.faces.detect import FaceSettings
 from features.media import Reader
 from features.media.notices import gathered_notices
@@ -31,6 +30,31 @@ if TYPE_CHECKING:  # loads torch, which a process that only plans can do without
 _ROOM = "end what else fills it, take fewer --workers, or use a larger machine"
 UNFORESEEN = "leave it out, and report it with the traceback on stderr"
 """Ends the cause of a failure that nobody foresaw."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of an item.
+
+    Attributes:
+        id: Id of the source.
+        made: Whether anything was made; if not, and without a cause, nothing was lacking.
+        cause: Why it failed, in one line; empty if it did not.
+        trace: Traceback of a fault that nobody foresaw; for the one who mends it.
+        fault: What no item is to blame for and stops the run: a full disk, rights lost.
+        halved: How often the block of frames was halved for lack of memory.
+        times: Seconds and frames by stage.
+        notices: What was said of its files: losses that were bridged, choices that were made.
+    """
+
+    id: str
+    made: bool = False
+    cause: str = ""
+    trace: str = ""
+    fault: OSError | None = None
+    halved: int = 0
+    times: StageTimes = field(default_factory=StageTimes)
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

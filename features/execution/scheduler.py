@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from features.cli.progress import ProgressReport
 from features.errors import UserError
 from features.execution.executors import Crew
-from features.execution.job_result import Outcome
+from features.execution.job import Outcome
 from features.execution.sharding import extent_of
 from features.pipeline.discovery import Source
 from features.pipeline.failures import Failure, Failures, cause_of, is_the_runs

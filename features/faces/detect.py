@@ -19,8 +19,7 @@ import cv2
 import numpy as np
 
 from features.errors import UserError
-from features.store.fingerprint import FACES
-from features.store.hashing import weights_hash
+from features.store.fingerprint import FACES, weights_hash
 
 if TYPE_CHECKING:  # what only reads settings or boxes does without
     import torch

@@ -14,12 +14,10 @@ from features.media.kinds import shows_pictures
 from features.pipeline.discovery import Source
 from features.pipeline.source_hashes import SourceHashes
 from features.store.feature_track import MAIN, SOUND, DamagedTrack, TrackInfo
-from features.store.fingerprint import PICTURES, fingerprint
+from features.store.fingerprint import PICTURES, fingerprint, library_versions, settings_hash
 from features.store.fingerprint import SOUND as SOUND_VERSION
-from features.store.hashing import settings_hash
 from features.store.person_names import parse_persons
 from features.store.track_store import Status, TrackStore
-from features.store.versions import library_versions
 
 FACES = "faces"
 """Stream of boxes and landmarks; its times are the frame clock of everything visual."""

@@ -9,8 +9,7 @@ from stat import S_ISREG
 from features.errors import UserError
 from features.pipeline.discovery import Source
 from features.store.feature_track import SOUND, write_atomically
-from features.store.fingerprint import ABSENT
-from features.store.hashing import sha256_of
+from features.store.fingerprint import ABSENT, sha256_of
 
 
 class SourceHashes:

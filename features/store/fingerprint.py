@@ -10,15 +10,17 @@ nothing that bears another one. Times of change and places of files are no part 
 """
 
 import hashlib
+import importlib.metadata
 import json
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AnySet
-from dataclasses import fields, is_dataclass
+from contextlib import suppress
+from dataclasses import asdict, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from features.store.feature_track import read_checksum
-from features.store.hashing import sha256_of
 from features.store.track_store import SUFFIX
 
 PICTURES = 2
@@ -26,14 +28,48 @@ PICTURES = 2
 when the same file gives other pixels or times: all visual tracks are made anew."""
 SOUND = 2
 """How files become sound (features/media/sound/audio.py). Raise it when the same file gives other
-samples
-or another offset: all tracks of sound are made anew."""
+samples or
+another offset: all tracks of sound are made anew."""
 FACES = 3
 """How faces are found, followed, named and cut out of pictures (features/faces). Raise it when the
 same pictures give other faces: all visual tracks are made anew."""
 
 ABSENT = "absent"
 """Content of a track that is not there."""
+RECORDED = ("affuse", "torch", "numpy", "av", "decord", "facenet-pytorch", "transformers")
+"""Packages that touch features and models."""
+
+
+def sha256_of(*paths: Path) -> str:
+    """sha256 over the bytes of the files, one after the other; 64 hex digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def weights_hash(*paths: Path) -> str:
+    """Revision of weights: the first 16 hex digits of `sha256_of`."""
+    return sha256_of(*paths)[:16]
+
+
+def settings_hash(settings: Any) -> str:
+    """Short stable hash of a JSON-able value or dataclass: equal settings, equal hash."""
+    own = is_dataclass(settings) and not isinstance(settings, type)
+    text = json.dumps(asdict(settings) if own else settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Versions of what touches the values, for the record."""
+    found = {}
+    for name in RECORDED:
+        with suppress(importlib.metadata.PackageNotFoundError):  # decord has no wheel everywhere
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def fingerprint(content: Any, settings: Any = None, *, version: int | str) -> str:

@@ -17,7 +17,7 @@ from features.cli.default_corpus import root_or_demo
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 from features.store.track_store import TrackStore
 from fusion.data.predictions import (
     FramePredictions,

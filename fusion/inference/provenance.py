@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.store.hashing import weights_hash
+from features.store.fingerprint import weights_hash
 from fusion.abaw.rules import Source
 from fusion.data.seen import LEARNT, chosen_by, said_of
 from fusion.tasks.labels import TASKS

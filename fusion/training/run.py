@@ -15,7 +15,7 @@ from features.cli.default_corpus import default_store, root_or_demo
 from features.encoders.registry import encoder_of
 from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
-from features.store.versions import library_versions
+from features.store.fingerprint import library_versions
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
 from fusion.data.loading.sampling import labelled_frames

@@ -9,7 +9,7 @@ from typing import Any
 
 from features.cli.progress import ProgressReport
 from features.errors import UserError
-from features.store.hashing import weights_hash
+from features.store.fingerprint import weights_hash
 from fusion.data.loading.multi_corpus import Source
 from fusion.data.seen import chosen_by, tasks_of, trained_clips
 from fusion.data.stage_outputs import FEATURES, StageOutputs

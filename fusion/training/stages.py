@@ -19,8 +19,7 @@ import pandas as pd
 
 from features.errors import UserError
 from features.store.feature_track import write_atomically
-from features.store.hashing import weights_hash
-from features.store.versions import library_versions
+from features.store.fingerprint import library_versions, weights_hash
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
 from fusion.data.seen import JUDGED, TRAINED, joined_clips

@@ -23,7 +23,7 @@ from features.cli.progress import ProgressReport
 from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder
 from features.encoders.audio.whisper import WhisperEncoder, WhisperSettings
 from features.errors import UserError
-from features.store.hashing import sha256_of
+from features.store.fingerprint import sha256_of
 
 RATE = 16000
 SEGMENT = 5

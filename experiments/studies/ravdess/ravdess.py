@@ -32,7 +32,7 @@ from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.errors import UserError
 from features.store.feature_track import write_atomically
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 from fusion.streams.person_normalization import Kind
 
 SEEDLESS = ("constant", "lr-", "ld-")

@@ -27,7 +27,7 @@ from experiments.studies.simulated_benchmark.ceiling import (
 )
 from experiments.studies.simulation.streams import RULES, Stream
 from features.cli.app import parse
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 from features.store.track_store import TrackStore
 from fusion.data.predictions import (
     FramePredictions,

@@ -27,7 +27,7 @@ from scipy.signal import lfilter
 from experiments.studies.simulation.imitation import QUANTILES
 from experiments.studies.simulation.states import Simulated, State
 from features.store.feature_track import MAIN, SOUND, FeatureTrack, TrackInfo
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 from features.store.track_store import Status, TrackStore
 from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip
 

@@ -41,7 +41,7 @@ from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.encoders.visual.expression_net import ExpressionNet, load_expression_net
 from features.store.feature_track import write_atomically
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 from fusion.abaw.challenges import COMPOUND_PAIRS
 from fusion.losses.compound import (
     BASIC,

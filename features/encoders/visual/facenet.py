@@ -16,7 +16,7 @@ import numpy as np
 from features.encoders.base import READY, BaseEncoder, Description, Status, inference
 from features.encoders.visual.preprocessing import FaceInput, in_batches
 from features.errors import UserError
-from features.store.hashing import weights_hash
+from features.store.fingerprint import weights_hash
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
     from torch import nn

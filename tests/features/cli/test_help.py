@@ -5,7 +5,15 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "transformers", "scipy.signal", "pandas", "librosa.core", "sklearn", "huggingface_hub"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "scipy.signal",
+    "pandas",
+    "librosa.core",
+    "sklearn",
+    "huggingface_hub",
+}
 
 
 @pytest.mark.parametrize("name", ["encoders", "extract", "ingest", "people", "verify"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from features.errors import UserError
-from features.execution.ray_cluster import ActorNeeds, actor_needs
+from features.execution.ray_executor import ActorNeeds, actor_needs
 from features.extract import ExtractSettings, SourceSettings, extract
 from tests.features.faulty import spoil
 from tests.media import tone, write_sound

@@ -24,7 +24,7 @@ from features.pipeline.failures import FILE, Failures, cause_of, is_out_of_memor
 from features.pipeline.planner import Todo
 from features.store.claims import Claims
 from features.store.cleanup import sweep
-from features.store.hashing import sha256_of
+from features.store.fingerprint import sha256_of
 from features.store.track_store import TrackStore
 from tests.media import plain_frames, tone, write_sound, write_video
 

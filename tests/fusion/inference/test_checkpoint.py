@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from features.errors import UserError
-from features.store.hashing import settings_hash
+from features.store.fingerprint import settings_hash
 from fusion.inference.checkpoint import FORMAT, KEY, load_checkpoint, make_payload, read_payload
 from fusion.inference.network import PREFIX, WEIGHTS
 from fusion.model.affect import AffectModel
