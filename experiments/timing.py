@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,13 +110,11 @@ def _sample(session: int, usage: Usage, spent: dict[int, float], now: float) -> 
 
 
 @contextmanager
-def started(
-    words: Sequence[str], output: int, extra: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[bytes]]:
+def started(words: Sequence[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
     """Starts a command as the first process of a session; at the end none of them is left."""
     free = {name: value for name, value in os.environ.items() if name not in THREAD_VARIABLES}
     process = subprocess.Popen(
-        words, stdout=output, stderr=output, env={**free, **(extra or {})}, start_new_session=True
+        words, stdout=output, stderr=output, env=free, start_new_session=True
     )
     try:
         yield process

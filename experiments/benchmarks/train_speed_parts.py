@@ -6,8 +6,8 @@ same way and differ in where the batches come from or in the model.
 Letters: B windows, T frames of a window, F frames of a clip, D feature dimensions, C channels.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 
@@ -17,17 +17,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import AdamW
-from torch.utils.data import DataLoader
 
+from experiments.timing import Timing
 from features.store.feature_track import MAIN, SOUND, FeatureTrack, TrackInfo
 from features.store.track_store import TrackStore
 from fusion.data.batch import Batch, Scores
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
-from fusion.data.loading.dataset import EpochShuffle, WindowDataset, collate
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.model.fusion.fusions import LeaderFollowerFusion
 from fusion.model.heads import ParallelHeads
-from fusion.streams.clip_streams import ClipStreams, Rows
 from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
 from fusion.training.config import TrainSettings
 from fusion.training.optimizer import parameter_groups
@@ -35,7 +33,6 @@ from fusion.training.run import make_module
 from fusion.training.run_folder import plain
 from fusion.training.trainer import make_trainer, quiet_lightning
 
-Clock = Callable[[], float]
 CLIP_FRAMES = 6944
 """Frames of a clip: 3 million frames in 432 clips, as the real set has them."""
 HELD_OUT = 5
@@ -90,59 +87,32 @@ class Stepper:
 
     Args:
         model: Batch to Scores.
-        clock: Gives seconds.
     """
 
-    def __init__(self, model: nn.Module, clock: Clock) -> None:
-        self.model, self.clock = model.train(), clock
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model.train()
         weights = torch.ones(len(EXPRESSIONS)), torch.ones(len(UNITS))
         self.loss = MultiTaskLoss(LossSettings(), *weights)
         self.optimizer = AdamW(parameter_groups(model, 0.01), lr=1e-3)
 
-    def rate(self, batches: Iterator[Batch], steps: int) -> float:
-        """Windows a second over a number of steps, the loading of the batches included."""
-        start, windows = self.clock(), 0
-        for _ in range(steps):
-            batch = next(batches)
-            loss = self.loss(self.model(batch), batch.targets)["total"]
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            windows += len(batch.clip)
-        return windows / (self.clock() - start)
+    def steps(self, batches: Iterator[Batch], number: int) -> Timing:
+        """Takes some steps; windows and time, the loading of the batches included."""
+        timing = Timing()
+        with timing.running():
+            for _ in range(number):
+                batch = next(batches)
+                loss = self.loss(self.model(batch), batch.targets)["total"]
+                self.optimizer.zero_grad()
+                loss.backward()
+                self.optimizer.step()
+                timing.amount += len(batch.clip)
+        return timing
 
 
 def in_memory(data: AffectDataModule, number: int) -> Iterator[Batch]:
     """The first training batches, loaded before, again and again."""
     loader = iter(data.train_dataloader())
     return cycle([next(loader) for _ in range(number)])
-
-
-@dataclass(frozen=True)
-class WholeTrack(Rows):
-    """As `Rows`, but all of the track is read for each slice of it."""
-
-    def __getitem__(self, part: slice) -> np.ndarray:
-        """Values (n, D) of some frames, out of all that were read."""
-        return super().__getitem__(slice(None))[part]
-
-
-def naive(data: AffectDataModule) -> Iterator[Batch]:
-    """Training windows from a loader that reads whole tracks for each, without end."""
-    dataset = data.datasets["train"]
-    streams = [_whole(one) for one in dataset.streams]
-    wasteful = WindowDataset(dataset.clips, streams, data.normalisers)
-    order = EpochShuffle(len(wasteful), seed=1)
-    loader = DataLoader(wasteful, data.settings.batch, sampler=order, collate_fn=collate)
-    while True:
-        yield from loader
-
-
-def _whole(streams: ClipStreams) -> ClipStreams:
-    rows: dict[str, Rows] = {
-        name: WholeTrack(one.path, one.shape) for name, one in streams.streams.items()
-    }
-    return replace(streams, streams=rows)
 
 
 class LeaderFollowerModel(nn.Module):
@@ -210,19 +180,16 @@ class _CausalLevel(nn.Module):
         return functional.relu(hidden + self.residual(x))
 
 
-def our_loop(
-    data: AffectDataModule, folder: Path, epochs: int, steps: int, clock: Clock
-) -> "Watch":
-    """Trains as `fusion.train` does, with default settings, and watches.
+def our_loop(data: AffectDataModule, folder: Path, epochs: int, steps: int) -> Timing:
+    """Trains as `fusion.train` does, with default settings; windows and time of the last epoch.
 
     Args:
         data: Set up.
         folder: For checkpoints and logs.
         epochs: To train.
         steps: Of an epoch, at most.
-        clock: Gives seconds.
     """
-    settings, watch = TrainSettings(data=data.settings), Watch(clock)
+    settings, watch = TrainSettings(data=data.settings), Watch()
     module = make_module(settings, data, plain(settings))
     with quiet_lightning():
         trainer = make_trainer(
@@ -232,46 +199,30 @@ def our_loop(
         trainer.limit_train_batches = steps
         trainer.limit_val_batches = VALIDATED
         trainer.fit(module, datamodule=data)
-    return watch
+    return watch.timing
 
 
-@dataclass
 class Watch(pl.Callback):
-    """Notes how long the training part of each epoch takes, and the process's memory after it.
+    """Times the training part of each epoch; validation and what follows it are not counted.
 
     Attributes:
-        clock: Gives seconds.
-        rates: Windows a second, of each epoch; validation and what follows it are not counted.
-        resident: MiB of memory at the end of each epoch, validation included.
+        timing: Windows and time of the last epoch.
     """
 
-    clock: Clock
-    rates: list[float] = field(default_factory=list)
-    resident: list[float] = field(default_factory=list)
-    _start: float = 0.0
-    _windows: int = 0
+    def __init__(self) -> None:
+        self.timing, self._running = Timing(), ExitStack()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Starts the clock."""
-        self._start, self._windows = self.clock(), 0
+        self.timing = Timing()
+        self._running.enter_context(self.timing.running())
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Counts windows."""
-        self._windows += len(batch.clip)
+        self.timing.amount += len(batch.clip)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stops the clock."""
-        self.rates.append(self._windows / (self.clock() - self._start))
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Looks at the memory."""
-        self.resident.append(resident())
-
-
-def resident() -> float:
-    """Memory of this process, MiB; 0 where the system does not say."""
-    path = Path("/proc/self/status")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+        self._running.close()
