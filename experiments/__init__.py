@@ -11,7 +11,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
-_ROOT = Path(__file__).parent
+_ROOT = Path(__file__).parents[1]
 
 
 class _Moved(MetaPathFinder):
@@ -22,10 +22,11 @@ class _Moved(MetaPathFinder):
     ) -> ModuleSpec | None:
         """A command under its old name; None for all else."""
         package, _, name = fullname.rpartition(".")
-        found = list(_ROOT.glob(f"*/**/{name}.py")) if package == __name__ else []
+        places = ("experiments/*/**", "tests") if package == __name__ else ()
+        found = [path for place in places for path in _ROOT.glob(f"{place}/{name}.py")]
         if len(found) != 1 or '__name__ == "__main__"' not in found[0].read_text("utf-8"):
             return None
-        new = ".".join(("experiments", *found[0].relative_to(_ROOT).with_suffix("").parts))
+        new = ".".join(found[0].relative_to(_ROOT).with_suffix("").parts)
         print(f"{fullname} is {new} now", file=sys.stderr, flush=True)
         return spec_from_file_location(fullname, found[0])
 

@@ -77,13 +77,11 @@ def command(settings: Affwild2SimSettings) -> int:
         levels=settings.levels,
         prior=settings.prior,
     )
-    ceilings = ceiling_rows(benchmark)
-    rows = simple_rows(benchmark)
+    rows = [*ceiling_rows(benchmark), *simple_rows(benchmark)]
     rows += recipe_rows(benchmark, settings.recipes, settings.seeds, settings.epochs)
     text = page(
-        benchmark,
-        ceilings,
         rows,
+        seed=settings.seed,
         options=options_of(settings),
         labels="real VA annotations" if settings.annotations else "imitated VA annotations",
         epochs=settings.epochs,

@@ -1,11 +1,11 @@
-"""`python -m experiments.readme_matrix`: README's sequence of commands for every kind of corpus.
+"""`python -m tests.readme_matrix`: README's sequence of commands for every kind of corpus.
 
 Data flow: kinds x recipes > small corpora > check, extract, train, tune, evaluate, folds, ensemble,
 predict, submit, report > lines that say how each ended.
 
-    python -m experiments.readme_matrix                          # all, in this process
-    python -m experiments.readme_matrix --shell true             # through a shell, as a user would
-    python -m experiments.readme_matrix --kinds [ravdess] --recipes [fpn]
+    python -m tests.readme_matrix                          # all, in this process
+    python -m tests.readme_matrix --shell true             # through a shell, as a user would
+    python -m tests.readme_matrix --kinds [ravdess] --recipes [fpn]
 
 Each command must end with status 0, or a recipe must say in one line what the corpus lacks. Two
 epochs each; what is learnt is of no interest.
@@ -25,7 +25,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
-from experiments.demo.readme_matrix_corpora import (
+from features.cli.app import FAILED, OK, run
+from features.errors import UserError
+from tests.readme_matrix_corpora import (
     KINDS,
     Kind,
     film,
@@ -33,8 +35,6 @@ from experiments.demo.readme_matrix_corpora import (
     put_tracks,
     write_labels,
 )
-from features.cli.app import FAILED, OK, run
-from features.errors import UserError
 
 RECIPES = ("mtl", "pasn", "progressive", "distill", "fpn")
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -225,6 +225,6 @@ if __name__ == "__main__":
     run(
         MatrixSettings,
         command,
-        prog="experiments.readme_matrix",
+        prog="tests.readme_matrix",
         description=(__doc__ or "").split("\n")[0],
     )

@@ -3,7 +3,7 @@
 Data flow: folder > what is expected (`expected.csv`, or the table in its README) > every file
 through the readers > one extraction of the folder > a line a file > exit status.
 
-    python -m experiments.real_files DIR
+    python -m experiments.benchmarks.real_files DIR
 
 Where there is a `base.mp4`, files that are expected to be right must show and sound like it, or
 like a part of it. Without expectations what was found is printed, and only a traceback, or a
@@ -239,7 +239,7 @@ if __name__ == "__main__":
     run(
         RealFilesSettings,
         command,
-        prog="experiments.real_files",
+        prog="experiments.benchmarks.real_files",
         description=__doc__.split("\n")[0],
         argv=spelt_out(sys.argv[1:]),
     )

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from experiments.real_files import Expected, check, command, expectations, spelt_out
-from experiments.real_files import RealFilesSettings as Settings
+from experiments.benchmarks.real_files import Expected, check, command, expectations, spelt_out
+from experiments.benchmarks.real_files import RealFilesSettings as Settings
 from features.errors import UserError
 from tests.media import write_sound, write_video
 from tests.shared import shared_data

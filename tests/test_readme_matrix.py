@@ -1,14 +1,13 @@
 """README's sequence of commands on every kind of corpus: a covering set of the matrix.
 
-All kinds with all recipes take half an hour: `python -m experiments.readme_matrix`.
+All kinds with all recipes take half an hour: `python -m tests.readme_matrix`.
 """
 
 from pathlib import Path
 
 import pytest
 
-from experiments.demo.readme_matrix_corpora import KINDS
-from experiments.readme_matrix import (
+from tests.readme_matrix import (
     RECIPES,
     MatrixSettings,
     Step,
@@ -16,6 +15,7 @@ from experiments.readme_matrix import (
     prepare,
     run_cell,
 )
+from tests.readme_matrix_corpora import KINDS
 
 FIRST = ("train", "tune", "evaluate")
 WHOLE = {"table-au": "mtl", "abaw-mtl": "mtl", "ravdess": "mtl"}

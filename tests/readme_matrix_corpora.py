@@ -1,4 +1,4 @@
-"""Small corpora of every kind that README names, for `experiments.readme_matrix`.
+"""Small corpora of every kind that README names, for `tests.readme_matrix`.
 
 Data flow: kind > eight clips with labels in the data set's own layout > media, or tracks made up.
 
