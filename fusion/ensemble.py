@@ -17,10 +17,9 @@ import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from features.cli.app import OK, run
 from features.cli.default_corpus import default_store, root_or_demo
@@ -49,6 +48,10 @@ from fusion.tasks.labels import TASKS, Clip
 MEMBERS = "members"
 """Folder in OUT for what checkpoints predict."""
 REPORT = "ensemble.json"
+
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass
@@ -231,11 +234,13 @@ def labelled_frames(
 
 def choose(
     frames: dict[str, TaskFrames], choice: str, names: list[str], known: Known
-) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+) -> "tuple[dict[str, np.ndarray], pd.DataFrame]":
     """Weights of each task, and a table of what each member and the ensemble score.
 
     Members that have not learnt a task have no weight in it.
     """
+    import pandas as pd
+
     weights, columns = {}, {}
     for task, every in frames.items():
         able = np.flatnonzero(known[task])

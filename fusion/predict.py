@@ -8,7 +8,7 @@ Data flow: video file or folder > tracks (missing ones are extracted) > model > 
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from features.cli.app import FAILED, OK, run
 from features.cli.wording import counted
@@ -20,10 +20,11 @@ from features.pipeline.discovery import find_sources
 from features.pipeline.source_hashes import SourceHashes
 from features.store.track_store import TrackStore
 from fusion.data.predictions import write_predictions
-from fusion.inference.checkpoint import Checkpoint, load_checkpoint
 from fusion.inference.origins import Origin, origin_of_clip, origin_of_source
-from fusion.inference.predictor import clips_of_store, known_people, predict_clips
 from fusion.tasks.labels import TASKS
+
+if TYPE_CHECKING:  # loads torch
+    from fusion.inference.checkpoint import Checkpoint
 
 
 @dataclass
@@ -56,7 +57,7 @@ class PredictSettings(EncoderSettings):
         return self.store.absolute().parent if self.store else None
 
 
-def extract_input(settings: PredictSettings, checkpoint: Checkpoint, store: Path) -> bool:
+def extract_input(settings: PredictSettings, checkpoint: "Checkpoint", store: Path) -> bool:
     """Extracts what the checkpoint needs from the input; whether all of it succeeded."""
     encoders = sorted({spec.encoder for spec in checkpoint.specs.values()})
     encoder_settings = vars(EncoderSettings.within(settings))
@@ -76,6 +77,9 @@ def command(settings: PredictSettings) -> int:
     """Extracts if there is an input, predicts, and lists what was written."""
     if settings.input is None and settings.store is None:
         raise UserError("nothing to predict; give --input VIDEO_OR_FOLDER or --store TRACKS")
+    from fusion.inference.checkpoint import load_checkpoint
+    from fusion.inference.predictor import clips_of_store, known_people, predict_clips
+
     checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     folder = settings.store or settings.out / "tracks"
     sources = {} if settings.input is None else origins_of(settings.input, folder)

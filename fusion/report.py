@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store
@@ -21,9 +22,10 @@ from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind, read_truth
 from fusion.corpora import read_corpus
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
-from fusion.reporting.loudness import envelope_of_media, envelope_of_store
-from fusion.reporting.timeline import Envelope, draw_timeline
 from fusion.tasks.labels import FrameLabels
+
+if TYPE_CHECKING:  # loads matplotlib
+    from fusion.reporting.timeline import Envelope
 
 
 @dataclass
@@ -190,8 +192,10 @@ class SoundFinder:
         media = {source.id: source.files for source in sources}
         return SoundFinder(TrackStore(folder) if folder else None, media)
 
-    def find(self, video: str) -> Envelope | None:
+    def find(self, video: str) -> "Envelope | None":
         """Loudness of a video, None if nothing tells; UserError for a damaged track or file."""
+        from fusion.reporting.loudness import envelope_of_media, envelope_of_store
+
         envelope = envelope_of_store(self.store, video) if self.store else None
         for path in () if envelope else self.media.get(video, ()):
             envelope = envelope or envelope_of_media(path)
@@ -201,11 +205,13 @@ class SoundFinder:
 def _draw(
     predictions: FramePredictions,
     labels: FrameLabels | None,
-    envelope: Envelope | None,
+    envelope: "Envelope | None",
     picture: Path,
 ) -> None:
     if not len(predictions):
         raise UserError("predictions without a single frame; nothing to draw")
+    from fusion.reporting.timeline import draw_timeline
+
     draw_timeline(predictions, labels, envelope, picture)
 
 

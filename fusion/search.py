@@ -27,11 +27,8 @@ from features.cli.wording import counted
 from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.fingerprint import settings_hash
-from fusion.training.config import TrainSettings, check_training
-from fusion.training.cross_validation import train_several
-from fusion.training.run import with_data
-from fusion.training.run_folder import SEARCH, plain
-from fusion.training.search_space import Dimension, read_space, with_values
+from fusion.training.config import TrainSettings, check_training, plain
+from fusion.training.search_space import SEARCH, Dimension, read_space, with_values
 
 if TYPE_CHECKING:
     import optuna
@@ -156,6 +153,9 @@ def _continue_unfinished(study: "optuna.Study") -> None:
 
 def _score(settings: SearchSettings, recipe: TrainSettings, values: dict[str, Any]) -> float:
     """Trains with the values, or finds that run, and scores what it holds out."""
+    from fusion.training.cross_validation import train_several  # loads torch
+    from fusion.training.run import with_data
+
     name = f"{settings.name}/{SEARCH}/{settings_hash(values)}"
     trial = with_data(replace(with_values(recipe, values), name=name))
     score = train_several(trial, keep=False)[settings.metric]

@@ -12,21 +12,19 @@ goes on with more `--epochs` than before (the learning rate then falls over all 
 """
 
 from features.cli.app import OK, run
-from fusion.reporting.score_report import format_scores
 from fusion.training.config import TrainSettings, check_training
-from fusion.training.cross_validation import train_several
-from fusion.training.run import with_data
-from fusion.training.run_folder import DONE, plain
-from fusion.training.stages import train
-from fusion.training.trainer import is_first_process
-from fusion.training.validation import score_held_out
-
-__all__ = ["DONE", "TrainSettings", "command", "plain", "train", "with_data"]
 
 
 def command(settings: TrainSettings) -> int:
     """Trains, and scores the best epoch of each run on the clips it holds out."""
     check_training(settings)
+    from fusion.reporting.score_report import format_scores
+    from fusion.training.cross_validation import train_several  # these load torch
+    from fusion.training.run import with_data
+    from fusion.training.stages import train
+    from fusion.training.trainer import is_first_process
+    from fusion.training.validation import score_held_out
+
     settings = with_data(settings)
     if settings.folds or settings.seeds:
         train_several(settings)

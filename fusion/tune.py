@@ -13,7 +13,7 @@ since raw scores know nothing of an earlier decision.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
@@ -21,16 +21,14 @@ from features.cli.wording import counted
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
-from fusion.data.folds import linked
-from fusion.data.loading.multi_corpus import file_of
 from fusion.data.seen import BY_FOLD, ON, clips_by_task, tasks_seen, trained_clips
 from fusion.evaluation.scored_clips import CorpusSettings
-from fusion.inference.checkpoint import Checkpoint, load_checkpoint, write_decision
-from fusion.inference.predictor import raw_scores
-from fusion.postprocess.decision import Decision, RawScores
-from fusion.postprocess.tuning import Tuned, tune_clips
 from fusion.tasks.labels import TASKS, UNITS, Clip
-from fusion.training.validation import held_out_clips
+
+if TYPE_CHECKING:  # these load torch and scipy
+    from fusion.inference.checkpoint import Checkpoint
+    from fusion.postprocess.decision import Decision, RawScores
+    from fusion.postprocess.tuning import Tuned
 
 
 @dataclass
@@ -53,7 +51,7 @@ class TuneSettings:
 
 
 def validation_clips(
-    checkpoint: Checkpoint, root: Path, challenge: CorpusKind, store: TrackStore
+    checkpoint: "Checkpoint", root: Path, challenge: CorpusKind, store: TrackStore
 ) -> list[Clip]:
     """Clips that the checkpoint's run validated on, with labels of the tasks it has learnt.
 
@@ -66,6 +64,9 @@ def validation_clips(
     Raises:
         UserError: If there is no such clip, or the model was trained on such labels of one.
     """
+    from fusion.data.loading.multi_corpus import file_of
+    from fusion.training.validation import held_out_clips
+
     held_out = held_out_clips(checkpoint, root, challenge)
     learnt = [replace(clip, labels=clip.labels.of_tasks(checkpoint.learnt)) for clip in held_out]
     clips = [clip for clip in learnt if clip.labels.tasks()]
@@ -85,12 +86,14 @@ def validation_clips(
     return clips
 
 
-def require_people(raws: Iterable[RawScores], checkpoint: Path) -> list[RawScores]:
+def require_people(raws: "Iterable[RawScores]", checkpoint: Path) -> "list[RawScores]":
     """The scores of all clips.
 
     Raises:
         UserError: If they are of fewer than two people, or all share a video.
     """
+    from fusion.data.folds import linked
+
     scored = list(raws)
     clips = [raw.clip for raw in scored]
     if len(set(linked([clip.group for clip in clips], [clip.video for clip in clips]))) < 2:
@@ -101,7 +104,7 @@ def require_people(raws: Iterable[RawScores], checkpoint: Path) -> list[RawScore
     return scored
 
 
-def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
+def tune(settings: TuneSettings) -> "tuple[Tuned, list[str]]":
     """Chooses the decision and writes it into the checkpoint.
 
     Returns:
@@ -109,6 +112,11 @@ def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
     """
     if settings.folds < 2:
         raise UserError(f"--folds must be at least 2: {settings.folds}")
+    from fusion.data.loading.multi_corpus import file_of
+    from fusion.inference.checkpoint import load_checkpoint, write_decision
+    from fusion.inference.predictor import raw_scores
+    from fusion.postprocess.tuning import tune_clips
+
     checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     root = root_or_demo(settings.data.root)
     store = TrackStore(settings.data.store or default_store(root))
@@ -127,7 +135,7 @@ def tune(settings: TuneSettings) -> tuple[Tuned, list[str]]:
     return tuned, sorted({clip.id for clip in clips} - {raw.clip.id for raw in raws})
 
 
-def provenance(tuned: Tuned, raws: list[RawScores], files: list[str]) -> dict[str, Any]:
+def provenance(tuned: "Tuned", raws: "list[RawScores]", files: list[str]) -> dict[str, Any]:
     """What the checkpoint is to say of its decision: plain values.
 
     Args:
@@ -153,7 +161,7 @@ def provenance(tuned: Tuned, raws: list[RawScores], files: list[str]) -> dict[st
     }
 
 
-def table(tuned: Tuned) -> list[str]:
+def table(tuned: "Tuned") -> list[str]:
     """The figures before and after, and which of them may be quoted."""
     columns = _columns(tuned)
     lines = [_row("", [*columns, "gap"])]
@@ -172,7 +180,7 @@ def table(tuned: Tuned) -> list[str]:
     ]
 
 
-def choices(decision: Decision, tuned: Iterable[str]) -> list[str]:
+def choices(decision: "Decision", tuned: Iterable[str]) -> list[str]:
     """What was chosen, a line a task."""
     expr, thresholds = decision.expr, zip(UNITS, decision.au.thresholds, strict=True)
     said = {
@@ -186,7 +194,7 @@ def choices(decision: Decision, tuned: Iterable[str]) -> list[str]:
     return [f"{task}: {said[task] if task in tuned else kept}" for task in TASKS]
 
 
-def _columns(tuned: Tuned) -> Mapping[str, dict[str, float]]:
+def _columns(tuned: "Tuned") -> Mapping[str, dict[str, float]]:
     return {
         "neutral": tuned.neutral,
         "quote": tuned.quoted,

@@ -27,10 +27,9 @@ from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.model.fusion.fusions import LeaderFollowerFusion
 from fusion.model.heads import ParallelHeads
 from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
-from fusion.training.config import TrainSettings
+from fusion.training.config import TrainSettings, plain
 from fusion.training.optimizer import parameter_groups
 from fusion.training.run import make_module
-from fusion.training.run_folder import plain
 from fusion.training.trainer import make_trainer, quiet_lightning
 
 CLIP_FRAMES = 6944

@@ -30,7 +30,8 @@ from fusion.report import ReportSettings, TruthSettings, report
 from fusion.submit import SubmitSettings
 from fusion.submit import command as submit
 from fusion.tasks.labels import UNITS, Clip
-from fusion.train import TrainSettings, train
+from fusion.training.config import TrainSettings
+from fusion.training.stages import train
 
 CONFIG = Path(__file__).parents[2] / "configs/mtl.yaml"
 MODELS = {"audio only": ["wav2vec2"], "visual only": ["expression"], "fused": None}

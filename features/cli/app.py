@@ -79,9 +79,7 @@ def parse(
     Raises:
         UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
     """
-    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
-    parser.add_argument("--cfg", action="config", help="YAML file with any of the settings below")
-    parser.add_class_arguments(settings_type)
+    parser = make_parser(settings_type, prog=prog, description=description)
     try:
         arguments = bracketed(sys.argv[1:] if argv is None else argv, settings_type)
         arguments = inlined(arguments, getattr(settings_type, "SHIPPED", None))
@@ -90,6 +88,14 @@ def parse(
         raise UsageError(_one_line(str(error), parser)) from error
     values.pop("cfg")
     return settings_type(**values)
+
+
+def make_parser(settings_type: type, *, prog: str, description: str) -> ArgumentParser:
+    """The parser of a command, with `--cfg` and an option for each setting."""
+    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
+    parser.add_argument("--cfg", action="config", help="YAML file with any of the settings below")
+    parser.add_class_arguments(settings_type)
+    return parser
 
 
 def updated(settings: S, changes: Mapping[str, Any], where: str) -> S:

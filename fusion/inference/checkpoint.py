@@ -23,8 +23,8 @@ from fusion.data.seen import BY_FOLD, is_among, tasks_of
 from fusion.inference.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
 from fusion.model.settings import ModelSettings
 from fusion.postprocess.decision import AuDecision, Decision
+from fusion.streams.adaptation import NO_ADAPTATION, Adaptation
 from fusion.streams.normalization import Normaliser
-from fusion.streams.person_normalization import NO_ADAPTATION, Adaptation
 from fusion.streams.stream_spec import StreamSpec
 from fusion.tasks.labels import EXPRESSIONS, UNITS
 

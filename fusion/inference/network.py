@@ -12,8 +12,8 @@ import torch
 
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
+from fusion.streams.adaptation import Adaptation
 from fusion.streams.normalization import Normaliser
-from fusion.streams.person_normalization import Adaptation
 from fusion.streams.stream_spec import StreamSpec
 
 PREFIX = "model."

@@ -3,13 +3,11 @@
 Letters: B windows, T frames of a window, U units.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-AuKind = Literal["bce", "zlpr+bce"]
+from fusion.losses.config import AuKind
 
 
 def au_loss(

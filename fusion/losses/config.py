@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from features.errors import UserError
-from fusion.losses.au import AuKind
-from fusion.losses.va import VaKind, require_bins
 from fusion.model.settings import ModelSettings
 
+VaKind = Literal["ccc", "smooth_l1+ccc", "bins+ccc", "mse"]
+AuKind = Literal["bce", "zlpr+bce"]
 Weighting = Literal["fixed", "uncertainty"]
 Teaching = Literal["soft", "labels"]
 CHOICES = {"va_kind": VaKind, "au_kind": AuKind, "weighting": Weighting, "teaching": Teaching}
@@ -89,3 +89,9 @@ def check_loss(loss: LossSettings, model: ModelSettings) -> None:
         raise UserError("loss.compound needs a model with compound expressions: model.compound")
     if loss.va_kind == "bins+ccc":
         require_bins(model.va_bins)
+
+
+def require_bins(bins: int) -> None:
+    """Raises UserError for fewer than two bins, of which there is nothing to learn."""
+    if bins < 2:
+        raise UserError("loss.va_kind bins+ccc needs model.va_bins of at least 2")

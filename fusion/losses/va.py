@@ -3,19 +3,15 @@
 Letters: N valid frames, K bins.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from features.errors import UserError
+from fusion.losses.config import VaKind, require_bins
 from fusion.tasks.va_bins import bin_of
 
 MIN_SPREAD = 1e-6
 """Least denominator of 1 - CCC; labels have three decimals, so a spread of 1e-3 is none."""
-
-VaKind = Literal["ccc", "smooth_l1+ccc", "bins+ccc", "mse"]
 
 
 def va_loss(
@@ -72,12 +68,6 @@ def bins_loss(logits: Tensor | None, target: Tensor) -> Tensor:
         return logits.sum()
     chosen = bin_of(target, logits.shape[-1])
     return functional.cross_entropy(logits.flatten(0, 1), chosen.flatten())
-
-
-def require_bins(bins: int) -> None:
-    """Raises UserError for fewer than two bins, of which there is nothing to learn."""
-    if bins < 2:
-        raise UserError("loss.va_kind bins+ccc needs model.va_bins of at least 2")
 
 
 def squared_error(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:

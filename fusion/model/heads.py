@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from fusion.data.batch import Scores
 from fusion.model.settings import ModelSettings
 from fusion.model.streaming import StreamingHeads
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
-from fusion.tasks.va_bins import BinValues, expectation
+from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS, BinValues
+from fusion.tasks.va_bins import expectation
 
 BASIC = 6
 """Expressions of which compound ones are made: all but Neutral and Other."""

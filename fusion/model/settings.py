@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from features.errors import UserError
-from fusion.tasks.va_bins import BinValues
+from fusion.tasks.labels import BinValues
 
 Fusion = Literal["concat", "gated", "cross-attention", "leader-follower", "top-down"]
 Temporal = Literal["transformer", "gru", "lstm", "tcn", "causal-tcn", "pyramid", "none"]

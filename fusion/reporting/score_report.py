@@ -11,8 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from features.cli.wording import counted
 from features.errors import UserError
@@ -20,9 +19,10 @@ from features.store.feature_track import write_atomically
 from fusion.metrics.bootstrap import Comparison, Interval, bootstrap
 from fusion.metrics.evaluation import Evaluation
 from fusion.metrics.remarks import MARK, in_sample, remarks
-from fusion.reporting import figures as pictures
-from fusion.reporting import tables
 from fusion.tasks.labels import TASKS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 OFFICIAL = ("CCC_V", "CCC_A", "VA", "EXPR", "AU", "P")
 """What is shown of a comparison on the screen; its folder has every class and unit."""
@@ -126,6 +126,9 @@ def write_report(
         rules: How scores were taken.
         title: What was scored.
     """
+    from fusion.reporting import figures as pictures  # pandas and matplotlib
+    from fusion.reporting import tables
+
     metrics, calibration = evaluation.metrics, evaluation.calibration
     parts = {
         "scores": tables.score_table(metrics.scores(rules.edition, rules.exact), intervals),
@@ -159,6 +162,9 @@ def write_comparison(
     videos: int,
 ) -> Path:
     """Writes a comparison of two sets of predictions, and returns the path of its report."""
+    from fusion.reporting import figures as pictures  # pandas and matplotlib
+    from fusion.reporting import tables
+
     table = tables.comparison_table(comparisons)
     _write_csv(folder, {"comparison": table})
     write_atomically(folder / "comparison.png", pictures.draw_comparison(table, names))
@@ -177,8 +183,10 @@ def write_comparison(
 
 
 def _markdown(
-    evaluation: Evaluation, parts: Mapping[str, pd.DataFrame], rules: Rules, title: str
+    evaluation: Evaluation, parts: "Mapping[str, pd.DataFrame]", rules: Rules, title: str
 ) -> str:
+    from fusion.reporting import tables
+
     errors = evaluation.calibration.errors()
     videos = len(evaluation.videos())
     faults = [f"{n}: labels but no prediction" for n in evaluation.missing]
@@ -261,6 +269,6 @@ def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.3f}"
 
 
-def _write_csv(folder: Path, parts: Mapping[str, pd.DataFrame]) -> None:
+def _write_csv(folder: Path, parts: "Mapping[str, pd.DataFrame]") -> None:
     for name, table in parts.items():
         write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())

@@ -16,47 +16,20 @@ Letters: F frames of a clip, T frames of a window, D feature dimensions.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
+from fusion.streams.adaptation import Adaptation
 from fusion.streams.clip_streams import ClipStreams
 from fusion.streams.normalization import Moments, Normaliser
 from fusion.tasks.labels import Clip
 
-Kind = Literal["none", "person", "causal"]
 FLOOR = 1e-12
 """Least running variance, below which there is only rounding."""
-
-
-@dataclass(frozen=True)
-class Adaptation:
-    """How streams are adapted; kept in checkpoints, so that prediction does as training did.
-
-    Attributes:
-        kind: `none`, `person` or `causal`.
-        prior: Frames of the corpus's mean and deviation that `causal` counts as seen before the
-            first, at least 1.
-    """
-
-    kind: Kind = "none"
-    prior: int = 100
-
-    def lines(self, what: str) -> list[str]:
-        """What is to be said of results on `what` (test, say): one line, or none."""
-        used = {
-            "person": "person statistics of",
-            "causal": "running statistics, up to each frame, of",
-        }
-        if self.kind not in used:
-            return []
-        return [f"transductive: {used[self.kind]} unlabelled {what} frames"]
-
-
-NO_ADAPTATION = Adaptation()
 
 
 class Scaler(Protocol):

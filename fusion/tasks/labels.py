@@ -7,7 +7,7 @@ Letters: F frames of one annotation file.
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -42,6 +42,8 @@ UNITS = (
 )
 
 
+BinValues = Literal["centres", "ends"]
+"""What a bin of valence or arousal stands for (fusion/tasks/va_bins.py)."""
 REACH = 0.6
 """Steps to the row that a frame takes: half a step, and a little for times that are not even."""
 

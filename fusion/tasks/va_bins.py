@@ -8,12 +8,10 @@ average, but 1 itself can be said.
 Letters: K bins; `...` any other dimensions.
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-BinValues = Literal["centres", "ends"]
+from fusion.tasks.labels import BinValues
 
 
 def centres(bins: int, device: torch.device | None = None) -> Tensor:

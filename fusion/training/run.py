@@ -26,9 +26,9 @@ from fusion.inference.network import PREFIX, WEIGHTS
 from fusion.losses.config import LossSettings, check_loss
 from fusion.losses.multitask import MultiTaskLoss, au_pos_weights, expr_weights, label_counts
 from fusion.model.affect import AffectModel
-from fusion.training.config import TrainSettings
+from fusion.training.config import TrainSettings, plain
 from fusion.training.lightning_module import AffectModule
-from fusion.training.run_folder import DONE, clear, find_run, git_revision, mark_finished, plain
+from fusion.training.run_folder import DONE, clear, find_run, git_revision, mark_finished
 from fusion.training.trainer import (
     BEST,
     is_first_process,

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,12 @@ from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.dataset import listed
 from fusion.data.run_identity import LASTS, changed_content, changed_settings
 from fusion.inference.checkpoint import ANSWERS, KEY, read_payload
+from fusion.training.config import plain_values
+from fusion.training.search_space import SEARCH
 from fusion.training.trainer import BEST, LAST, is_first_process
 
 DONE = "finished"
 """File in a run's folder that says that training came to its end, and after how many epochs."""
-SEARCH = "search"
-"""Folder of a search within RUNS/NAME; a run that is trained anew leaves it alone."""
-_NOT_CONFIG = ("fresh", "runs", "devices", "seeds", "folds")
-"""Settings that make no other run: where it lies, how long it lasts, what others are trained."""
 
 
 @contextmanager
@@ -104,7 +102,7 @@ def find_run(
     payload = read_payload(held)[KEY]
     if ANSWERS in payload:
         raise _refusal(folder, "of a recipe with stages")
-    before, end = _filled(_plain(payload["config"]), defaults), _read_end(folder)
+    before, end = _filled(plain_values(payload["config"]), defaults), _read_end(folder)
     before |= {name: end[name] for name in LASTS if name in end}
     known = payload["provenance"].get("content")
     changed = [] if known is None else changed_content(data.content(), known)
@@ -190,20 +188,6 @@ def _filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         if isinstance(value, dict) and isinstance(filled[key], dict):
             filled[key] = {**value, **filled[key]}
     return filled
-
-
-def plain(settings: Any) -> dict[str, Any]:
-    """All settings that make a run what it is, as plain values."""
-    values = asdict(settings) if is_dataclass(settings) else dict(settings)  # type: ignore[arg-type]
-    return {key: _plain(value) for key, value in values.items() if key not in _NOT_CONFIG}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return str(value.resolve()) if isinstance(value, Path) else value
 
 
 def git_revision() -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
+SEARCH = "search"
+"""Folder of a search within RUNS/NAME; a run that is trained anew leaves it alone."""
 _WHERE_AND_WHAT = "name runs fresh seed seeds folds devices"
 _WHICH_DATA = "data.root data.store data.cache data.fold data.folds"
 FIXED = frozenset(f"{_WHERE_AND_WHAT} {_WHICH_DATA}".split())

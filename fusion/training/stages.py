@@ -30,10 +30,11 @@ from fusion.training.config import (
     Stage,
     TrainSettings,
     check_training,
+    plain,
     stage_settings,
 )
 from fusion.training.run import train_run, with_data
-from fusion.training.run_folder import DONE, alone_in, clear, git_revision, plain, require_stages
+from fusion.training.run_folder import DONE, alone_in, clear, git_revision, require_stages
 from fusion.training.stage_export import export_outputs, read_stage
 from fusion.training.stage_tasks import fit_recipe
 from fusion.training.trainer import BEST

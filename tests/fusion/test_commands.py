@@ -20,8 +20,10 @@ from fusion.evaluate import EvaluateSettings, LabelledSettings
 from fusion.inference.checkpoint import KEY, load_checkpoint
 from fusion.model.settings import ModelSettings
 from fusion.streams.clip_streams import clips_of
-from fusion.train import TrainSettings
+from fusion.training.config import TrainSettings
 from fusion.training.lightning_module import AffectModule
+from fusion.training.run_folder import DONE
+from fusion.training.stages import train as train_all
 from tests.fusion.small_corpora import put
 from tests.fusion.tiny import FRAMES, TEST, write_corpus
 
@@ -47,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def best(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Checkpoint of a finished run."""
-    return train.train(settings(root, tmp_path_factory.mktemp("runs")))
+    return train_all(settings(root, tmp_path_factory.mktemp("runs")))
 
 
 def call(module, *argv: object) -> int:
@@ -103,14 +105,14 @@ def test_a_finished_run_is_not_trained_again(
     root: Path, best: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = best.read_bytes()
-    train.train(settings(root, best.parents[1]))
+    train_all(settings(root, best.parents[1]))
     assert "finished before" in capsys.readouterr().out
     assert best.read_bytes() == before
 
 
 def test_a_run_with_other_settings_is_not_overwritten(root: Path, best: Path) -> None:
     with pytest.raises(UserError, match=r"other settings \(seed\).*--fresh true"):
-        train.train(settings(root, best.parents[1], seed=5))
+        train_all(settings(root, best.parents[1], seed=5))
 
 
 def test_a_stopped_run_goes_on_from_its_last_epoch(
@@ -126,15 +128,15 @@ def test_a_stopped_run_goes_on_from_its_last_epoch(
         patch.setattr(AffectModule, "on_train_epoch_start", stop)
         assert call(train, *words) == 130
         assert "finished work is kept" in says()
-    assert not (tmp_path / "mtl" / train.DONE).exists()
+    assert not (tmp_path / "mtl" / DONE).exists()
     assert call(train, *words) == 0
     second_leg = pd.read_csv(tmp_path / "mtl/logs/version_1/metrics.csv")
     assert sorted(second_leg["epoch"].unique()) == [1, 2]
 
 
 def test_fresh_trains_anew(root: Path, tmp_path: Path) -> None:
-    first = train.train(settings(root, tmp_path, epochs=1))
-    train.train(settings(root, tmp_path, epochs=1, seed=9, fresh=True))
+    first = train_all(settings(root, tmp_path, epochs=1))
+    train_all(settings(root, tmp_path, epochs=1, seed=9, fresh=True))
     assert load_checkpoint(first).config["seed"] == 9
 
 
@@ -172,7 +174,7 @@ def test_labels_are_matched_to_frames_by_number_and_the_difference_told(
             path.write_text("\n".join(change(rows) if path.parent == folder else rows) + "\n")
     for path in (root / "annotations").rglob("2.txt"):
         path.write_text("\n".join(path.read_text().splitlines()[: FRAMES - 1]) + "\n")
-    train.train(settings(root, tmp_path, epochs=1))
+    train_all(settings(root, tmp_path, epochs=1))
     out = capsys.readouterr().out
     assert "1 label row beyond the last frame cut: 1 clip (1)" in out
     assert "2 frames beyond the last label row masked: 1 clip (2)" in out

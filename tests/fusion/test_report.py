@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import fusion.report
 import fusion.reporting.loudness
 from features.cli.app import FAILED, INTERRUPTED, OK, USAGE, run
 from features.encoders.audio.prosody import ProsodyEncoder
@@ -22,6 +21,7 @@ from features.store.track_store import TrackStore
 from fusion.data.predictions import FramePredictions, write_predictions
 from fusion.metrics.official import ccc
 from fusion.report import ReportSettings, TruthSettings, command, read_labels, report
+from fusion.reporting import timeline
 from fusion.reporting.figures import CLIP_MEASURES, draw_clips, draw_comparison
 from fusion.reporting.grouping import Groups
 from fusion.reporting.loudness import (
@@ -307,7 +307,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     def record(*args: object) -> None:
         calls.append(args)
 
-    monkeypatch.setattr(fusion.report, "draw_timeline", record)
+    monkeypatch.setattr(timeline, "draw_timeline", record)
     return calls
 
 
@@ -429,7 +429,7 @@ def test_pictures_made_before_a_stop_stay(
             raise fault
         draw_timeline(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fusion.report, "draw_timeline", draw_one)
+    monkeypatch.setattr(timeline, "draw_timeline", draw_one)
     assert run_report("--pred", pred) == status
     assert message in capsys.readouterr().err
     assert [path.name for path in (pred / "report").iterdir()] == ["12.png"]

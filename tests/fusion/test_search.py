@@ -8,9 +8,9 @@ import yaml
 
 from features.cli.app import parse
 from features.errors import UserError
-from fusion import search as module
 from fusion.model.settings import ModelSettings
 from fusion.search import SearchSettings, search
+from fusion.training import cross_validation
 from fusion.training.config import TrainSettings
 from fusion.training.search_space import read_space, with_values
 from tests.fusion.tiny import write_corpus
@@ -46,7 +46,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[TrainSettings]:
         made.append(trial)
         return {"P": 1 - abs(trial.optimizer.lr - 0.001), "AU": trial.optimizer.lr}
 
-    monkeypatch.setattr(module, "train_several", score)
+    monkeypatch.setattr(cross_validation, "train_several", score)
     return made
 
 
@@ -88,7 +88,7 @@ def test_a_stopped_trial_is_the_next_to_be_tried(root, tmp_path, tried, monkeypa
 
     search(settings(root, tmp_path, trials=1))
     with monkeypatch.context() as patch:
-        patch.setattr(module, "train_several", stop)
+        patch.setattr(cross_validation, "train_several", stop)
         with pytest.raises(KeyboardInterrupt):
             search(settings(root, tmp_path, trials=3))
     search(settings(root, tmp_path, trials=3))
@@ -103,7 +103,7 @@ def test_a_trial_that_cannot_be_trained_is_named_and_not_tried_again(
         raise UserError("too wide")
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "train_several", fail)
+        patch.setattr(cross_validation, "train_several", fail)
         with pytest.raises(UserError, match=r"too wide \(trial with optimizer.lr 0\.\d+"):
             search(settings(root, tmp_path))
     search(settings(root, tmp_path))
@@ -126,7 +126,7 @@ def test_another_search_is_not_mixed_with_it(root, tmp_path, tried) -> None:
 
 
 def test_a_score_without_labels_is_refused(root, tmp_path, tried, monkeypatch) -> None:
-    monkeypatch.setattr(module, "train_several", lambda *_, **__: {"P": float("nan")})
+    monkeypatch.setattr(cross_validation, "train_several", lambda *_, **__: {"P": float("nan")})
     with pytest.raises(UserError, match="none of its labels"):
         search(settings(root, tmp_path))
 

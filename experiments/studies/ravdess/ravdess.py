@@ -33,7 +33,7 @@ from features.cli.progress import ProgressReport
 from features.errors import UserError
 from features.store.feature_track import write_atomically
 from features.store.fingerprint import settings_hash
-from fusion.streams.person_normalization import Kind
+from fusion.streams.adaptation import Kind
 
 SEEDLESS = ("constant", "lr-", "ld-")
 """How the names of members begin that no seed changes."""

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from experiments.studies.ravdess.data import Corpus, Heard
+from fusion.streams.adaptation import Kind
 from fusion.streams.normalization import Moments, Normaliser
-from fusion.streams.person_normalization import Kind, Past, RunningNormaliser
+from fusion.streams.person_normalization import Past, RunningNormaliser
 
 PARTS = 6
 """Equal parts that a clip is cut into: a little over half a second each."""

@@ -13,7 +13,7 @@ from sklearn.metrics import f1_score
 
 from experiments.studies.ravdess.data import EMOTIONS
 from experiments.studies.ravdess.systems import ALL, ANCHOR, System
-from fusion.streams.person_normalization import Adaptation, Kind
+from fusion.streams.adaptation import Adaptation, Kind
 
 WIDTH = 100
 Said = Mapping[tuple[str, str, int], np.ndarray]

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from features.cli.progress import ProgressReport
 from features.errors import UserError
@@ -216,6 +215,8 @@ def _add_people(found: Inventory, root: Path) -> None:
 
 
 def _add_rates(found: Inventory, path: Path) -> None:
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, dtype={RATE_COLUMNS[0]: str})[list(RATE_COLUMNS)]
         rates = table[RATE_COLUMNS[1]].astype(float)

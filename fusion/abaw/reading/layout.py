@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from features.errors import UserError
 from features.importers.text_tables import read_table_text
@@ -162,6 +161,8 @@ def read_people(root: Path) -> dict[str, str]:
     path = root / PEOPLE_FILE
     if not path.is_file():
         return {}
+    import pandas as pd  # takes a while, and is for this one file
+
     try:
         text = read_table_text(path)
         table = pd.read_csv(text.lines, sep=text.separator, dtype=str, keep_default_na=False,

@@ -3,12 +3,15 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
-from fusion.data.loading.sampling import Mix, Sampling
-from fusion.streams.person_normalization import Adaptation, Kind
+from fusion.streams.adaptation import Adaptation, Kind
+
+Mix = Literal["natural", "tasks", "combinations"]
+Sampling = Literal["uniform", "balanced"]
 
 
 @dataclass

@@ -18,11 +18,10 @@ from features.cli.wording import counted
 from fusion.data.batch import Batch, Targets
 from fusion.data.stage_outputs import ClipExtras, teacher_scores
 from fusion.data.windowing import cut
+from fusion.streams.adaptation import NO_ADAPTATION, Adaptation
 from fusion.streams.clip_streams import ClipStreams
 from fusion.streams.normalization import Normaliser
 from fusion.streams.person_normalization import (
-    NO_ADAPTATION,
-    Adaptation,
     People,
     fit_people,
     make_scalers,

@@ -17,17 +17,14 @@ Letters: W windows, F frames of a clip, S sets, L windows of an epoch in one pro
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from torch.utils.data import Dataset, DistributedSampler
 
 from features.errors import UserError
+from fusion.data.loading.config import Mix, Sampling
 from fusion.data.loading.dataset import WindowDataset
 from fusion.tasks.labels import FrameLabels
-
-Mix = Literal["natural", "tasks", "combinations"]
-Sampling = Literal["uniform", "balanced"]
 
 TASKS = ("va", "expr", "au")
 BINS = 20

@@ -22,6 +22,7 @@ from fusion.inference.checkpoint import KEY, load_checkpoint
 from fusion.inference.predictor import predict_clips
 from fusion.losses.config import LossSettings
 from fusion.metrics.remarks import MARK
+from fusion.postprocess.tuning import Tuned
 from fusion.tasks.labels import TASKS, Clip, FrameLabels
 from fusion.training.config import TrainSettings
 from fusion.training.stages import train
@@ -67,7 +68,7 @@ def call(*argv: object) -> int:
     return int(stop.value.code or 0)
 
 
-def tuned(checkpoint: Path, root: Path) -> tune.Tuned:
+def tuned(checkpoint: Path, root: Path) -> Tuned:
     found = tune.tune(TuneSettings(checkpoint, CorpusSettings(root=root), folds=2))[0]
     assert found.tuned, "nothing to see if tuning does not help"
     assert found.in_sample["P"] > found.quoted["P"] + 0.01

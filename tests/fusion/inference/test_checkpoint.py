@@ -14,8 +14,8 @@ from fusion.inference.network import PREFIX, WEIGHTS
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
 from fusion.postprocess.decision import Decision
+from fusion.streams.adaptation import Adaptation
 from fusion.streams.normalization import Normaliser
-from fusion.streams.person_normalization import Adaptation
 from fusion.streams.stream_spec import StreamSpec
 
 SHAPES = {2: "8de2b1b19bea6642"}

@@ -10,7 +10,8 @@ from fusion.inference.predictor import predict_clips, raw_scores
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
-from fusion.streams.person_normalization import Adaptation, person_of
+from fusion.streams.adaptation import Adaptation
+from fusion.streams.person_normalization import person_of
 from fusion.training.lightning_module import AffectModule, OptimizerSettings
 from tests.fusion.small_corpora import clip, module, put
 

@@ -24,10 +24,9 @@ from fusion.inference.checkpoint import read_payload
 from fusion.metrics.official import MetricAccumulator
 from fusion.model.settings import ModelSettings
 from fusion.training import lightning_module as module_file
-from fusion.training.config import TrainSettings
+from fusion.training.config import TrainSettings, plain
 from fusion.training.lightning_module import AffectModule
 from fusion.training.run import make_module, train_run
-from fusion.training.run_folder import plain
 from fusion.training.trainer import BEST, LAST, quiet_lightning
 from fusion.training.validation import score_held_out
 from tests.fusion.tiny import FRAMES, write_corpus

@@ -12,7 +12,8 @@ from fusion.abaw.reading.annotations import read_corpus
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.predictor import predict_clips
 from fusion.model.streaming import StreamingHeads
-from fusion.train import TrainSettings, train
+from fusion.training.config import TrainSettings
+from fusion.training.stages import train
 from tests.fusion.tiny import write_corpus
 
 CONFIG = Path(__file__).parents[3] / "configs/pasn.yaml"

@@ -12,7 +12,10 @@ from features.errors import UserError
 from features.extract import ExtractSettings
 from fusion import evaluate, search, train, tune
 from fusion.data.folds import person_folds
+from fusion.inference import checkpoint
+from fusion.training import run as training_run
 from fusion.training.config import Stage, TrainSettings, check_training
+from fusion.training.stages import train as train_all
 from tests.fusion.tiny import write_corpus
 from tests.fusion.training.test_runs import settings
 
@@ -40,9 +43,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def never(*_: object, **__: object) -> None:
         raise AssertionError("work has begun")
 
-    for place in (train, search):
-        monkeypatch.setattr(place, "with_data", never)
-    monkeypatch.setattr(tune, "load_checkpoint", never)
+    monkeypatch.setattr(training_run, "with_data", never)
+    monkeypatch.setattr(checkpoint, "load_checkpoint", never)
     monkeypatch.setattr(evaluate, "evaluate_clips", never)
     monkeypatch.setattr(extract, "root_or_demo", never)
 
@@ -81,7 +83,7 @@ def test_a_later_stage_is_checked_before_the_first_is_trained(tmp_path: Path) ->
     stages = [Stage("a"), Stage("b", {"optimizer": {"warmup": 2.0}})]
     recipe = settings(tmp_path, tmp_path, stages=stages)
     with pytest.raises(UserError, match=r"stage 'b': optimizer\.warmup must lie between 0 and 1"):
-        train.train(recipe)
+        train_all(recipe)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
@@ -120,4 +122,4 @@ def test_a_fold_of_one_person_is_refused_in_training(tmp_path: Path) -> None:
     (root / "people.csv").write_text("id,person\n" + "".join(f"{i},A\n" for i in range(1, 7)))
     one = settings(root, tmp_path)
     with pytest.raises(UserError, match="4 clips of one person or video"):
-        train.train(replace(one, data=replace(one.data, fold=0)))
+        train_all(replace(one, data=replace(one.data, fold=0)))

@@ -9,8 +9,7 @@ import yaml
 
 from features.cli.app import parse
 from features.cli.config_files import BASE, read_config
-from fusion.training.config import RECIPES, TrainSettings
-from fusion.training.run_folder import plain
+from fusion.training.config import RECIPES, TrainSettings, plain
 
 REFERENCE = "mtl"
 OTHERS = sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != REFERENCE)
