@@ -88,6 +88,9 @@ def test_lines_that_end_otherwise_than_the_first_are_named(tmp_path: Path) -> No
     ]
     mixed = text.replace("\n", "\r\n").replace("2.jpg,0,0\r\n", "2.jpg,0,0\n")
     assert check(tmp_path, "VA", mixed) == ["line 3: this line ends in LF, the first one does not"]
+    half = text.removesuffix("\n") + "\r"
+    assert check(tmp_path, "VA", half) == ["line 4: this line ends in CRLF, the first one does not"]
+    assert check(tmp_path, "VA", text.replace("\n", "\r\n").removesuffix("\r\n")) == []
 
 
 def test_a_file_without_rows_or_header_is_named(tmp_path: Path) -> None:

@@ -66,13 +66,9 @@ def test_ambivalence_is_written_in_the_order_of_the_sample_with_or_without_proba
     assert check_clips(out, "AH", asked) == []
 
 
-@pytest.mark.parametrize("steps", [10_000])
-def test_written_probabilities_add_up_to_one_as_the_organisers_check_it(
-    tmp_path: Path, steps: int
-) -> None:
-    share = np.arange(steps + 1) / steps
-    ids = [str(step) for step in range(steps + 1)]
-    answers = pd.DataFrame({"class": (share > 0.5).astype(int), "probability": share}, ids)
+def test_written_probabilities_add_up_to_one_as_the_organisers_check_it(tmp_path: Path) -> None:
+    share = (np.arange(2000) + 0.5) / 10_000  # halfway between two that can be written
+    answers = pd.DataFrame({"class": share > 0.5, "probability": share}, map(str, range(2000)))
     write_clips(tmp_path / "t.txt", "AH", answers)
     assert check_clips(tmp_path / "t.txt", "AH") == []
 
