@@ -166,6 +166,7 @@ def _info(
         settings=settings_hash([*made, settings.min_confidence, person]),
         source=source,
         notes=notes,
+        columns=tuple(table.columns),
     )
 
 

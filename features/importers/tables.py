@@ -8,7 +8,6 @@ Letters: T rows, D feature columns.
 import csv
 import re
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from features.cli.wording import counted
 from features.errors import UserError
+from features.importers.text_tables import read_table_text
 
 SUFFIXES = (".csv", ".npy", ".npz")
 TIME = ("time", "timestamp", "times", "frametime", "seconds")
@@ -75,25 +75,18 @@ def read_table(path: Path, wanted: list[str], min_confidence: float) -> Table:
 
 
 def _read_csv(path: Path, wanted: list[str], min_confidence: float) -> Table:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        try:
-            header, lines, rows = _split(path, file)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise UserError(f"{path}: not a text file in UTF-8 ({error})") from error
+    sheet = _read_sheet(path)
+    header = sheet.header
     openface = set(header) >= OPENFACE
     role = {name: _find(header, names) for name, names in _roles(openface).items()}
     features = _choose(path, header, role, wanted, openface)
-    numbers = _numbers(path, header, lines, rows, features)
-    values, valid = _mask(numbers)
+    values, valid = _mask(sheet.numbers(features))
     for name, least in (("valid", 0.5), ("confidence", min_confidence)):
         if (index := role[name]) is not None:
-            valid &= _numbers(path, header, lines, rows, [index])[:, 0] >= least
+            valid &= sheet.numbers([index])[:, 0] >= least
     clocks = {
-        name: _clock(path, header, lines, rows, index)
-        for name in ("time", "frame")
-        if (index := role[name]) is not None
+        name: sheet.clock(index) for name in ("time", "frame") if (index := role[name]) is not None
     }
-    ids = [] if clocks or role["id"] is None else _ids(path, lines, rows, role["id"])
     return Table(
         values=np.where(valid[:, None], values, np.float32(0)),
         valid=valid,
@@ -101,33 +94,91 @@ def _read_csv(path: Path, wanted: list[str], min_confidence: float) -> Table:
         times=clocks.get("time"),
         frames=clocks.get("frame"),
         first_frame=1 if openface else 0,
-        ids=ids,
-        lines=lines,
+        ids=[] if clocks or role["id"] is None else sheet.ids(role["id"]),
+        lines=sheet.lines,
     )
 
 
-def _split(path: Path, file: Iterator[str]) -> tuple[list[str], list[int], list[list[str]]]:
-    """Header, line numbers and rows; the separator is the commonest of , ; tab in the header."""
-    first = next(file, "")
-    separator = max(",;\t", key=first.count)
-    header = [cell.strip() for cell in next(csv.reader([first], delimiter=separator), [])]
-    if not header or all(_is_number(cell) for cell in header):
+@dataclass(frozen=True)
+class _Sheet:
+    """Cells of a CSV file as they stand there.
+
+    Attributes:
+        path: The file.
+        header: Names of the columns.
+        lines: Line of each row in the file.
+        rows: Cells of each row.
+        point: What stands for the decimal point.
+    """
+
+    path: Path
+    header: list[str]
+    lines: list[int]
+    rows: list[list[str]]
+    point: str
+
+    def numbers(self, indices: list[int]) -> np.ndarray:
+        """Some columns as (T, len(indices)) float64; an empty cell is NaN."""
+        cells = [[row[i].strip().replace(self.point, ".") for i in indices] for row in self.rows]
+        try:
+            return np.array([[float(cell or "nan") for cell in row] for row in cells])
+        except ValueError as error:
+            line, column, cell = next(
+                (line, index, cell)
+                for line, row in zip(self.lines, cells, strict=True)
+                for index, cell in zip(indices, row, strict=True)
+                if cell and not _is_number(cell)
+            )
+            raise UserError(
+                f"{self.path}, line {line}: '{cell}' in column '{self.header[column]}' is no"
+                " number; mend it, or choose other columns by --columns"
+            ) from error
+
+    def clock(self, index: int) -> np.ndarray:
+        """A column of times or frame numbers (T,), all of which must be there."""
+        clock: np.ndarray = self.numbers([index])[:, 0]
+        if not (fine := np.isfinite(clock)).all():
+            line = self.lines[int(np.argmin(fine))]
+            raise UserError(f"{self.path}, line {line}: no {self.header[index]}")
+        return clock
+
+    def ids(self, index: int) -> list[str]:
+        """The clip ids, which must be there and differ."""
+        seen: dict[str, int] = {}
+        for line, row in zip(self.lines, self.rows, strict=True):
+            clip = row[index].strip()
+            if not clip:
+                raise UserError(f"{self.path}, line {line}: no id")
+            if clip in seen:
+                raise UserError(
+                    f"{self.path}, line {line}: '{clip}' stands in line {seen[clip]} too;"
+                    " for many rows a clip give one file a clip, with a time or frame column"
+                )
+            seen[clip] = line
+        return list(seen)
+
+
+def _read_sheet(path: Path) -> _Sheet:
+    """All cells of a CSV file; UserError if it is no text, has no header, or rows do not fit."""
+    text = read_table_text(path)
+    header, lines, rows = text.header, list[int](), list[list[str]]()
+    if not header or all(map(_is_number, header)):
         raise UserError(f"{path}, line 1: no header; name the columns, e.g. 'time,x,y'")
-    reader = csv.reader(file, delimiter=separator)
-    lines, rows = [], []
+    reader = csv.reader(text.lines, delimiter=text.separator)
+    next(reader)
     for row in reader:
-        if not any(cell.strip() for cell in row):
+        if not any(map(str.strip, row)):
             continue
         if len(row) != len(header):
             raise UserError(
-                f"{path}, line {reader.line_num + 1}: {counted(len(row), 'cell')},"
+                f"{path}, line {reader.line_num}: {counted(len(row), 'cell')},"
                 f" the header has {len(header)}"
             )
-        lines.append(reader.line_num + 1)
+        lines.append(reader.line_num)
         rows.append(row)
     if not rows:
         raise UserError(f"{path}: no rows below the header")
-    return header, lines, rows
+    return _Sheet(path, header, lines, rows, text.decimal_point)
 
 
 def _roles(openface: bool) -> dict[str, tuple[str, ...]]:
@@ -154,52 +205,6 @@ def _choose(
     if not chosen:
         raise UserError(f"{path}, line 1: no column matches {patterns}; choose others by --columns")
     return chosen
-
-
-def _numbers(
-    path: Path, header: list[str], lines: list[int], rows: list[list[str]], indices: list[int]
-) -> np.ndarray:
-    """The columns as (T, len(indices)) float64; an empty cell is NaN."""
-    numbers = np.empty((len(rows), len(indices)))
-    for i, row in enumerate(rows):
-        cells = [row[index].strip() or "nan" for index in indices]
-        try:
-            numbers[i] = [float(cell) for cell in cells]
-        except ValueError as error:
-            column, cell = next(
-                pair for pair in zip(indices, cells, strict=True) if not _is_number(pair[1])
-            )
-            raise UserError(
-                f"{path}, line {lines[i]}: '{cell}' in column '{header[column]}' is no number;"
-                " mend it, or choose other columns by --columns"
-            ) from error
-    return numbers
-
-
-def _clock(
-    path: Path, header: list[str], lines: list[int], rows: list[list[str]], index: int
-) -> np.ndarray:
-    """A column of times or frame numbers (T,), all of which must be there."""
-    clock = _numbers(path, header, lines, rows, [index])[:, 0]
-    if not (fine := np.isfinite(clock)).all():
-        raise UserError(f"{path}, line {lines[int(np.argmin(fine))]}: no {header[index]}")
-    return clock
-
-
-def _ids(path: Path, lines: list[int], rows: list[list[str]], index: int) -> list[str]:
-    """The clip ids, which must be there and differ."""
-    seen: dict[str, int] = {}
-    for line, row in zip(lines, rows, strict=True):
-        clip = row[index].strip()
-        if not clip:
-            raise UserError(f"{path}, line {line}: no id")
-        if clip in seen:
-            raise UserError(
-                f"{path}, line {line}: '{clip}' stands in line {seen[clip]} too;"
-                " for many rows a clip give one file a clip, with a time or frame column"
-            )
-        seen[clip] = line
-    return list(seen)
 
 
 def _read_arrays(path: Path) -> Table:
