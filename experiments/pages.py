@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 
 
 def table(rows: Iterable[Mapping[str, object]] | pd.DataFrame) -> str:

@@ -26,7 +26,7 @@ from features.cli.default_corpus import default_store, root_or_demo
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus
 from fusion.data.predictions import list_predictions, write_predictions

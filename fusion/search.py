@@ -25,7 +25,7 @@ import yaml
 from features.cli.app import OK, run
 from features.cli.wording import counted
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from features.store.fingerprint import settings_hash
 from fusion.training.config import TrainSettings, check_training, plain
 from fusion.training.search_space import SEARCH, Dimension, read_space, with_values

@@ -24,7 +24,7 @@ from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS, FrameLabels
 
 VERSION = 1

@@ -18,8 +18,8 @@ from pathlib import Path
 from features.cli.scratch import TemporaryFault
 from features.errors import UserError
 from features.pipeline.discovery import Source
+from features.store.atomic_file import write_atomically
 from features.store.claims import INDEX, Claims
-from features.store.feature_track import write_atomically
 
 FILE = "failures.csv"
 CPU_FULL = ("can't allocate memory", "not enough memory")

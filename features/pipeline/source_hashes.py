@@ -8,7 +8,8 @@ from stat import S_ISREG
 
 from features.errors import UserError
 from features.pipeline.discovery import Source
-from features.store.feature_track import SOUND, write_atomically
+from features.store.atomic_file import write_atomically
+from features.store.feature_track import SOUND
 from features.store.fingerprint import ABSENT, sha256_of
 
 

@@ -1,6 +1,6 @@
 """Temporary files that killed runs left in a store. Data flow: store > those of the dead > removed.
 
-Files are written under a temporary name (`features.store.feature_track.write_atomically`), which
+Files are written under a temporary name (`features.store.atomic_file.write_atomically`), which
 stays if the
 writer is killed. Tracks are written by whoever claims their video, so a temporary track of a video
 that nobody claims is dead, and so is one in the store's own folder if nobody holds its lock; of
@@ -11,8 +11,8 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
+from features.store.atomic_file import PARTIAL
 from features.store.claims import FOLDER, INDEX, Claims
-from features.store.feature_track import PARTIAL
 from features.store.person_names import split_person
 from features.store.track_store import SUFFIX
 

@@ -11,18 +11,16 @@ Letters: T tokens (frames, or audio steps), D feature dimensions.
 
 import hashlib
 import json
-import os
-import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+
+from features.store.atomic_file import replacing
 
 if TYPE_CHECKING:  # takes a third of a second
     import pandas as pd
@@ -39,8 +37,6 @@ _ORDER = (SPANS, "times", "values", "valid")
 """Their order in the file: the widest numbers first, as alignment asks."""
 _DTYPES = {"f8": "F64", "f4": "F32", "f2": "F16", "b1": "BOOL"}
 """What safetensors calls the types of a track."""
-PARTIAL = re.compile(r"\..+\.[a-z0-9_]{8}\.partial")
-"""Names of the temporary files of `write_atomically`, which a killed process leaves behind."""
 _ROWS = 1 << 14
 """Rows that are checked at once."""
 _ENTRY, _CHECKSUM = "track", "checksum"
@@ -182,7 +178,7 @@ def write_track(track: FeatureTrack, path: Path) -> None:
     fields = asdict(track.info)
     checksum = _checksum(json.dumps({**fields, _CHECKSUM: ""}), arrays)
     header = {_ENTRY: json.dumps({**fields, _CHECKSUM: checksum})}
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(_layout(arrays, header))
         for array in arrays.values():
             file.write(array.reshape(-1).view(np.uint8).data)  # no copy: hours are long
@@ -196,8 +192,7 @@ def read_track(path: Path) -> FeatureTrack:
         FileNotFoundError: If there is no such file.
     """
     with _opened(path) as file:
-        text = _header(file)
-        info, checksum = _parse(text)
+        text, info, checksum = _header(file)
         names = (*TENSORS, SPANS) if SPANS in file.keys() else TENSORS  # noqa: SIM118
         arrays = {name: file.get_tensor(name) for name in names}
         if checksum is not None and checksum != _checksum(text.replace(checksum, ""), arrays):
@@ -208,43 +203,20 @@ def read_track(path: Path) -> FeatureTrack:
 def read_info(path: Path) -> TrackInfo:
     """Reads a track's header only; raises as `read_track` does."""
     with _opened(path) as file:
-        return _parse(_header(file))[0]
+        return _header(file)[1]
 
 
 def read_checksum(path: Path) -> str | None:
     """The checksum in a track's header, None if it was written without; raises as `read_track`."""
     with _opened(path) as file:
-        return _parse(_header(file))[1]
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a temporary file in the same folder, syncs it and renames it to `path`."""
-    with _replacing(path) as file:
-        file.write(data)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file to be written within; afterwards it is synced and renamed to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())  # mkstemp's files are for the owner alone
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        return _header(file)[2]
 
 
 def _layout(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
     """Header of a safetensors file in which the arrays follow one another.
 
-    What the library's `save` gives begins with the same bytes (a test holds them together), but it
-    copies the data twice, and its `save_file` leaves temporary files of its own if it is killed.
+    The library's `save` begins with the same bytes (a test holds them together), but copies data
+    twice, and its `save_file` leaves temporary files of its own if it is killed.
     """
     header: dict[str, Any] = {"__metadata__": dict(metadata)}
     end = 0
@@ -255,14 +227,6 @@ def _layout(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> by
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
-
-
-@cache
-def _umask() -> int:
-    """The process's file mode mask, which can be read only by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager
@@ -277,22 +241,22 @@ def _opened(path: Path) -> Iterator[Any]:
         raise DamagedTrack(f"{path}: {error}") from error
 
 
-def _header(file: Any) -> str:
-    """The header's entry of an open file; ValueError if there is none."""
+def _header(file: Any) -> tuple[str, TrackInfo, str | None]:
+    """The header's entry of an open file, what it says, and the checksum or None.
+
+    Raises:
+        ValueError: If there is none, or it is malformed.
+    """
     metadata = file.metadata()
     if not metadata or _ENTRY not in metadata:
         raise ValueError("no track header")
-    return str(metadata[_ENTRY])
-
-
-def _parse(text: str) -> tuple[TrackInfo, str | None]:
-    """What the header's entry says, and the checksum or None; ValueError if it is malformed."""
+    text = str(metadata[_ENTRY])
     try:
         fields = dict(json.loads(text))
         checksum = fields.pop(_CHECKSUM, None)
         for name in ("people", "columns"):  # tracks of old versions do not tell
             fields[name] = tuple(fields.get(name, ()))
-        return TrackInfo(**fields), None if checksum is None else str(checksum)
+        return text, TrackInfo(**fields), None if checksum is None else str(checksum)
     except TypeError as error:
         raise ValueError(f"track header: {error}") from error
 

@@ -13,14 +13,8 @@ from pathlib import Path
 
 from features.errors import UserError
 from features.pipeline.source_hashes import SourceHashes
-from features.store.feature_track import (
-    PARTIAL,
-    TENSORS,
-    DamagedTrack,
-    TrackInfo,
-    read_checksum,
-    read_track,
-)
+from features.store.atomic_file import PARTIAL
+from features.store.feature_track import TENSORS, DamagedTrack, TrackInfo, read_checksum, read_track
 from features.store.track_store import SUFFIX
 
 CACHE = ".aligned"

@@ -25,7 +25,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.abaw.challenges import BASIC_EXPRESSIONS
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
 

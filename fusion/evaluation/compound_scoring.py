@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.abaw.challenges import COMPOUNDS, compound_classes
 from fusion.abaw.reading.compound import CompoundLabels
 from fusion.data.predictions import FramePredictions

@@ -17,7 +17,7 @@ import torch
 
 from features.encoders.device import resolve_device
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from features.store.fingerprint import weights_hash
 from fusion.data.seen import BY_FOLD, is_among, tasks_of
 from fusion.inference.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from features.cli.wording import counted
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.metrics.bootstrap import Comparison, Interval, bootstrap
 from fusion.metrics.evaluation import Evaluation
 from fusion.metrics.remarks import MARK, in_sample, remarks

@@ -25,7 +25,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from features.cli.wording import counted
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.data.predictions import FramePredictions
 from fusion.metrics.official import ccc
 from fusion.reporting.grouping import Groups

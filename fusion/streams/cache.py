@@ -17,8 +17,8 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from features.store.atomic_file import PARTIAL
 from features.store.cleanup import age_of
-from features.store.feature_track import PARTIAL
 from features.store.track_store import SUFFIX
 
 DAY = 24 * 3600.0

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.metrics.official import MetricAccumulator
 from fusion.training.config import TrainSettings, check_training
 from fusion.training.run_folder import alone_in, clear

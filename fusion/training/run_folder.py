@@ -18,7 +18,7 @@ from typing import Any
 
 from features.cli.wording import counted
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from features.store.leases import hold
 from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.dataset import listed

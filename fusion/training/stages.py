@@ -18,7 +18,7 @@ from typing import Any
 import pandas as pd
 
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from features.store.fingerprint import library_versions, weights_hash
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule

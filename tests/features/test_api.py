@@ -21,7 +21,7 @@ from tests.media import face_frame, plain_frames, tone, write_video
 DOCUMENTED = (
     "features.api",
     "features.cli.list_options",
-    "features.encoders.base",
+    "features.encoders.tokens",
 )
 ENCODERS = ["expression", "prosody"]
 

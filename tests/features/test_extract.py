@@ -22,7 +22,7 @@ from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.faces.detect import FaceSettings
 from features.pipeline.extractor import Extractor
-from features.store.feature_track import _replacing
+from features.store import atomic_file
 from features.store.track_store import TrackStore
 from tests.media import face_frame, face_picture, plain_frames, tone, write_sound, write_video
 from tests.waiting import eventually, limit
@@ -265,10 +265,10 @@ def test_a_full_disk_stops_with_one_line_and_keeps_what_is_done(
     def replacing(path: Path) -> Iterator[IO[bytes]]:
         if "expression" in str(path):
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        with _replacing(path) as file:
+        with atomic_file.replacing(path) as file:
             yield file
 
-    monkeypatch.setattr("features.store.feature_track._replacing", replacing)
+    monkeypatch.setattr("features.store.feature_track.replacing", replacing)
     assert status_of(["--data.root", str(root)]) == 1
     error = capsys.readouterr().err
     assert "no space left on the disk" in error

@@ -280,7 +280,7 @@ def test_a_crash_while_writing_leaves_the_old_checkpoint(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("features.store.feature_track.os.fsync", full)
+    monkeypatch.setattr("features.store.atomic_file.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         tune.tune(settings_for(checkpoint, root))
     assert checkpoint.read_bytes() == before

@@ -31,7 +31,7 @@ from experiments.studies.ravdess.table import Split, page
 from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from features.store.fingerprint import settings_hash
 from fusion.streams.adaptation import Kind
 

@@ -30,7 +30,7 @@ from experiments.studies.simulation.streams import (
 )
 from features.cli.progress import ProgressReport
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.layout import PEOPLE_FILE, RATES_FILE
 from fusion.tasks.labels import EXPRESSIONS, TASKS, UNITS, FrameLabels

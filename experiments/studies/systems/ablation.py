@@ -30,7 +30,7 @@ from experiments.studies.systems.ablation_variants import VARIANTS, Variant
 from features.cli.app import OK, parse, run, updated
 from features.cli.progress import ProgressReport
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.training.config import TrainSettings
 from fusion.training.stages import train
 from fusion.training.validation import score_held_out

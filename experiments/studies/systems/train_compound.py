@@ -40,7 +40,7 @@ from experiments.studies.systems.compound_pictures import (
 from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.encoders.visual.expression_net import ExpressionNet, load_expression_net
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from features.store.fingerprint import settings_hash
 from fusion.abaw.challenges import COMPOUND_PAIRS
 from fusion.losses.compound import (

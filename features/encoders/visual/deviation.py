@@ -15,17 +15,15 @@ from safetensors import SafetensorError, safe_open
 
 from features.encoders.base import (
     READY,
-    BaseEncoder,
     Description,
     Status,
-    inference,
     weights_hash,
 )
 from features.encoders.visual.expression import DIM as EXPRESSION_DIM
 from features.encoders.visual.expression import FACE_SIZE, ExpressionEncoder
 from features.encoders.visual.expression import WEIGHTS as EXPRESSION_WEIGHTS
 from features.encoders.visual.facenet import DIM as FACENET_DIM
-from features.encoders.visual.preprocessing import FaceInput, in_batches
+from features.encoders.visual.preprocessing import FaceInput, FaceNetwork
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
@@ -90,7 +88,7 @@ class DeviationSettings:
     stream: str = "deviation"
 
 
-class DeviationEncoder(BaseEncoder):
+class DeviationEncoder(FaceNetwork):
     """A `VisualEncoder`."""
 
     name = "deviation"
@@ -142,19 +140,13 @@ class DeviationEncoder(BaseEncoder):
             return Status("needs training", f"{what}{REMEDY} and give it by --deviation.weights")
         return READY
 
-    def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
-        """Encodes RGB crops (N, H, W, 3) uint8 into (N, D) and (N, 16) float32."""
-        faces = self._backbone.crops(crops, self._margin)
-        joined = in_batches(self._run, faces, sum(self.streams.values()))
-        deviation, metric = np.split(joined, [self._backbone.dim], axis=1)
-        values = map(np.ascontiguousarray, (deviation, metric))
-        return dict(zip(self.streams, values, strict=True))
+    def _batch(self, crops: np.ndarray) -> "Tensor":
+        return self._backbone.crops(crops, self._margin)
 
-    @inference
     def _run(self, faces: "Tensor") -> "Tensor":
         import torch
 
-        return torch.cat(self._net(faces.to(self._device)), dim=1)
+        return torch.cat(self._net(faces), dim=1)
 
 
 def weights_about(path: Path) -> dict[str, str]:

@@ -119,14 +119,6 @@ class ExpressionEncoder(BaseEncoder):
         """
         return self._encode(grey_faces(crops, self._margin))
 
-    def encode_grey(self, faces: np.ndarray) -> dict[str, np.ndarray]:
-        """Encodes grey pictures (N, 48, 48) uint8 that are framed as FER2013's; see above."""
-        import torch
-
-        from features.encoders.visual.expression_net import scale_grey
-
-        return self._encode(scale_grey(torch.from_numpy(np.ascontiguousarray(faces)[:, None])))
-
     @inference
     def _encode(self, faces: "Tensor") -> dict[str, np.ndarray]:
         """Streams of scaled faces (N, 1, 48, 48)."""

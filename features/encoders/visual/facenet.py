@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from features.encoders.base import READY, BaseEncoder, Description, Status, inference
-from features.encoders.visual.preprocessing import FaceInput, in_batches
+from features.encoders.base import READY, Description, Status
+from features.encoders.visual.preprocessing import FaceInput, FaceNetwork
 from features.errors import UserError
 from features.store.fingerprint import weights_hash
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
-    from torch import nn
+    from torch import Tensor, nn
 
 DIM = 512
 """Length of the identity embedding."""
@@ -45,15 +43,15 @@ class FacenetSettings:
     stream: str = "facenet"
 
 
-class FacenetEncoder(BaseEncoder):
+class FacenetEncoder(FaceNetwork):
     """A `VisualEncoder`."""
 
     name = "facenet"
     settings_type = FacenetSettings
+    _input = _FACES
 
     def _open(self, settings: FacenetSettings) -> None:
         self._net = load_facenet(_weights(settings)).to(self._device)
-        self._stream = settings.stream
 
     @classmethod
     def describe(cls, settings: FacenetSettings, margin: float = 0.0) -> Description:
@@ -80,11 +78,9 @@ class FacenetEncoder(BaseEncoder):
             return Status("needs weights", _absent(settings))
         return READY
 
-    @inference
-    def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
-        """Encodes RGB crops (N, H, W, 3) uint8 into (N, 512) float32; see `VisualEncoder`."""
-        faces = _FACES.batch(crops, self._margin)
-        return {self._stream: in_batches(lambda x: self._net(x.to(self._device)), faces, DIM)}
+    def _run(self, faces: "Tensor") -> "Tensor":
+        embedding: Tensor = self._net(faces)
+        return embedding
 
 
 def weights_path(settings: FacenetSettings) -> Path | None:

@@ -10,11 +10,9 @@ import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from features.encoders.base import BaseEncoder, Description, Status, inference
+from features.encoders.base import Description, Status, inference
 from features.encoders.hf_checkpoint import Checkpoint
-from features.encoders.visual.preprocessing import FaceInput, checkpoint_input, in_batches
+from features.encoders.visual.preprocessing import FaceInput, FaceNetwork, checkpoint_input
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
@@ -37,7 +35,7 @@ class HfImageSettings:
     stream: str = "hf-image"
 
 
-class HfImageEncoder(BaseEncoder):
+class HfImageEncoder(FaceNetwork):
     """A `VisualEncoder`."""
 
     name = "hf-image"
@@ -50,7 +48,6 @@ class HfImageEncoder(BaseEncoder):
         self._input = checkpoint_input(checkpoint.folder, config, _OPTION)
         self._model: Any = checkpoint.load(kind, **_without_pooler(kind, checkpoint))
         self._model.to(self._device)
-        self._stream = settings.stream
 
     @classmethod
     def describe(cls, settings: HfImageSettings, margin: float = 0.0) -> Description:
@@ -84,15 +81,8 @@ class HfImageEncoder(BaseEncoder):
             return Status("needs weights", f"name an image model by {_OPTION} NAME_OR_DIR")
         return Checkpoint.status(settings.model, _OPTION)
 
-    @inference
-    def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
-        """Encodes RGB crops (N, H, W, 3) uint8 into (N, D) float32; see `VisualEncoder`."""
-        faces = self._input.batch(crops, self._margin)
-        return {self._stream: in_batches(self._run, faces, self.streams[self._stream])}
-
-    @inference
     def _run(self, faces: "Tensor") -> "Tensor":
-        return _pooled(self._model(faces.to(self._device)))
+        return _pooled(self._model(faces))
 
 
 @inference

@@ -9,11 +9,9 @@ Letters: N crops, P patches, D feature dimensions.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from features.encoders.base import BaseEncoder, Description, Status, inference
+from features.encoders.base import Description, Status
 from features.encoders.hf_checkpoint import Checkpoint
-from features.encoders.visual.preprocessing import checkpoint_input, in_batches
+from features.encoders.visual.preprocessing import FaceNetwork, checkpoint_input
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
@@ -38,7 +36,7 @@ class MaeSettings:
     stream: str = "mae"
 
 
-class MaeEncoder(BaseEncoder):
+class MaeEncoder(FaceNetwork):
     """A `VisualEncoder`; its features are those after the final layer norm."""
 
     name = "mae"
@@ -49,7 +47,7 @@ class MaeEncoder(BaseEncoder):
         config = checkpoint.config()
         self._input = checkpoint_input(checkpoint.folder, config, _OPTION)
         self._model: Any = _load(checkpoint, config.model_type).to(self._device)
-        self._stream, self._pool = settings.stream, settings.pool
+        self._pool = settings.pool
 
     @classmethod
     def describe(cls, settings: MaeSettings, margin: float = 0.0) -> Description:
@@ -75,15 +73,8 @@ class MaeEncoder(BaseEncoder):
         """Whether the checkpoint is on this disk; loads nothing."""
         return Checkpoint.status(settings.model, _OPTION)
 
-    @inference
-    def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
-        """Encodes RGB crops (N, H, W, 3) uint8 into (N, D) float32; see `VisualEncoder`."""
-        faces = self._input.batch(crops, self._margin)
-        return {self._stream: in_batches(self._run, faces, self.streams[self._stream])}
-
     def _run(self, faces: "Tensor") -> "Tensor":
-        """(N, C, h, w) to (N, D)."""
-        tokens = encode_patches(self._model, faces.to(self._device))
+        tokens = encode_patches(self._model, faces)
         return tokens[:, 0] if self._pool == "cls" else tokens[:, 1:].mean(dim=1)
 
 

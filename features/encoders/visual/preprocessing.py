@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from features.encoders.base import BaseEncoder, inference
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
@@ -96,6 +97,31 @@ def in_batches(run: "Callable[[Tensor], Tensor]", faces: "Tensor", dim: int) -> 
     """
     parts = [run(part).float().cpu().numpy() for part in faces.split(BATCH) if len(part)]
     return np.concatenate(parts) if parts else np.zeros((0, dim), np.float32)
+
+
+class FaceNetwork(BaseEncoder):
+    """A `VisualEncoder` that is one network: crops > `_input` > `_run` > one vector a stream."""
+
+    _input: FaceInput
+
+    def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
+        """Encodes RGB crops (N, H, W, 3) uint8 into (N, D) float32 by stream; N may be 0."""
+        dims = list(self.streams.values())
+        joined = in_batches(self._on_device, self._batch(crops), sum(dims))
+        parts = np.split(joined, np.cumsum(dims)[:-1], axis=1)
+        return dict(zip(self.streams, map(np.ascontiguousarray, parts), strict=True))
+
+    @inference
+    def _on_device(self, faces: "Tensor") -> "Tensor":
+        return self._run(faces.to(self._device))
+
+    def _batch(self, crops: np.ndarray) -> "Tensor":
+        """The network's input (N, C, h, w)."""
+        return self._input.batch(crops, self._margin)
+
+    def _run(self, faces: "Tensor") -> "Tensor":
+        """(N, C, h, w) on the device to (N, D), the streams side by side."""
+        raise NotImplementedError
 
 
 def checkpoint_input(folder: Path, config: Any, option: str) -> FaceInput:

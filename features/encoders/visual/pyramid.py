@@ -19,7 +19,6 @@ import numpy as np
 
 from features.encoders.base import (
     READY,
-    BaseEncoder,
     Description,
     Status,
     inference,
@@ -32,7 +31,7 @@ from features.encoders.visual.expression import (
     framing,
     grey_faces,
 )
-from features.encoders.visual.preprocessing import FaceInput, in_batches
+from features.encoders.visual.preprocessing import FaceInput, FaceNetwork
 from features.errors import UserError
 
 if TYPE_CHECKING:  # loaded when an encoder is built, not where it is only described
@@ -62,17 +61,17 @@ class PyramidSettings:
     stream: str = "pyramid"
 
 
-class PyramidEncoder(BaseEncoder):
+class PyramidEncoder(FaceNetwork):
     """A `VisualEncoder`."""
 
     name = "pyramid"
     settings_type = PyramidSettings
+    _input = _FACES
 
     def _open(self, settings: PyramidSettings) -> None:
         self._backbone = settings.backbone
         self._packaged = self._backbone == PACKAGED
         self._net = self._load(_weights(settings))
-        self._dims = list(self.streams.values())
 
     @classmethod
     def describe(cls, settings: PyramidSettings, margin: float = 0.0) -> Description:
@@ -109,31 +108,15 @@ class PyramidEncoder(BaseEncoder):
             return Status("needs weights", f"{lack}{_REMEDY}")
         return READY
 
-    def encode_faces(self, crops: np.ndarray) -> dict[str, np.ndarray]:
-        """Encodes RGB crops (N, H, W, 3) uint8 into one (N, D) float32 per level."""
+    def _batch(self, crops: np.ndarray) -> "Tensor":
+        return grey_faces(crops, self._margin) if self._packaged else super()._batch(crops)
+
+    def _run(self, faces: "Tensor") -> "Tensor":
         import torch
 
-        joined = in_batches(
-            lambda part: torch.cat(self._run(part), dim=1), self._batch(crops), sum(self._dims)
-        )
-        levels = np.split(joined, np.cumsum(self._dims)[:-1], axis=1)
-        return {
-            name: np.ascontiguousarray(level)
-            for name, level in zip(self.streams, levels, strict=True)
-        }
-
-    def _batch(self, crops: np.ndarray) -> "Tensor":
-        """The backbone's input (N, C, h, w)."""
         if self._packaged:
-            return grey_faces(crops, self._margin)
-        return _FACES.batch(crops, self._margin)
-
-    @inference
-    def _run(self, faces: "Tensor") -> "list[Tensor]":
-        faces = faces.to(self._device)
-        if self._packaged:
-            return list(self._net.levels(faces))
-        return pooled_stages(self._net(faces), self._backbone)
+            return torch.cat(list(self._net.levels(faces)), dim=1)
+        return torch.cat(pooled_stages(self._net(faces), self._backbone), dim=1)
 
     def _load(self, weights: Path) -> Any:
         """The network, in evaluation mode, of fixed weights."""

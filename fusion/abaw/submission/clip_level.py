@@ -15,7 +15,7 @@ import pandas as pd
 
 from features.cli.wording import counted
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.abaw.clip_challenges import ClipChallenge, clip_challenge_of
 from fusion.abaw.reading.clip_tables import SPLIT_COLUMN, SPLIT_NAMES
 from fusion.abaw.reading.tables import read_lines

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.abaw.challenges import challenge_of
 from fusion.abaw.reading.tables import read_lines
 from fusion.abaw.submission.checker import check_rows

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 from fusion.abaw.challenges import COMPOUNDS, Challenge, challenge_of
 from fusion.abaw.reading.lists import Template
 from fusion.abaw.submission.fitting import Lengths, SubmissionSummary, places, require_ids

@@ -12,7 +12,7 @@ import pytest
 
 from features.cli.app import run
 from features.errors import UserError
-from features.store.feature_track import write_atomically
+from features.store.atomic_file import write_atomically
 
 
 @dataclass
