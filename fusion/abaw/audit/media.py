@@ -6,6 +6,7 @@ Letters: N pictures of one id.
 """
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,12 +59,15 @@ class Media:
 
     def has(self, track_id: str) -> bool:
         """Whether there is a video, sound, or a folder of pictures of a person."""
-        video = self.video_of(track_id)
-        return not self.ids().isdisjoint((video, track_id))
+        names, groups = (self.video_of(track_id), track_id), self._groups()
+        return any(name in group for name in names for group in groups)
 
     def ids(self) -> set[str]:
         """Ids of all that is there."""
-        return self.videos.keys() | self.sounds.keys() | self.pictures.keys() | self.tracks
+        return set().union(*self._groups())
+
+    def _groups(self) -> tuple[Collection[str], ...]:
+        return self.videos, self.sounds, self.pictures, self.tracks
 
 
 @dataclass(frozen=True)
