@@ -39,7 +39,7 @@ from tests.readme_matrix_corpora import (
 RECIPES = ("mtl", "pasn", "progressive", "distill", "fpn")
 CONFIGS = Path(__file__).parents[1] / "configs"
 ENCODERS = "[expression,pyramid,wav2vec2]"
-SMALL = ("--model.dim", "16", "--model.stream_dim", "8", "--model.heads", "2")
+SMALL = ("--model.dim", "16", "--model.stream_dim", "8")
 """For tracks that are made up."""
 REFUSED = {("emodb", "fpn"): "pyramid.1"}
 """What has to be refused at once, and a word of the line that says so: voices have no pictures."""

@@ -61,7 +61,7 @@ def test_recipes_train_what_has_labels(kind: str, recipe: str, tmp_path: Path) -
 def test_a_recipe_says_at_once_which_streams_a_corpus_lacks(tmp_path: Path) -> None:
     steps = cell("emodb", "fpn", tmp_path)
     assert not fault(KINDS["emodb"], "fpn", steps)
-    assert "model.levels: no pyramid.1" in steps[0].last
+    assert "model.fusion.levels: no pyramid.1" in steps[0].last
     assert not list(tmp_path.glob("emodb/fpn/runs/*"))
     assert fault(KINDS["emodb"], "mtl", steps) == f"train ended with status 1: {steps[0].last}"
 

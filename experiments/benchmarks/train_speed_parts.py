@@ -24,7 +24,7 @@ from features.store.track_store import TrackStore
 from fusion.data.batch import Batch, Scores
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
-from fusion.model.fusion.fusions import LeaderFollowerFusion
+from fusion.model.fusion.leader_follower import LeaderFollowerFusion
 from fusion.model.heads import ParallelHeads
 from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
 from fusion.training.config import TrainSettings, plain

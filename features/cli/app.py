@@ -12,16 +12,18 @@ import errno
 import re
 import sys
 import warnings
-from argparse import ArgumentError
+from argparse import SUPPRESS, ArgumentError
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
+from features.cli.choices import hide_older_names
 from features.cli.config_files import inlined, merged
 from features.cli.list_options import bracketed
+from features.cli.plugins import load_plugins
 from features.cli.scratch import TemporaryFault
 from features.cli.signals import TERMINATED, terminable
 from features.errors import UsageError, UserError
@@ -30,6 +32,7 @@ S = TypeVar("S")
 
 OK, FAILED, INTERRUPTED = 0, 1, 130
 """Exit statuses: all done; something was not done; stopped by Ctrl-C (128 + SIGINT)."""
+_PLUGINS = "modules to import first, which add to what the settings may name"
 USAGE = 2
 """Exit status of a command line or configuration that makes no sense."""
 
@@ -80,21 +83,25 @@ def parse(
         UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
     """
     parser = make_parser(settings_type, prog=prog, description=description)
+    own = {field.name for field in fields(settings_type)}  # type: ignore[arg-type]
     try:
         arguments = bracketed(sys.argv[1:] if argv is None else argv, settings_type)
         arguments = inlined(arguments, getattr(settings_type, "SHIPPED", None))
-        values = vars(parser.instantiate(parser.parse_args(arguments)))
+        read = parser.parse_args(arguments)
+        load_plugins(read.get("plugins") or [])
+        values = vars(parser.instantiate(read))
     except ArgumentError as error:
         raise UsageError(_one_line(str(error), parser)) from error
-    values.pop("cfg")
-    return settings_type(**values)
+    return settings_type(**{name: value for name, value in values.items() if name in own})
 
 
 def make_parser(settings_type: type, *, prog: str, description: str) -> ArgumentParser:
     """The parser of a command, with `--cfg` and an option for each setting."""
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
     parser.add_argument("--cfg", action="config", help="YAML file with any of the settings below")
-    parser.add_class_arguments(settings_type)
+    _add_settings(parser, settings_type)
+    if "plugins" not in {field.name for field in fields(settings_type)}:
+        parser.add_argument("--plugins", type=list[str], default=SUPPRESS, help=_PLUGINS)
     return parser
 
 
@@ -110,12 +117,20 @@ def updated(settings: S, changes: Mapping[str, Any], where: str) -> S:
         UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
     """
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(type(settings))
+    _add_settings(parser, type(settings))
     try:
         values = parser.parse_object(merged(asdict(settings), changes))  # type: ignore[call-overload]
         return type(settings)(**vars(parser.instantiate(values)))
     except ArgumentError as error:
         raise UsageError(f"{where}: {_one_line(str(error), parser)}") from error
+    except UserError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def _add_settings(parser: ArgumentParser, settings_type: type) -> None:
+    """Has the parser take the fields of a dataclass, and older names of them."""
+    parser.add_class_arguments(settings_type)
+    hide_older_names(parser, settings_type)
 
 
 def _one_line(message: str, parser: ArgumentParser) -> str:

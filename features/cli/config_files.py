@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from jsonargparse import get_loader
 
+from features.cli.choices import NAME
 from features.errors import UsageError
 
 BASE = "base"
@@ -102,17 +103,30 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings with the changes in them.
+    """Nested mappings with the changes in them; a choice of another name takes nothing along.
 
     >>> merged({"model": {"dim": 8, "heads": 2}, "seeds": [1]}, {"model": {"dim": 4}, "seeds": []})
     {'model': {'dim': 4, 'heads': 2}, 'seeds': []}
+    >>> merged({"temporal": "gru"}, {"temporal": {"layers": 1}})
+    {'temporal': {'name': 'gru', 'layers': 1}}
+    >>> merged({"temporal": {"name": "gru", "layers": 1}}, {"temporal": {"name": "lstm"}})
+    {'temporal': {'name': 'lstm'}}
     """
     result = dict(values)
     for key, change in changes.items():
         inner = result.get(key)
-        both = isinstance(inner, Mapping) and isinstance(change, Mapping)
-        result[key] = merged(inner, change) if both else change  # type: ignore[arg-type]
+        if isinstance(inner, str) and isinstance(change, Mapping):
+            inner = {NAME: inner}
+        if isinstance(inner, Mapping) and isinstance(change, Mapping) and _alike(inner, change):
+            result[key] = merged(inner, change)
+        else:
+            result[key] = change
     return result
+
+
+def _alike(inner: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
+    """Whether a change is one of the same choice, where a choice it is."""
+    return NAME not in inner or change.get(NAME, inner[NAME]) == inner[NAME]
 
 
 def _text(value: str, shipped: Path | None) -> str:

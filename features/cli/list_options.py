@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 _PLAIN = (int, float, bool)
 
 
-def bracketed(argv: Sequence[str], settings: type) -> list[str]:
+def bracketed(argv: Sequence[str], settings: type, before: str = "--") -> list[str]:
     """Arguments in which every list of single values has its brackets.
 
     >>> from dataclasses import dataclass
@@ -30,8 +30,9 @@ def bracketed(argv: Sequence[str], settings: type) -> list[str]:
     Args:
         argv: As they come from the shell.
         settings: Dataclass whose fields, nested ones too, are the options.
+        before: What each option begins with.
     """
-    lists = dict(_list_options(settings))
+    lists = {"--plugins": str, **dict(_list_options(settings, before))}
     words, expected = [], None
     for word in argv:
         option, equals, value = word.partition("=")

@@ -25,8 +25,8 @@ LASTS = ("epochs", "patience")
 
 
 def _without_kernel(config: Values) -> bool:
-    tcn = config["model"]["temporal"] in ("tcn", "causal-tcn", "pyramid")
-    return not tcn and not config["model"]["tcn_levels"]
+    alone = config["model"]["temporal"]["name"] in ("transformer", "gru", "lstm", "none")
+    return alone and not config["model"]["tcn_levels"]
 
 
 def _without_soft_teaching(config: Values) -> bool:
@@ -36,14 +36,12 @@ def _without_soft_teaching(config: Values) -> bool:
 _INERT: dict[str, Callable[[Values], bool]] = {
     "name": lambda c: True,
     "loggers": lambda c: True,
+    "plugins": lambda c: True,
     "data.workers": lambda c: True,
     "data.cache": lambda c: True,
     "data.folds": lambda c: c["data"]["fold"] is None,
     "data.adapt_prior": lambda c: c["data"]["adapt"] != "causal",
-    "model.reach": lambda c: c["model"]["fusion"] != "cross-attention",
     "model.kernel": _without_kernel,
-    "model.layers": lambda c: c["model"]["temporal"] == "none",
-    "model.stride": lambda c: c["model"]["temporal"] == "none",
     "model.order": lambda c: c["model"]["head"] != "streaming",
     "model.mutual": lambda c: c["model"]["head"] != "streaming",
     "model.scales": lambda c: c["model"]["head"] != "scales",
@@ -135,7 +133,7 @@ def changed_content(new: Mapping[str, str], old: Mapping[str, str]) -> list[str]
     return sorted(name for name in new.keys() | old.keys() if new.get(name) != old.get(name))
 
 
-_NOT_RECIPE = ("name", "loggers", "inputs", "precision", "stages", "answers", *LASTS)
+_NOT_RECIPE = ("name", "loggers", "inputs", "precision", "stages", "answers", "plugins", *LASTS)
 _NOT_RECIPE_DATA = ("root", "store", "cache", "extra", "workers", "fold", "folds")
 """Settings that the runs of all folds of a recipe, and one on the whole, need not share."""
 

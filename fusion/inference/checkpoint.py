@@ -21,6 +21,7 @@ from features.store.atomic_file import write_atomically
 from features.store.fingerprint import weights_hash
 from fusion.data.seen import BY_FOLD, is_among, tasks_of
 from fusion.inference.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
+from fusion.model.older_settings import modern
 from fusion.model.settings import ModelSettings
 from fusion.postprocess.decision import AuDecision, Decision
 from fusion.streams.adaptation import NO_ADAPTATION, Adaptation
@@ -30,7 +31,7 @@ from fusion.tasks.labels import EXPRESSIONS, UNITS
 
 KEY = "affuse"
 """Where the payload lies in a Lightning checkpoint."""
-FORMAT = 2
+FORMAT = 3
 """Raised with every change of what is stored, settings of the model among it, so that an older
 version knows at once that it cannot read a file. A test holds the two together."""
 OLDEST = 1
@@ -291,7 +292,19 @@ def read_payload(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or KEY not in content:
         raise UserError(f"{path}: not a checkpoint of this project; train anew")
     _require_format(path, content[KEY].get("format"))
-    return content
+    return {**content, KEY: _modern(content[KEY])}
+
+
+def _modern(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A payload of any format, with the settings of models in their places of today."""
+    kept = {key: _modern(one) for key, one in payload.get(NETWORKS, {}).items()}
+    config = payload.get("config", {})
+    parts: dict[str, Any] = {NETWORKS: kept} if kept else {}
+    if "model" in payload:
+        parts["model"] = modern(payload["model"])
+    if "model" in config:
+        parts["config"] = {**config, "model": modern(config["model"])}
+    return {**payload, **parts}
 
 
 def _require_format(path: Path, number: object) -> None:

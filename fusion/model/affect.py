@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from features.errors import UserError
 from fusion.data.batch import Batch, Scores
 from fusion.model.feeds import SummedFeeds
-from fusion.model.fusion.fusions import make_fusion, static_streams
 from fusion.model.heads import make_heads
 from fusion.model.settings import ModelSettings, check_settings
 from fusion.model.streams import StreamEncoder, drop_streams
-from fusion.model.temporal.context import make_temporal
 
 
 class AffectModel(nn.Module):
@@ -40,15 +38,16 @@ class AffectModel(nn.Module):
         check_settings(settings, streams, feeds)
         self.settings = settings
         self.streams = dict(streams)
-        self.static = static_streams(settings, list(streams)) if streams else []
+        fusing, context = settings.fusing, settings.context
+        self.static = fusing.static(list(streams)) if streams else []
         levels = [settings.tcn_levels] * len(streams) + [0] * len(self.static)
         self.encoders = nn.ModuleList(
-            _encoder(settings, streams[name], level)
+            _encoder(settings, streams[name], level, context.causal)
             for name, level in zip(self._encoded, levels, strict=True)
         )
-        self.fusion = make_fusion(settings, list(streams)) if streams else None
+        self.fusion = fusing.build(settings.fusion_shape(list(streams))) if streams else None
         self.feeds = SummedFeeds(feeds, settings.dim, settings.dropout, beside=bool(streams))
-        self.temporal = make_temporal(settings)
+        self.temporal = context.build(settings.temporal_shape)
         self.heads = make_heads(settings)
 
     def forward(self, batch: Batch) -> Scores:
@@ -82,14 +81,14 @@ class AffectModel(nn.Module):
         return [*self.streams, *self.static]
 
 
-def _encoder(settings: ModelSettings, features: int, levels: int) -> StreamEncoder:
+def _encoder(settings: ModelSettings, features: int, levels: int, causal: bool) -> StreamEncoder:
     return StreamEncoder(
         features,
         settings.stream_dim,
         levels=levels,
         kernel=settings.kernel,
         dropout=settings.dropout,
-        causal=settings.causal,
+        causal=causal,
     )
 
 

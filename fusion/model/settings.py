@@ -1,48 +1,45 @@
 """Size and shape of the model, as a recipe gives them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from features.cli.choices import Choice
 from features.errors import UserError
+from fusion.model.older_settings import OLDER, moved, older_settings, tell
 from fusion.tasks.labels import BinValues
 
-Fusion = Literal["concat", "gated", "cross-attention", "leader-follower", "top-down"]
-Temporal = Literal["transformer", "gru", "lstm", "tcn", "causal-tcn", "pyramid", "none"]
-Positions = Literal["none", "sinusoidal", "relative"]
+if TYPE_CHECKING:
+    from fusion.model.fusion import FusionSettings, FusionShape
+    from fusion.model.temporal import TemporalSettings, TemporalShape
+
 Head = Literal["parallel", "streaming", "scales"]
-LED = ("cross-attention", "leader-follower")
-"""Fusions with a leading stream."""
+FUSION = {"name": "concat"}
+TEMPORAL = {"name": "transformer", "layers": 2, "heads": 4, "stride": 2, "positions": "none"}
+"""Default blocks with all of their settings, so that a command line needs no torch to show them."""
 
 
 @dataclass(frozen=True)
 class ModelSettings:
     """Size and shape of the model.
 
+    A block (fusion, temporal) is a name, or a mapping with its name and those of its own settings
+    that are other than their defaults; here they are complete mappings.
+
     Attributes:
-        dim: Width of the fused frames, a multiple of `heads`.
+        dim: Width of the fused frames.
         stream_dim: Width of each stream before fusion.
         tcn_levels: Levels of each stream's TCN, with dilations 1, 2, 4, ...; 0 for none.
         kernel: Taps of all convolutions, odd.
         fusion: From several streams to one: `concat`; `gated`, a mean with weights of its own at
-            each frame; `cross-attention`, where a frame of the leader asks all streams around it;
-            `leader-follower`, attention between the streams of a frame beside the leader (LFAN);
-            `top-down`, a path from the coarsest of `levels` down to the finest (FPN).
-        leader: Leading stream of cross-attention and leader-follower; empty for the first stream.
-        reach: Frames around the present one that cross-attention looks at.
-        levels: Streams that are the levels of one feature hierarchy, fine to coarse, for the
-            top-down path; the other streams enter it at its top.
-        temporal: Context over the window: `transformer`, `gru` or `lstm` (both ways), `tcn`,
-            `causal-tcn`, with which the whole model looks at no later frame, `pyramid`, scales of
-            time with a path from the slowest down to the frames, or `none`.
-        layers: Layers of the temporal part; of a TCN, levels with dilations 1, 2, 4, ...; of a
-            pyramid, its scales, each half as fast as the one before.
-        heads: Attention heads.
-        stride: Frames whose mean is one step of the temporal part, whose answer is added to each
-            of them. 2 trains about 1.6 times as fast as 1, and context moves slowly.
-        positions: What the transformer knows of time besides what the TCN tells it: `none`,
-            `sinusoidal` from the window's start, which is an arbitrary instant of the clip, or
-            `relative`, a learned bias per head and distance.
+            each frame; `cross-attention` (leader, reach, heads), where a frame of the leader asks
+            all streams around it; `leader-follower` (leader), attention between the streams of a
+            frame beside the leader (LFAN); `top-down` (levels), a path from the coarsest level down
+            to the finest (FPN); or a plugin's.
+        temporal: Context over the window: `transformer` (layers, heads, stride, positions); `gru`
+            or `lstm` (layers, stride), both ways; `tcn` (layers, stride); `causal-tcn` (layers,
+            stride), with which the whole model looks at no later frame; `pyramid` (scales, stride),
+            scales of time with a path from the slowest down to the frames; `none`; or a plugin's.
         dropout: Dropout everywhere.
         stream_dropout: Chance that a stream of a training window is hidden (never all of them),
             so that the model learns to do without.
@@ -61,15 +58,8 @@ class ModelSettings:
     stream_dim: int = 64
     tcn_levels: int = 3
     kernel: int = 5
-    fusion: Fusion = "concat"
-    leader: str = ""
-    reach: int = 30
-    levels: tuple[str, ...] = ()
-    temporal: Temporal = "transformer"
-    layers: int = 2
-    heads: int = 4
-    stride: int = 2
-    positions: Positions = "none"
+    fusion: Choice = field(default_factory=lambda: dict(FUSION))
+    temporal: Choice = field(default_factory=lambda: dict(TEMPORAL))
     dropout: float = 0.2
     stream_dropout: float = 0.2
     head: Head = "parallel"
@@ -80,10 +70,73 @@ class ModelSettings:
     bin_values: BinValues = "centres"
     compound: bool = False
 
+    # Older names, taken for one release.
+    leader: InitVar[str | None] = None
+    reach: InitVar[int | None] = None
+    levels: InitVar[tuple[str, ...] | None] = None
+    layers: InitVar[int | None] = None
+    heads: InitVar[int | None] = None
+    stride: InitVar[int | None] = None
+    positions: InitVar[str | None] = None
+
+    def __post_init__(
+        self,
+        leader: str | None,
+        reach: int | None,
+        levels: tuple[str, ...] | None,
+        layers: int | None,
+        heads: int | None,
+        stride: int | None,
+        positions: str | None,
+    ) -> None:
+        """Makes the blocks complete.
+
+        Raises:
+            UserError: For a block that there is not, or a setting that it has not.
+        """
+        older = older_settings(locals())
+        if older:
+            tell(tuple(older))
+        for kind, default in (("fusion", FUSION), ("temporal", TEMPORAL)):
+            said = getattr(self, kind)
+            if older or said != default:
+                object.__setattr__(self, kind, moved(kind, said, older))
+        object.__setattr__(self, "_older", older)
+
     @property
-    def causal(self) -> bool:
-        """Whether no score may depend on a later frame."""
-        return self.temporal == "causal-tcn"
+    def fusing(self) -> "FusionSettings":
+        """The fusion's own settings."""
+        from fusion.model.fusion import fusions
+
+        return fusions.read(self.fusion)
+
+    @property
+    def context(self) -> "TemporalSettings":
+        """The temporal part's own settings."""
+        from fusion.model.temporal import temporals
+
+        return temporals.read(self.temporal)
+
+    def fusion_shape(self, streams: Sequence[str]) -> "FusionShape":
+        """What the fusion of these streams has to fit."""
+        from fusion.model.fusion import FusionShape
+
+        causal = self.context.causal
+        return FusionShape(tuple(streams), self.stream_dim, self.dim, self.dropout, causal)
+
+    @property
+    def temporal_shape(self) -> "TemporalShape":
+        """What the temporal part has to fit."""
+        from fusion.model.temporal import TemporalShape
+
+        return TemporalShape(self.dim, self.kernel, self.dropout)
+
+    def of_stage(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """A stage's changes, with older names that had no use without the stage's own block."""
+        older: dict[str, Any] = vars(self)["_older"]
+        named = [kind for kind in OLDER if isinstance(changes.get(kind), str)]
+        known = {old: older[old] for kind in named for old in OLDER[kind] if old in older}
+        return known | dict(changes)
 
 
 def check_settings(
@@ -92,57 +145,16 @@ def check_settings(
     """Raises UserError, naming the setting, for settings that make no model."""
     if not streams and not feeds:
         raise UserError("the model has no stream to look at; name at least one under data.streams")
-    for name in ("dim", "stream_dim", "kernel", "heads", "stride", "reach"):
+    for name in ("dim", "stream_dim", "kernel"):
         _require(name, getattr(settings, name), getattr(settings, name) >= 1, "at least 1")
-    for name in ("tcn_levels", "layers"):
-        _require(name, getattr(settings, name), getattr(settings, name) >= 0, "at least 0")
+    _require("tcn_levels", settings.tcn_levels, settings.tcn_levels >= 0, "at least 0")
     for name in ("dropout", "stream_dropout"):
         _require(name, getattr(settings, name), 0 <= getattr(settings, name) <= 1, "from 0 to 1")
-    heads = f"a multiple of model.heads ({settings.heads})"
-    _require("dim", settings.dim, settings.dim % settings.heads == 0, heads)
     _require("kernel", settings.kernel, settings.kernel % 2 == 1, "odd")
-    _check_fusion(settings, streams)
-    _check_temporal(settings)
+    if streams:
+        settings.fusing.check(settings.fusion_shape(list(streams)))
+    settings.context.check(settings.temporal_shape)
     _check_heads(settings)
-
-
-def _check_fusion(settings: ModelSettings, streams: dict[str, int]) -> None:
-    _require_choice("fusion", settings.fusion, get_args(Fusion))
-    if settings.leader:
-        led = settings.fusion in LED
-        _require("leader", settings.leader, led, f"empty with model.fusion {settings.fusion}")
-        _require_choice("leader", settings.leader, tuple(streams))
-    _check_levels(settings, streams)
-
-
-def _check_levels(settings: ModelSettings, streams: dict[str, int]) -> None:
-    levels, kind = list(settings.levels), f"with model.fusion {settings.fusion}"
-    if settings.fusion != "top-down":
-        _require("levels", levels, not levels, f"empty {kind}")
-        return
-    _require("levels", levels, len(levels) > 1, f"at least two streams, fine to coarse, {kind}")
-    _require("levels", levels, len(set(levels)) == len(levels), "different streams")
-    missing = [name for name in levels if name not in streams]
-    if missing:
-        encoders = ", ".join(dict.fromkeys(name.split(".")[0] for name in missing))
-        raise UserError(
-            f"model.levels: no {', '.join(missing)} among the streams; extract with"
-            f" --encoders {encoders},... and name all levels under data.streams"
-        )
-
-
-def _check_temporal(settings: ModelSettings) -> None:
-    kind = f"with model.temporal {settings.temporal}"
-    _require_choice("temporal", settings.temporal, get_args(Temporal))
-    _require_choice("positions", settings.positions, get_args(Positions))
-    if settings.temporal != "transformer":
-        _require("positions", settings.positions, settings.positions == "none", f"none {kind}")
-    if settings.positions == "relative":
-        _require("positions", "relative", settings.layers > 0, "none with model.layers 0")
-    if settings.temporal in ("gru", "lstm", "tcn", "causal-tcn", "pyramid"):
-        _require("layers", settings.layers, settings.layers > 0, f"at least 1 {kind}")
-    if settings.temporal in ("gru", "lstm"):
-        _require("dim", settings.dim, settings.dim % 2 == 0, f"even {kind}")
 
 
 def _check_heads(settings: ModelSettings) -> None:
@@ -158,18 +170,19 @@ def _check_heads(settings: ModelSettings) -> None:
         _require("compound", settings.compound, not settings.compound, f"false {kind}")
     if settings.head == "scales":
         _check_scales(settings)
-    elif settings.temporal == "pyramid":
-        _require("head", settings.head, False, "scales with model.temporal pyramid")
+    elif settings.context.rows:
+        name = settings.context.name
+        _require("head", settings.head, False, f"scales with model.temporal {name}")
 
 
 def _check_scales(settings: ModelSettings) -> None:
-    pyramid = settings.temporal == "pyramid"
-    _require("temporal", settings.temporal, pyramid, "pyramid with model.head scales")
-    scales, last = settings.scales, settings.layers - 1
+    context, scales = settings.context, settings.scales
+    _require("temporal", context.name, context.rows > 0, "pyramid with model.head scales")
     every = set(scales) == set(ModelSettings.order)
     _require("scales", scales, every, "a scale each for au, expr and va")
-    within = all(0 <= scale <= last for scale in scales.values())
-    _require("scales", scales, within, f"from 0 to {last}, with model.layers {settings.layers}")
+    within = all(0 <= scale < context.rows for scale in scales.values())
+    rule = f"from 0 to {context.rows - 1}, with model.temporal.scales {context.rows}"
+    _require("scales", scales, within, rule)
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

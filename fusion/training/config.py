@@ -1,6 +1,6 @@
 """Settings of a training run, and of the stages that a recipe may have."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,6 +94,8 @@ class TrainSettings:
         stages: Stages of the recipe, in order, each a run of its own; none: one run.
         answers: Task (va, expr, au, compound) to the stages that may answer it: of several, the
             one with the best validation score does. A task not named: the last stage.
+        plugins: Modules of yours that are imported first, e.g. my_blocks: what they register can be
+            named in the settings.
     """
 
     SHIPPED: ClassVar[Path] = RECIPES
@@ -117,6 +119,7 @@ class TrainSettings:
     fresh: bool = False
     stages: list[Stage] = field(default_factory=list)
     answers: dict[str, list[str]] = field(default_factory=dict)
+    plugins: list[str] = field(default_factory=list)
 
 
 def stage_settings(settings: TrainSettings, stage: Stage) -> TrainSettings:
@@ -126,7 +129,10 @@ def stage_settings(settings: TrainSettings, stage: Stage) -> TrainSettings:
         UsageError: For a setting that there is not, or of another type.
     """
     own = replace(settings, stages=[], answers={}, name=f"{settings.name}/{stage.name}")
-    return updated(own, stage.settings, f"stage '{stage.name}'")
+    changes = dict(stage.settings)
+    if isinstance(changes.get("model"), Mapping):
+        changes["model"] = settings.model.of_stage(changes["model"])
+    return updated(own, changes, f"stage '{stage.name}'")
 
 
 def plain(settings: Any) -> dict[str, Any]:

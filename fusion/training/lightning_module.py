@@ -29,6 +29,7 @@ from fusion.losses.multitask import MultiTaskLoss
 from fusion.metrics.official import MetricAccumulator
 from fusion.model.affect import AffectModel
 from fusion.model.heads import ParallelHeads, ScaleHeads
+from fusion.model.older_settings import modern
 from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, FrameLabels
 from fusion.training.optimizer import OptimizerSettings, optimizer_and_schedule
 
@@ -188,7 +189,7 @@ class AffectModule(pl.LightningModule):
             raise UserError("the checkpoint is none of this project's; start a new run")
         held, own = checkpoint[KEY], self.payload
         others = [part for part in FIXED if held.get(part) != own.get(part)]
-        if not same_model(own["model"], held["model"]):
+        if not same_model(own["model"], modern(held["model"])):
             others.append("model")
         if others:
             raise UserError(

@@ -7,13 +7,14 @@ Data flow: YAML file (dotted key: {low, high, log} or {choices}) > Dimensions > 
 import difflib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from features.cli.app import parse
+from features.cli.app import updated
 from features.cli.config_files import find_config, read_mapping
-from features.errors import UsageError, UserError
+from features.errors import UserError
+from fusion.model.older_settings import modern_key
 from fusion.training.config import RECIPES, TrainSettings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ S = TypeVar("S")
 
 SEARCH = "search"
 """Folder of a search within RUNS/NAME; a run that is trained anew leaves it alone."""
-_WHERE_AND_WHAT = "name runs fresh seed seeds folds devices"
+_WHERE_AND_WHAT = "name runs fresh seed seeds folds devices plugins"
 _WHICH_DATA = "data.root data.store data.cache data.fold data.folds"
 FIXED = frozenset(f"{_WHERE_AND_WHAT} {_WHICH_DATA}".split())
 """Settings that decide what a score means, or where things lie: no part of a search."""
@@ -73,6 +74,7 @@ def read_space(path: Path, recipe: TrainSettings) -> list[Dimension]:
 
 def _dimension(where: str, key: str, spec: Any, recipe: TrainSettings) -> Dimension:
     """One checked line of the space."""
+    key = modern_key(key, recipe.model)
     current = _current(where, key, recipe)
     if key in FIXED:
         raise UserError(f"{where} cannot be searched; take it out")
@@ -88,7 +90,7 @@ def _dimension(where: str, key: str, spec: Any, recipe: TrainSettings) -> Dimens
     else:
         raise UserError(f"{where}: give {{low, high}}, {{low, high, log: true}} or {{choices}}")
     for value in values:
-        _require_legal(where, key, value)
+        _require_legal(where, key, value, recipe)
     return made
 
 
@@ -114,31 +116,38 @@ def _current(where: str, key: str, recipe: TrainSettings) -> Any:
     """The recipe's value of a dotted key; UserError, with the nearest right one, if unknown."""
     value: Any = recipe
     for part in key.split("."):
-        if not is_dataclass(value) or not hasattr(value, part):
+        inner = _inner(value)
+        if part not in inner:
             near = difflib.get_close_matches(key, _keys(recipe), n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise UserError(f"{where} is no setting of a training run{hint}")
-        value = getattr(value, part)
+        value = inner[part]
     if is_dataclass(value):
         raise UserError(f"{where} is a group of settings; name one of them, such as {key}.NAME")
     return value
 
 
+def _inner(value: Any) -> dict[str, Any]:
+    """What a group of settings, or a choice with settings of its own, holds; empty for others."""
+    if is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return dict(value) if isinstance(value, Mapping) else {}
+
+
 def _keys(settings: Any, prefix: str = "") -> list[str]:
     """All dotted keys."""
     keys: list[str] = []
-    for name, value in vars(settings).items():
-        keys += _keys(value, f"{prefix}{name}.") if is_dataclass(value) else [prefix + name]
+    for name, value in _inner(settings).items():
+        keys += [prefix + name] * (not is_dataclass(value)) + _keys(value, f"{prefix}{name}.")
     return keys
 
 
-def _require_legal(where: str, key: str, value: Any) -> None:
-    """UserError if the command line would not take the value."""
-    try:
-        words = [f"--{key}={json.dumps(value)}"]
-        parse(TrainSettings, prog="space", description="", argv=words)
-    except UsageError as error:
-        raise UserError(f"{where}: {error}") from error
+def _require_legal(where: str, key: str, value: Any, recipe: TrainSettings) -> None:
+    """UserError if the recipe cannot have the value."""
+    change = value
+    for part in reversed(key.split(".")):
+        change = {part: change}
+    updated(recipe, change, where)
 
 
 def with_values(settings: S, values: Mapping[str, Any]) -> S:
@@ -150,5 +159,8 @@ def with_values(settings: S, values: Mapping[str, Any]) -> S:
 
 def _with_value(settings: Any, path: list[str], value: Any) -> Any:
     name, *rest = path
-    inner = _with_value(getattr(settings, name), rest, value) if rest else value
+    known = _inner(settings)
+    inner = _with_value(known[name], rest, value) if rest else value
+    if isinstance(settings, Mapping):
+        return {**known, name: inner}
     return replace(settings, **{name: inner})

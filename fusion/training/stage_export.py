@@ -16,6 +16,7 @@ from fusion.data.stage_outputs import FEATURES, StageOutputs
 from fusion.inference.checkpoint import ANSWERS, KEY, TASKS, load_checkpoint, read_payload
 from fusion.inference.made_of import made_of
 from fusion.inference.runner import NetworkRunner
+from fusion.model.settings import ModelSettings
 from fusion.streams.clip_streams import ClipStreams, Rows, load_clip
 from fusion.streams.person_normalization import People, fit_people
 
@@ -102,6 +103,7 @@ def read_stage(name: str, checkpoint: Path, folder: Path) -> StageOutputs:
     if ANSWERS in payload:
         raise UserError(f"{checkpoint}: put together of stages; name the checkpoint of one")
     model, every = payload["model"], [payload, *payload.get("networks", {}).values()]
+    rows = ModelSettings(**model).context.rows
     return StageOutputs(
         name=name,
         checkpoint=checkpoint,
@@ -109,7 +111,7 @@ def read_stage(name: str, checkpoint: Path, folder: Path) -> StageOutputs:
         revision=weights_hash(checkpoint),
         tasks=tuple(tasks_of(payload)),
         labels=_labels(payload["provenance"]),
-        dim=model["dim"] * (model["layers"] if model["temporal"] == "pyramid" else 1),
+        dim=model["dim"] * max(rows, 1),
         bins=model.get("va_bins", 0),
         compound=model.get("compound", False),
         streams={n: spec["dim"] for one in every for n, spec in one["specs"].items()},

@@ -80,7 +80,12 @@ def blobs(seed=0, people=4, each=8) -> Rows:
 
 SMALL = ClipSettings(
     streams=("ear", UNITS),
-    model=ModelSettings(dim=16, stream_dim=8, tcn_levels=0, layers=1, heads=2, stride=1, reach=2),
+    model=ModelSettings(
+        dim=16,
+        stream_dim=8,
+        tcn_levels=0,
+        temporal={"name": "transformer", "layers": 1, "heads": 2, "stride": 1},
+    ),
     epochs=12,
     batch=8,
     noise=0.1,

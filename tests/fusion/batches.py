@@ -6,7 +6,13 @@ from fusion.data.batch import Batch, Targets
 from fusion.model.settings import ModelSettings
 
 STREAMS = {"visual": 6, "audio": 4}
-SMALL = ModelSettings(dim=16, stream_dim=8, tcn_levels=2, layers=1, heads=2, dropout=0.1)
+SMALL = ModelSettings(
+    dim=16,
+    stream_dim=8,
+    tcn_levels=2,
+    dropout=0.1,
+    temporal={"name": "transformer", "layers": 1, "heads": 2},
+)
 
 
 def targets(windows, frames):

@@ -35,7 +35,12 @@ def settings(root: Path, runs: Path, **changes: object) -> TrainSettings:
         "name": "tiny",
         "runs": runs,
         "data": DataSettings(root=root, streams=["face", "voice"], window=20, stride=15, batch=4),
-        "model": ModelSettings(dim=16, stream_dim=8, tcn_levels=1, layers=1, heads=2),
+        "model": ModelSettings(
+            dim=16,
+            stream_dim=8,
+            tcn_levels=1,
+            temporal={"name": "transformer", "layers": 1, "heads": 2},
+        ),
         "epochs": EPOCHS,
     }
     return TrainSettings(**(defaults | changes))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from tests.fusion.training.test_cross_validation import settings as train_settin
 CONFIGS = Path(__file__).parents[2] / "configs"
 SPACE = """
 optimizer.lr: {low: 0.0001, high: 0.01, log: true}
-model.layers: {low: 1, high: 2}
+model.temporal.layers: {low: 1, high: 2}
 data.streams: {choices: [[face], [face, voice]]}
 """
 
@@ -54,7 +54,7 @@ def test_trials_lie_in_the_space_and_the_best_is_a_recipe(root, tmp_path, tried)
     best = search(settings(root, tmp_path, trials=4))
     assert len(tried) == 4
     assert all(0.0001 <= one.optimizer.lr <= 0.01 for one in tried)
-    assert {one.model.layers for one in tried} <= {1, 2}
+    assert {one.model.temporal["layers"] for one in tried} <= {1, 2}
     assert {tuple(one.data.streams) for one in tried} <= {("face",), ("face", "voice")}
     recipe = parse(TrainSettings, prog="t", description="", argv=["--cfg", str(best)])
     top = min(tried, key=lambda one: abs(one.optimizer.lr - 0.001))
@@ -158,9 +158,9 @@ def test_without_optuna_the_remedy_is_one_line(root, tmp_path, monkeypatch) -> N
         ("optimizer.lr: {low: 0, high: 0.1, log: true}", "above 0"),
         ("optimizer.lr: {low: a, high: 0.1}", "must be numbers"),
         ("optimizer.lr: 3", "give {low, high}"),
-        ("model.layers: {low: 1, high: 2.5}", "whole numbers"),
-        ("model.layers: {choices: [many]}", "model.layers"),
-        ("model.layers: {choices: []}", "list of values"),
+        ("model.temporal.layers: {low: 1, high: 2.5}", "whole numbers"),
+        ("model.temporal.layers: {choices: [many]}", "model.temporal.layers"),
+        ("model.temporal.layers: {choices: []}", "list of values"),
         ("[", "space.yaml:2: not YAML"),
         ("", "expected lines"),
     ],

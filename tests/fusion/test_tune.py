@@ -157,7 +157,12 @@ def write_checkpoint(root: Path, path: Path, **provenance: object) -> Path:
     data = AffectDataModule(read_corpus(root), TrackStore(root / "tracks"), cut)
     data.setup("fit")
     torch.manual_seed(0)
-    settings = ModelSettings(dim=16, stream_dim=8, tcn_levels=1, layers=1, heads=2)
+    settings = ModelSettings(
+        dim=16,
+        stream_dim=8,
+        tcn_levels=1,
+        temporal={"name": "transformer", "layers": 1, "heads": 2},
+    )
     model = AffectModel(settings, {name: spec.dim for name, spec in data.specs.items()})
     payload = make_payload(
         config={"data": {"fold": None, "folds": 5}},

@@ -43,7 +43,11 @@ class ClipSettings:
     streams: tuple[str, ...]
     model: ModelSettings = field(
         default_factory=lambda: ModelSettings(
-            dim=64, stream_dim=48, tcn_levels=0, layers=1, stride=1, reach=4, dropout=0.4
+            dim=64,
+            stream_dim=48,
+            tcn_levels=0,
+            temporal={"name": "transformer", "layers": 1, "stride": 1},
+            dropout=0.4,
         )
     )
     optimizer: OptimizerSettings = field(

@@ -18,14 +18,15 @@ from experiments.studies.ravdess.linear import Fit, constant, discriminant, regr
 from experiments.studies.ravdess.model import ClipSettings, Trained
 from experiments.studies.ravdess.streams import MOMENTS, UNITS, Rows
 from experiments.studies.ravdess.training import train_clips
-from fusion.model.settings import Fusion
 
 AUDIO_LAYERS = 3
 """Layers of the anchor, the last ones."""
 SURE = 0.2
 """Weight of the sound's discriminant beside the face's: of thousands of features, it is too sure.
 """
-FUSIONS: tuple[Fusion, ...] = ("concat", "gated", "cross-attention", "leader-follower")
+FUSIONS = ("concat", "gated", "cross-attention", "leader-follower")
+PARTS_SEEN = 4
+"""Parts of a clip around the present one that cross-attention looks at."""
 DISTILLED, PROGRESSIVE = "distilled", "progressive"
 STAGES = ("audio", "visual")
 """Members that are the progressive recipe's first stage."""
@@ -145,7 +146,8 @@ class Trainer:
             sound = tuple(name for name in self.train.parts if name != UNITS)
             streams = {"audio": sound, "visual": (UNITS,)}.get(member, (*sound, UNITS))
             kind = member if member in FUSIONS else "concat"
-            model = replace(self.settings.model, fusion=kind)
+            reach = {"reach": PARTS_SEEN} if kind == "cross-attention" else {}
+            model = replace(self.settings.model, fusion={"name": kind, **reach})
             settings = replace(self.settings, streams=streams, model=model)
             self._trained[member, seed] = train_clips(self.train, settings, seed)
         return self._trained[member, seed]

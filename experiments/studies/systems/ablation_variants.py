@@ -15,7 +15,7 @@ _ALONE = {
     "au": {"loss": {"va": 0.0, "expr": 0.0}},
 }
 _APART = [{"name": task, "settings": own} for task, own in _ALONE.items()]
-_IN_TIME = {"data": {"streams": []}, "model": {"temporal": "transformer", "stride": 2}}
+_IN_TIME = {"data": {"streams": []}, "model": {"temporal": "transformer"}}
 _TIME = {"name": "time", "settings": _IN_TIME, "start": {"heads": "joint"}, "feeds": ["joint"]}
 _JOINT_START = {
     "encoders": "va",
@@ -95,7 +95,7 @@ VARIANTS = (
         "fpn",
         "fpn",
         LEVELS,
-        {"model": {"levels": LEVELS[:-1]}, "stages": _LABELLED},
+        {"model": {"fusion": {"levels": LEVELS[:-1]}}, "stages": _LABELLED},
         ("fpn, no top-down path", "fpn, no teachers", "mtl, levels"),
     ),
     Variant(
@@ -103,9 +103,13 @@ VARIANTS = (
         "fpn",
         LEVELS,
         {
-            "model": {"fusion": "concat", "levels": [], "temporal": "tcn", "head": "parallel"},
+            "model": {
+                "fusion": "concat",
+                "temporal": {"name": "tcn", "layers": 3},
+                "head": "parallel",
+            },
             "stages": _LABELLED,
         },
     ),
-    Variant("fpn, no teachers", "fpn", LEVELS, {"model": {"levels": LEVELS[:-1]}}),
+    Variant("fpn, no teachers", "fpn", LEVELS, {"model": {"fusion": {"levels": LEVELS[:-1]}}}),
 )

@@ -8,11 +8,44 @@ Letters: B windows, T frames, S streams, C channels, L levels.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from features.errors import UserError
 from fusion.model.blocks.attention import feed_forward
+from fusion.model.fusion.base import FusionSettings, FusionShape, fusions
+
+
+@fusions.register("top-down")
+@dataclass(frozen=True)
+class TopDown(FusionSettings):
+    """Settings of the top-down path.
+
+    Attributes:
+        levels: Streams that are the levels of one feature hierarchy, fine to coarse, at least two;
+            the other streams enter the path at its top.
+    """
+
+    levels: tuple[str, ...] = ()
+
+    def check(self, shape: FusionShape) -> None:
+        """Raises UserError for levels that make no path, or are no streams."""
+        enough, different = len(self.levels) > 1, len(set(self.levels)) == len(self.levels)
+        self.require("levels", enough, "at least two streams, fine to coarse")
+        self.require("levels", different, "different streams")
+        if missing := [name for name in self.levels if name not in shape.streams]:
+            encoders = ", ".join(dict.fromkeys(name.split(".")[0] for name in missing))
+            raise UserError(
+                f"{self.setting}.levels: no {', '.join(missing)} among the streams; extract with"
+                f" --encoders {encoders},... and name all levels under data.streams"
+            )
+
+    def build(self, shape: FusionShape) -> nn.Module:
+        """The module."""
+        levels = [shape.streams.index(name) for name in self.levels]
+        return TopDownFusion(len(shape.streams), shape.channels, shape.dim, levels=levels)
 
 
 class TopDownFusion(nn.Module):

@@ -8,14 +8,51 @@
 Letters: B windows, T frames, K scales, P steps of a scale, D channels.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from fusion.model.blocks.steps import pool, spread
 from fusion.model.blocks.tcn import MaskedTCN
+from fusion.model.temporal.base import TemporalSettings, TemporalShape, temporals
 
 TAPS = 3
 """Of the smoothing convolutions, as FPN has them."""
+
+
+@temporals.register("pyramid")
+@dataclass(frozen=True)
+class Pyramid(TemporalSettings):
+    """Settings of the pyramid; heads read it by `model.head: scales`.
+
+    Attributes:
+        scales: Scales of time, each half as fast as the one before.
+        stride: Frames a step of the fastest scale.
+    """
+
+    scales: int = 3
+    stride: int = 2
+
+    @property
+    def rows(self) -> int:
+        """K."""
+        return self.scales
+
+    def check(self, shape: TemporalShape) -> None:
+        """Raises UserError for no scale, or no frame a step."""
+        self.require("scales", self.scales >= 1, "at least 1")
+        self.require("stride", self.stride >= 1, "at least 1")
+
+    def build(self, shape: TemporalShape) -> nn.Module:
+        """The module."""
+        return TemporalPyramid(
+            shape.dim,
+            scales=self.scales,
+            kernel=shape.kernel,
+            stride=self.stride,
+            dropout=shape.dropout,
+        )
 
 
 class TemporalPyramid(nn.Module):

@@ -3,14 +3,43 @@
 Letters: B windows, T frames, P steps (of `stride` frames each), D channels.
 """
 
-from typing import Literal
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from features.errors import UserError
 from fusion.model.blocks.steps import pool, spread
+from fusion.model.temporal.base import Layered, TemporalShape, temporals
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
+
+
+@dataclass(frozen=True)
+class _Recurrent(Layered):
+    def check(self, shape: TemporalShape) -> None:
+        """Raises UserError if the width cannot be halved between both ways."""
+        super().check(shape)
+        if shape.dim % 2:
+            raise UserError(f"model.dim {shape.dim} must be even with {self.setting} {self.name}")
+
+    def build(self, shape: TemporalShape) -> nn.Module:
+        """The module."""
+        return TemporalRecurrent(
+            self.name, shape.dim, layers=self.layers, stride=self.stride, dropout=shape.dropout
+        )
+
+
+@temporals.register("gru")
+@dataclass(frozen=True)
+class Gru(_Recurrent):
+    """Settings of the GRU."""
+
+
+@temporals.register("lstm")
+@dataclass(frozen=True)
+class Lstm(_Recurrent):
+    """Settings of the LSTM."""
 
 
 class TemporalRecurrent(nn.Module):
@@ -20,16 +49,14 @@ class TemporalRecurrent(nn.Module):
     steps alone in reverse, which needs no lengths on the host, as packed sequences do.
 
     Args:
-        cell: Kind of unit.
+        cell: Kind of unit, gru or lstm.
         dim: D, even: half of it is the state of each direction.
         layers: Number of layers.
         stride: Frames a step.
         dropout: Dropout on what each layer gives.
     """
 
-    def __init__(
-        self, cell: Literal["gru", "lstm"], dim: int, *, layers: int, stride: int, dropout: float
-    ) -> None:
+    def __init__(self, cell: str, dim: int, *, layers: int, stride: int, dropout: float) -> None:
         super().__init__()
         self.stride = stride
         self.forth = nn.ModuleList(_one_way(cell, dim) for _ in range(layers))
@@ -67,5 +94,5 @@ def reversal(keys: Tensor) -> Tensor:
     return (last - torch.arange(keys.shape[1], device=keys.device)) % keys.shape[1]
 
 
-def _one_way(cell: Literal["gru", "lstm"], dim: int) -> nn.Module:
+def _one_way(cell: str, dim: int) -> nn.Module:
     return CELLS[cell](dim, dim // 2, batch_first=True)

@@ -40,7 +40,9 @@ def best(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(root: Path, runs: Path) -> TrainSettings:
     data = DataSettings(root=root, streams=["face"], window=20, stride=15)
-    model = ModelSettings(dim=8, stream_dim=8, tcn_levels=1, layers=1, heads=1)
+    model = ModelSettings(
+        dim=8, stream_dim=8, tcn_levels=1, temporal={"name": "transformer", "layers": 1, "heads": 1}
+    )
     stages = [Stage("first"), Stage("second", feeds=["first"])]
     return TrainSettings("tiny", runs, data, model, epochs=1, stages=stages)
 
@@ -131,7 +133,12 @@ def test_windows_are_read_where_the_network_is(
 @pytest.mark.parametrize("fusion", ["concat", "gated", "cross-attention", "leader-follower"])
 def test_a_model_on_another_device_reads_nothing_elsewhere(fusion: str, temporal: str) -> None:
     """Tensors of a GPU without one: what is not where the rest is, is an error."""
-    small = ModelSettings(dim=16, stream_dim=8, tcn_levels=1, layers=1, heads=2)
+    small = ModelSettings(
+        dim=16,
+        stream_dim=8,
+        tcn_levels=1,
+        temporal={"name": "transformer", "layers": 1, "heads": 2},
+    )
     chosen = replace(small, fusion=fusion, temporal=temporal)  # type: ignore[arg-type]
     with FakeTensorMode(allow_non_fake_inputs=False), torch.no_grad():
         made = batch()

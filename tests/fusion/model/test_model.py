@@ -86,7 +86,8 @@ def test_scores_have_a_row_for_every_frame(model):
 @settings(max_examples=15, deadline=None)
 @given(frames=st.integers(1, 33), stride=st.integers(1, 4), positions=st.booleans())
 def test_any_number_of_frames_will_do(frames, stride, positions):
-    chosen = replace(SMALL, stride=stride, positions="sinusoidal" if positions else "none")
+    known = "sinusoidal" if positions else "none"
+    chosen = replace(SMALL, temporal=SMALL.temporal | {"stride": stride, "positions": known})
     scores = says(AffectModel(chosen, STREAMS).eval(), batch(windows=2, frames=frames))
     assert scores.shape == (2, frames, 22)
     assert scores.isfinite().all()
@@ -241,12 +242,12 @@ def test_stream_dropout_has_the_probability_it_says():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"dim": 18, "heads": 4}, "model.dim 18"),
+        ({"dim": 17}, r"model.temporal.heads 2 must be a divisor of model.dim \(17\)"),
         ({"kernel": 4}, "model.kernel 4"),
-        ({"stride": 0}, "model.stride 0"),
+        ({"temporal": {"name": "transformer", "stride": 0}}, "model.temporal.stride 0"),
         ({"dropout": 1.5}, "model.dropout 1.5"),
         ({"stream_dropout": -0.1}, "model.stream_dropout -0.1"),
-        ({"layers": -1}, "model.layers -1"),
+        ({"temporal": {"name": "transformer", "layers": -1}}, "model.temporal.layers -1"),
     ],
 )
 def test_settings_that_make_no_model_are_named(change, named):

@@ -156,7 +156,14 @@ def save(data, path, adaptation):
     cut = data.settings
     payload = make_payload(
         config={},
-        model=(size := ModelSettings(dim=16, stream_dim=8, tcn_levels=2, layers=1, heads=2)),
+        model=(
+            size := ModelSettings(
+                dim=16,
+                stream_dim=8,
+                tcn_levels=2,
+                temporal={"name": "transformer", "layers": 1, "heads": 2},
+            )
+        ),
         specs=data.specs,
         normalisers=data.normalisers,
         align_window=cut.align_window,

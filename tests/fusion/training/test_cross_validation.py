@@ -33,7 +33,12 @@ def settings(root: Path, runs: Path, **changes: object) -> TrainSettings:
         "data": DataSettings(
             root=root, store=root / "tracks", streams=["face"], window=20, stride=15, batch=4
         ),
-        "model": ModelSettings(dim=8, stream_dim=4, tcn_levels=1, layers=1, heads=1),
+        "model": ModelSettings(
+            dim=8,
+            stream_dim=4,
+            tcn_levels=1,
+            temporal={"name": "transformer", "layers": 1, "heads": 1},
+        ),
         "epochs": 1,
         "folds": FOLDS,
     }

@@ -38,7 +38,12 @@ VALIDATION_CLIPS, VALIDATION_WINDOWS, TRAINING_WINDOWS = 3, 9, 3
 
 def settings(root: Path, runs: Path, devices: int) -> TrainSettings:
     data = DataSettings(root=root, streams=["face", "voice"], window=20, stride=15, batch=2)
-    model = ModelSettings(dim=16, stream_dim=8, tcn_levels=1, layers=1, heads=2)
+    model = ModelSettings(
+        dim=16,
+        stream_dim=8,
+        tcn_levels=1,
+        temporal={"name": "transformer", "layers": 1, "heads": 2},
+    )
     return TrainSettings("tiny", runs, data, model, epochs=EPOCHS, patience=EPOCHS, devices=devices)
 
 

@@ -19,7 +19,7 @@ from tests.fusion.tiny import write_corpus
 CONFIG = Path(__file__).parents[3] / "configs/pasn.yaml"
 SMALL = (
     "--data.streams=[face,voice] --data.window=20 --data.stride=15 --data.batch=3"
-    " --model.dim=16 --model.stream_dim=8 --model.tcn_levels=1 --model.layers=1 --model.heads=2"
+    " --model.dim=16 --model.stream_dim=8 --model.tcn_levels=1 --model.temporal.layers=1"
     " --epochs=1"
 )
 

@@ -29,7 +29,12 @@ BAD = [
     *("loss.label_smoothing 2", "loss.label_smoothing -.1", "loss.truth 1.1"),
     *("loss.temperature 0", "loss.compound -1", "loss.compound 1"),
     *("model.dropout 1.5", "model.dropout nan", "model.stream_dropout -1", "model.dim 0"),
-    *("model.kernel 4", "model.layers -1", "model.va_bins 1", "model.leader nobody"),
+    *(
+        "model.kernel 4",
+        "model.temporal.layers -1",
+        "model.va_bins 1",
+        "model.fusion.leader nobody",
+    ),
     *("data.window 0", "data.stride 0", "data.batch 0", "data.workers -1", "data.fold 7"),
     *("data.align_window -1", "data.align_window nan", "data.align_window inf"),
     *("data.adapt_prior 0", "name ", "name ../x", "name /x", "name .x"),

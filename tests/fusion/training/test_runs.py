@@ -27,7 +27,12 @@ def settings(root: Path, runs: Path, **changes: object) -> TrainSettings:
         "name": "r",
         "runs": runs,
         "data": DataSettings(root=root, streams=["face"], window=20, stride=15, batch=4),
-        "model": ModelSettings(dim=8, stream_dim=4, tcn_levels=1, layers=1, heads=1),
+        "model": ModelSettings(
+            dim=8,
+            stream_dim=4,
+            tcn_levels=1,
+            temporal={"name": "transformer", "layers": 1, "heads": 1},
+        ),
         "epochs": 2,
     }
     return TrainSettings(**(defaults | changes))  # type: ignore[arg-type]
@@ -165,7 +170,6 @@ def test_other_data_elsewhere_is_another_run(
 INERT = {
     "data": {"workers": 3, "cache": Path("/nowhere"), "folds": 9, "adapt_prior": 7},
     "model": {
-        "reach": 9,
         "order": ("va", "expr", "au"),
         "mutual": True,
         "scales": {"au": 1, "expr": 1, "va": 1},

@@ -24,7 +24,7 @@ from fusion.tune import TuneSettings, tune
 from tests.fusion.tiny import write_corpus
 
 pytestmark = pytest.mark.filterwarnings("ignore::fusion.metrics.official.UndefinedScore")
-SMALL = ModelSettings(dim=16, stream_dim=8, tcn_levels=0, layers=1, heads=2, temporal="none")
+SMALL = ModelSettings(dim=16, stream_dim=8, tcn_levels=0, temporal="none")
 
 
 def settings(root: Path, runs: Path, **changes: object) -> TrainSettings:

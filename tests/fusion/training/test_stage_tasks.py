@@ -42,12 +42,12 @@ def recipe(name: str, root: Path, runs: Path) -> TrainSettings:
     """A shipped recipe, small."""
     path = CONFIGS / f"{name}.yaml"
     whole = parse(TrainSettings, prog="t", description="", argv=["--cfg", str(path)])
-    levels = tuple(STREAMS) if whole.model.levels else ()
+    levels = {"fusion": {"name": "top-down", "levels": STREAMS}} if name == "fpn" else {}
     return replace(
         whole,
         runs=runs,
         epochs=1,
-        model=replace(whole.model, dim=16, stream_dim=8, heads=2, levels=levels),
+        model=replace(whole.model, dim=16, stream_dim=8, **levels),
         data=replace(
             whole.data, root=root, store=root / "tracks", streams=STREAMS, window=20, stride=15
         ),
@@ -170,7 +170,10 @@ def test_a_stage_fed_by_stages_alone_that_are_left_out_is_left_out(
     ("change", "message"),
     [
         ({"data": {"streams": ["face", "smell"]}}, "no stream 'smell'"),
-        ({"model": {"heads": 3}}, r"model\.dim 16 must be a multiple of model\.heads \(3\)"),
+        (
+            {"model": {"temporal": {"heads": 3}}},
+            r"temporal\.heads 3 must be a divisor of model\.dim \(16\)",
+        ),
         ({"model": {"temporal": "pyramid"}}, r"model\.head parallel must be scales"),
         ({"loss": {"va_kind": "bins+ccc"}, "model": {"va_bins": 0}}, "bins"),
     ],

@@ -42,9 +42,7 @@ def settings(root: Path, runs: Path, **changes: object) -> TrainSettings:
         "name": "tiny",
         "runs": runs,
         "data": DataSettings(root=root, streams=["face", "voice"], window=20, stride=15, batch=4),
-        "model": ModelSettings(
-            dim=16, stream_dim=8, tcn_levels=0, layers=1, heads=2, temporal="none", stride=1
-        ),
+        "model": ModelSettings(dim=16, stream_dim=8, tcn_levels=0, temporal="none"),
         "epochs": 2,
         "stages": [
             Stage("va", ALONE["va"]),
@@ -447,13 +445,8 @@ def test_a_shipped_recipe_trains_predicts_and_is_found_again(
     path = CONFIGS / f"{name}.yaml"
     recipe = parse(TrainSettings, prog="t", description="", argv=["--cfg", str(path)])
     streams = ["face", "voice"]
-    model = replace(
-        recipe.model,
-        dim=16,
-        stream_dim=8,
-        heads=2,
-        levels=tuple(streams) if recipe.model.levels else (),
-    )
+    levels = {"fusion": {"name": "top-down", "levels": streams}} if name == "fpn" else {}
+    model = replace(recipe.model, dim=16, stream_dim=8, **levels)
     small = replace(
         recipe,
         runs=tmp_path,

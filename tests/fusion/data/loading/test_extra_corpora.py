@@ -184,7 +184,12 @@ def test_any_data_set_is_a_further_corpus_of_any_other(tmp_path):
     settings = TrainSettings(
         runs=tmp_path / "runs",
         epochs=1,
-        model=ModelSettings(dim=16, stream_dim=8, tcn_levels=1, layers=1, heads=2),
+        model=ModelSettings(
+            dim=16,
+            stream_dim=8,
+            tcn_levels=1,
+            temporal={"name": "transformer", "layers": 1, "heads": 2},
+        ),
         data=DataSettings(
             root=abaw, extra=[own, acted], streams=["face"], window=10, stride=10, mix="tasks"
         ),
@@ -218,7 +223,7 @@ def test_a_run_on_two_corpora_is_trained_with_an_even_mix_and_told_in_its_checkp
     settings = TrainSettings(
         runs=tmp_path / "runs",
         epochs=1,
-        model=ModelSettings(dim=16, stream_dim=8, tcn_levels=2, layers=1, heads=2),
+        model=ModelSettings(dim=16, stream_dim=8, tcn_levels=2),
         data=DataSettings(
             root=tmp_path / "main", extra=[tmp_path / "other"], streams=["face", "voice"],
             window=16, stride=10, mix="tasks", sampling="balanced", adapt="person",

@@ -10,13 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from features.errors import UserError
 from fusion.model.affect import AffectModel
 from fusion.model.blocks.attention import LocalCrossAttention
-from fusion.model.fusion.fusions import (
-    ATTENDED,
-    CrossAttentionFusion,
-    GatedFusion,
-    LeaderFollowerFusion,
-    make_fusion,
-)
+from fusion.model.fusion.cross_attention import CrossAttentionFusion
+from fusion.model.fusion.gated import GatedFusion
+from fusion.model.fusion.leader_follower import ATTENDED, LeaderFollowerFusion
 from tests.fusion.batches import SMALL, STREAMS, batch, joined
 
 FUSIONS = ["concat", "gated", "cross-attention", "leader-follower"]
@@ -71,8 +67,8 @@ def attended_one_by_one(attention, query, x, valid):
 
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_every_fusion_gives_frames_of_the_models_width(fusion):
-    chosen = replace(SMALL, fusion=fusion, reach=4)
-    fused = make_fusion(chosen, ["a", "b"])
+    chosen = replace(SMALL, fusion=fusion)
+    fused = chosen.fusing.build(chosen.fusion_shape(["a", "b"]))
     static = 1 if fusion == "cross-attention" else 0
     x = torch.randn(3, 7, 2 + static, chosen.stream_dim)
     valid = torch.ones(3, 7, 2 + static, dtype=torch.bool)
@@ -153,7 +149,7 @@ def test_cross_attention_needs_memory_linear_in_frames():
     [("", "visual", "audio"), ("visual", "visual", "audio"), ("audio", "audio", "visual")],
 )
 def test_the_query_is_the_leaders_present_frame_alone(leader, leading, other):
-    chosen = replace(SMALL, fusion="cross-attention", leader=leader)
+    chosen = replace(SMALL, fusion={"name": "cross-attention", "leader": leader})
     model = AffectModel(chosen, STREAMS).eval()
     torch.nn.init.zeros_(model.fusion.attention.out.weight)  # nothing but the query passes
     seen = {}
@@ -182,8 +178,8 @@ def test_the_query_moves_what_is_gathered():
 
 @pytest.mark.parametrize(("leader", "index"), [("", 0), ("visual", 0), ("audio", 1)])
 def test_the_leader_stands_beside_what_was_attended(leader, index):
-    chosen = replace(SMALL, fusion="leader-follower", leader=leader)
-    fusion = make_fusion(chosen, list(STREAMS))
+    chosen = replace(SMALL, fusion={"name": "leader-follower", "leader": leader})
+    fusion = chosen.fusing.build(chosen.fusion_shape(list(STREAMS)))
     with torch.no_grad():
         fusion.linear.weight[:, : 2 * ATTENDED] = 0
     x = torch.randn(1, 4, 2, chosen.stream_dim, requires_grad=True)
@@ -219,21 +215,27 @@ def test_leader_follower_attention_is_that_of_torch():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"fusion": "sum"}, "model.fusion sum must be one of concat, gated, cross-attention, "),
-        ({"leader": "visual"}, "model.leader visual must be empty with model.fusion concat"),
+        ("sum", "model.fusion sum must be one of concat, cross-attention, gated, "),
         (
-            {"fusion": "gated", "leader": "visual"},
-            "model.leader visual must be empty with model.fusion gated",
+            {"name": "concat", "leader": "visual"},
+            "unknown setting 'model.fusion.leader' of concat; concat has none",
         ),
         (
-            {"fusion": "leader-follower", "leader": "face"},
-            "model.leader face must be one of visual, audio",
+            {"name": "cross-attention", "raech": 3},
+            "unknown setting 'model.fusion.raech' of cross-attention; did you mean"
+            " 'model.fusion.reach'?",
         ),
-        ({"fusion": "cross-attention", "reach": 0}, "model.reach 0 must be at least 1"),
+        (
+            {"name": "leader-follower", "leader": "face"},
+            "model.fusion.leader face must be one of visual, audio",
+        ),
+        ({"name": "cross-attention", "reach": 0}, "model.fusion.reach 0 must be at least 1"),
+        ({"name": "cross-attention", "heads": 3}, "model.fusion.heads 3 must be a divisor of"),
+        ({"reach": 3}, "model.fusion needs a name"),
     ],
 )
 def test_fusions_that_make_no_sense_are_refused(change, complaint):
     with pytest.raises(UserError) as caught:
-        AffectModel(replace(SMALL, **change), STREAMS)
+        AffectModel(replace(SMALL, fusion=change), STREAMS)
     assert str(caught.value).startswith(complaint)
     assert "\n" not in str(caught.value)

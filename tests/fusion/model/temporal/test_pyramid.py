@@ -12,7 +12,6 @@ from fusion.model.affect import AffectModel
 from fusion.model.fusion.top_down import TopDownFusion
 from fusion.model.heads import ParallelHeads, ScaleHeads, make_heads
 from fusion.model.settings import ModelSettings
-from fusion.model.temporal.context import make_temporal
 from fusion.model.temporal.pyramid import TemporalPyramid
 from tests.fusion.batches import SMALL, batch, joined
 
@@ -21,9 +20,18 @@ LEVELS = ("pyramid.1", "pyramid.2", "pyramid.3")
 AT = [0, 2, 3]
 """Of the levels among the streams."""
 FPN = replace(
-    SMALL, fusion="top-down", levels=LEVELS, temporal="pyramid", layers=3, head="scales", kernel=3
+    SMALL,
+    fusion={"name": "top-down", "levels": LEVELS},
+    temporal="pyramid",
+    head="scales",
+    kernel=3,
 )
 CHANNELS, DIM, SCALES = 6, 8, 3
+
+
+def every(stride, scales=SCALES):
+    """A pyramid's settings."""
+    return {"name": "pyramid", "scales": scales, "stride": stride}
 
 
 @pytest.fixture(autouse=True)
@@ -301,7 +309,7 @@ def test_heads_at_scales_are_the_parallel_ones(bins, compound):
 
 
 def test_settings_reach_the_parts():
-    model = AffectModel(replace(FPN, va_bins=5, compound=True, stride=3), STREAMS).eval()
+    model = AffectModel(replace(FPN, va_bins=5, compound=True, temporal=every(3)), STREAMS).eval()
     assert isinstance(model.fusion, TopDownFusion)
     assert (model.fusion.at, model.fusion.beside) == ([0, 2, 3], [1])
     assert isinstance(model.temporal, TemporalPyramid)
@@ -311,7 +319,8 @@ def test_settings_reach_the_parts():
     scores = model(batch(streams=STREAMS))
     assert scores.va_bins.shape == (3, 20, 2, 5)
     assert scores.compound.shape == (3, 20, 6)
-    assert make_temporal(FPN)(torch.randn(2, 7, 16), torch.ones(2, 7).bool()).shape == (2, 7, 3, 16)
+    part = FPN.context.build(FPN.temporal_shape)
+    assert part(torch.randn(2, 7, 16), torch.ones(2, 7).bool()).shape == (2, 7, 3, 16)
     assert isinstance(make_heads(FPN), ScaleHeads)
 
 
@@ -341,7 +350,7 @@ def test_every_parameter_of_the_recipes_model_learns():
 def test_a_pyramid_model_takes_any_window_and_ignores_its_padding(frames, real, stride):
     real = min(real, frames)
     model, made = (
-        AffectModel(replace(FPN, stride=stride), STREAMS).eval(),
+        AffectModel(replace(FPN, temporal=every(stride)), STREAMS).eval(),
         batch(windows=2, frames=frames, streams=STREAMS),
     )
     made.frames[1, real:] = False
@@ -374,7 +383,7 @@ def test_half_precision_gives_about_the_same_scores():
 
 
 def test_a_pyramid_is_never_causal():
-    assert not FPN.causal
+    assert not FPN.context.causal
     part, x = pyramid(), torch.randn(1, 13, DIM, requires_grad=True)
     part(x, torch.ones(1, 13, dtype=torch.bool))[0, 4].square().sum().backward()
     assert x.grad[0, 8].any()
@@ -389,16 +398,23 @@ PARALLEL = {"temporal": "transformer", "head": "parallel"}
         ({"head": "parallel"}, "model.head parallel must be scales with model.temporal pyramid"),
         ({"head": "streaming"}, "model.head streaming must be scales with model.temporal pyramid"),
         ({"temporal": "tcn"}, "model.temporal tcn must be pyramid with model.head scales"),
-        ({"layers": 0}, "model.layers 0 must be at least 1 with model.temporal pyramid"),
-        ({"layers": 2}, "model.scales {'au': 0, 'expr': 1, 'va': 2} must be from 0 to 1, with"),
+        ({"temporal": every(2, 0)}, "model.temporal.scales 0 must be at least 1"),
+        (
+            {"temporal": every(2, 2)},
+            "model.scales {'au': 0, 'expr': 1, 'va': 2} must be from 0 to 1, with",
+        ),
         ({"scales": {"au": 0, "expr": 1, "va": -1}}, "model.scales {'au': 0, 'expr': 1, 'va': -1}"),
         ({"scales": {"au": 0, "va": 1}}, "model.scales {'au': 0, 'va': 1} must be a scale each"),
         ({"scales": {"au": 0, "expr": 1, "va": 1, "ce": 1}}, "model.scales "),
-        ({"positions": "relative"}, "model.positions relative must be none with model.temporal py"),
-        ({"fusion": "concat"}, "model.levels ['pyramid.1', 'pyramid.2', 'pyramid.3'] must be empt"),
-        ({"levels": ()}, "model.levels [] must be at least two streams, fine to coarse, with"),
-        ({"levels": ("audio",)}, "model.levels ['audio'] must be at least two streams"),
-        ({"levels": ("audio", "audio")}, "model.levels ['audio', 'audio'] must be different strea"),
+        ({"fusion": "top-down"}, "model.fusion.levels [] must be at least two streams, fine to"),
+        (
+            {"fusion": {"name": "top-down", "levels": "audio"}},
+            "model.fusion.levels ['audio'] must be at least two streams",
+        ),
+        (
+            {"fusion": {"name": "top-down", "levels": "audio,audio"}},
+            "model.fusion.levels ['audio', 'audio'] must be different streams",
+        ),
         ({"va_bins": 1}, "model.va_bins 1 must be 0, or at least 2"),
         ({"va_bins": -2}, "model.va_bins -2 must be 0, or at least 2"),
         (
@@ -422,7 +438,7 @@ def test_streams_without_the_levels_are_refused_with_the_remedy():
     with pytest.raises(UserError) as caught:
         AffectModel(FPN, {"pyramid.2": 6, "audio": 4})
     assert str(caught.value) == (
-        "model.levels: no pyramid.1, pyramid.3 among the streams;"
+        "model.fusion.levels: no pyramid.1, pyramid.3 among the streams;"
         " extract with --encoders pyramid,... and name all levels under data.streams"
     )
 

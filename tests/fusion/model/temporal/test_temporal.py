@@ -12,8 +12,8 @@ from fusion.model.affect import AffectModel
 from fusion.model.blocks.attention import RelativeBias
 from fusion.model.blocks.steps import pool, spread
 from fusion.model.blocks.tcn import MaskedTCN
-from fusion.model.temporal.context import TemporalTransformer, make_temporal, sinusoidal_positions
 from fusion.model.temporal.recurrent import TemporalRecurrent, reversal
+from fusion.model.temporal.transformer import TemporalTransformer, sinusoidal_positions
 from tests.fusion.batches import SMALL, STREAMS, batch, joined
 from tests.fusion.model.fusion.test_fusions import FUSIONS
 
@@ -108,12 +108,15 @@ def test_reversal_turns_the_real_steps_around_and_undoes_itself(lengths):
 )
 def test_a_causal_model_depends_on_no_later_frame(fusion, stride, frames, data):
     torch.manual_seed(0)
-    chosen = replace(SMALL, temporal="causal-tcn", fusion=fusion, stride=stride, reach=5)
+    chosen = replace(SMALL, temporal={"name": "causal-tcn", "stride": stride}, fusion=fusion)
+    if fusion == "cross-attention":
+        chosen = replace(chosen, fusion={"name": fusion, "reach": 5})
     model = AffectModel(chosen, STREAMS).eval()
     made = batch(windows=2, frames=frames)
     made.valid["audio"] = torch.rand(2, frames) < 0.5
     made.valid["visual"] = torch.rand(2, frames) < 0.8
     at = data.draw(st.integers(1, frames - 1))
+    made.valid["visual"][0, at] = True  # so that there is something to be changed
     with torch.no_grad():
         before = joined(model(made))
         for name, rows in made.streams.items():
@@ -140,7 +143,7 @@ def test_a_causal_model_sees_the_past_and_the_present(fusion):
 
 @pytest.mark.parametrize("temporal", ["transformer", "gru", "lstm", "tcn"])
 def test_the_other_temporal_parts_look_both_ways(temporal):
-    part = make_temporal(replace(SMALL, temporal=temporal)).eval()
+    part = replace(SMALL, temporal=temporal).context.build(SMALL.temporal_shape).eval()
     x = torch.randn(1, 13, 16, requires_grad=True)
     part(x, torch.ones(1, 13, dtype=torch.bool))[0, 6].square().sum().backward()
     felt = x.grad[0].abs().sum(dim=-1) > 0
@@ -168,7 +171,8 @@ def test_relative_positions_start_as_none():
 
     def outcome(positions):
         torch.manual_seed(0)
-        return make_temporal(replace(SMALL, positions=positions)).eval()(x, frames)[:2]
+        chosen = replace(SMALL, temporal=SMALL.temporal | {"positions": positions})
+        return chosen.context.build(chosen.temporal_shape).eval()(x, frames)[:2]
 
     torch.testing.assert_close(outcome("relative"), outcome("none"))
 
@@ -200,28 +204,24 @@ def test_relative_positions_tell_near_from_far_wherever_the_window_begins():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"temporal": "rnn"}, "model.temporal rnn must be one of transformer, gru, lstm, tcn, "),
-        ({"positions": "learned"}, "model.positions learned must be one of none, "),
+        ({"temporal": "rnn"}, "model.temporal rnn must be one of none, pyramid, gru, lstm, tcn, "),
         (
-            {"temporal": "gru", "positions": "relative"},
-            "model.positions relative must be none with model.temporal gru",
+            {"temporal": {"name": "transformer", "positions": "learned"}},
+            'Parser key "model.temporal.positions": ',
         ),
         (
-            {"temporal": "causal-tcn", "positions": "sinusoidal"},
-            "model.positions sinusoidal must be none with model.temporal causal-tcn",
+            {"temporal": {"name": "gru", "positions": "relative"}},
+            "unknown setting 'model.temporal.positions' of gru; gru has layers, stride",
         ),
         (
-            {"positions": "relative", "layers": 0},
-            "model.positions relative must be none with model.layers 0",
+            {"temporal": {"name": "transformer", "positions": "relative", "layers": 0}},
+            "model.temporal.positions relative must be none with model.temporal.layers 0",
         ),
         (
-            {"temporal": "lstm", "layers": 0},
-            "model.layers 0 must be at least 1 with model.temporal lstm",
+            {"temporal": {"name": "lstm", "layers": 0}},
+            "model.temporal.layers 0 must be at least 1",
         ),
-        (
-            {"temporal": "gru", "dim": 17, "heads": 1},
-            "model.dim 17 must be even with model.temporal gru",
-        ),
+        ({"temporal": "gru", "dim": 17}, "model.dim 17 must be even with model.temporal gru"),
     ],
 )
 def test_temporal_parts_that_make_no_sense_are_refused(change, complaint):
