@@ -4,7 +4,7 @@
     def read(paths: Sequence[Path]) -> list[Clip]: ...
 
 Every module of fusion.corpora.readers is imported when data sets are first asked for; any other
-module adds its own by being imported.
+module adds its own by being imported (the setting `plugins`).
 """
 
 import importlib
