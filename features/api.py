@@ -26,14 +26,14 @@ from features.encoders.registry import (
     require_streams_of_their_own,
 )
 from features.errors import UserError
-from features.execution.job import make_item
+from features.execution.job import run_job
 from features.execution.resources import threads_of_a_worker
 from features.execution.sharding import SOUND_COST, extent_of
 from features.faces.detect import FaceSettings
 from features.media import Arrays, Reader
 from features.pipeline.discovery import Source, find_sources
 from features.pipeline.extractor import Extractor
-from features.pipeline.planner import FACES
+from features.pipeline.planner import FACES, TrackSettings
 from features.pipeline.source_hashes import SourceHashes
 from features.store.claims import INDEX, Claims
 from features.store.feature_track import SOUND, FeatureTrack, track_id
@@ -81,12 +81,12 @@ class FeatureExtractor:
         reader: Reader = "pyav",
         **settings: Any,
     ) -> None:
-        self._faces, self._persons, self._reader = faces or FaceSettings(), str(persons), reader
-        self._faces.check()
+        self._tracks = TrackSettings(faces or FaceSettings(), None, str(persons), reader)
+        self._tracks.faces.check()
         self._device = resolve_device(device)
         every = _settings(device, settings)
         self.encoders: list[Any] = [
-            build_encoder(one, every, self._faces.margin) if isinstance(one, str) else one
+            build_encoder(one, every, self._tracks.faces.margin) if isinstance(one, str) else one
             for one in encoders
         ]
 
@@ -118,25 +118,17 @@ class FeatureExtractor:
             stack.enter_context(threads_of_a_worker())
             tracks, hashes = TrackStore(folder), SourceHashes(folder / "sources.json")
             require_streams_of_their_own(map(description_of, self.encoders), tracks)
-            extractor = Extractor(
-                tracks,
-                hashes,
-                self._faces,
-                self.encoders,
-                persons=self._persons,
-                device=self._device,
-                reader=self._reader,
-            )
+            extractor = Extractor(tracks, hashes, self._tracks, self.encoders, self._device)
             extractor.clock = False
             with _told(progress, source, extractor):
-                outcome = make_item(extractor, source)
-            for notice in outcome.notices:
+                result = run_job(extractor, source)
+            for notice in result.notices:
                 log.warning("%s", notice)
-            if outcome.fault:
-                raise outcome.fault
-            if outcome.cause:
-                log.debug("%s", outcome.trace)
-                raise UserError(outcome.cause)
+            if result.fault:
+                raise result.fault
+            if result.cause:
+                log.debug("%s", result.trace)
+                raise UserError(result.cause)
             if store:
                 with claims.lock(INDEX):
                     hashes.save()

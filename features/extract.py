@@ -32,17 +32,17 @@ from features.cli.wording import counted
 from features.encoders.device import resolve_device
 from features.encoders.registry import EncoderSettings, require_streams_of_their_own
 from features.errors import UserError
-from features.execution.cost_estimate import make_plan
-from features.execution.executors import Crew, Here, ProcessCrew
+from features.execution.cost_estimate import estimate_cost
+from features.execution.executors import Executor, InProcessExecutor, ProcessExecutor
 from features.execution.forkserver import warm_up
-from features.execution.job import Recipe, make_item
+from features.execution.job import Recipe, run_job
 from features.execution.resources import parse_workers, share, threads_of_a_worker
-from features.execution.scheduler import Dispatcher
+from features.execution.scheduler import Scheduler
 from features.execution.sharding import in_shard
 from features.faces.detect import FaceSettings
 from features.media import Reader
 from features.pipeline.discovery import look_through, require_distinct
-from features.pipeline.planner import FACES, Todo
+from features.pipeline.planner import FACES, Plan, TrackSettings
 from features.pipeline.source_hashes import SourceHashes
 from features.pipeline.summary import ExtractSummary
 from features.store.claims import INDEX, Claims
@@ -138,32 +138,28 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
     summary = ExtractSummary(store, len(sources), passed=found.passed, unreadable=found.unreadable)
     streams = {FACES, *(stream for one in wanted.encoders for stream in one.streams)}
     with Claims(store) as claims, _swept(store, streams, claims):
-        dispatcher = Dispatcher(wanted, claims, summary, settings.retry_failed)
-        todos = dispatcher.todos(sources)
+        dispatcher = Scheduler(wanted, claims, summary, settings.retry_failed)
+        plans = dispatcher.plans(sources)
         with claims.lock(INDEX):
             hashes.save()
         items = counted(len(sources), "item")
-        print(f"{items} below {root}: {summary.ready} ready, {len(todos)} to do")
+        print(f"{items} below {root}: {summary.ready} ready, {len(plans)} to do")
         if settings.plan:
             with threads_of_a_worker():
-                _print_plan(settings, todos, recipe, hashes)
-        elif todos:
-            with _crew(settings, recipe, hashes, len(todos)) as crew:
-                dispatcher.work(todos, crew)
+                _print_plan(settings, plans, recipe, hashes)
+        elif plans:
+            with _executor(settings, recipe, hashes, len(plans)) as executor:
+                dispatcher.work(plans, executor)
     return summary
 
 
 def _recipe(settings: ExtractSettings, store: Path) -> Recipe:
     """What workers build their extractors from."""
-    return Recipe(
-        store=store,
-        encoders=EncoderSettings.within(settings),
-        names=tuple(settings.encoders),
-        faces=settings.faces,
-        crops_fps=settings.data.crops_fps,
-        persons=settings.persons,
-        reader=settings.reader,
+    own = EncoderSettings.within(settings)
+    tracks = TrackSettings(
+        settings.faces, settings.data.crops_fps, settings.persons, settings.reader
     )
+    return Recipe(store, own, tuple(settings.encoders), tracks)
 
 
 def _check_device(settings: ExtractSettings) -> None:
@@ -181,36 +177,38 @@ def _extractors(
 
 
 @contextmanager
-def _crew(
+def _executor(
     settings: ExtractSettings, recipe: Recipe, hashes: SourceHashes, items: int
-) -> Iterator[Crew]:
+) -> Iterator[Executor]:
     """Who makes the items; all workers end with the context."""
-    crew: Crew
+    executor: Executor
     if settings.executor == "ray":
-        from features.execution.ray_executor import RayCrew  # an extra that need not be installed
+        from features.execution.ray_executor import (
+            RayExecutor,  # an extra that need not be installed
+        )
 
-        crew = RayCrew(recipe, settings.workers, items, settings.device,
+        executor = RayExecutor(recipe, settings.workers, items, settings.device,
                        address=settings.ray_address, time_limit=settings.time_limit)  # fmt: skip
-        with closing(crew):
-            yield crew
+        with closing(executor):
+            yield executor
         return
     machine = share(settings.workers, items, settings.device)
     if machine.workers:
-        with closing(ProcessCrew(recipe, machine, settings.time_limit)) as crew:
-            yield crew
+        with closing(ProcessExecutor(recipe, machine, settings.time_limit)) as executor:
+            yield executor
         return
     with threads_of_a_worker():
         extractor = _extractors(settings, recipe, hashes)(recipe.store)
-        yield Here(partial(make_item, extractor))
+        yield InProcessExecutor(partial(run_job, extractor))
 
 
 def _print_plan(
-    settings: ExtractSettings, todos: Sequence[Todo], recipe: Recipe, hashes: SourceHashes
+    settings: ExtractSettings, plans: Sequence[Plan], recipe: Recipe, hashes: SourceHashes
 ) -> None:
     """Says what there is to do and how long the workers of these settings would take here."""
-    workers = share(settings.workers, len(todos), settings.device).workers
+    workers = share(settings.workers, len(plans), settings.device).workers
     extractor_in = _extractors(settings, recipe, hashes)
-    print(make_plan(todos, recipe.store, extractor_in, workers))
+    print(estimate_cost(plans, recipe.store, extractor_in, workers))
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 Data flow: what each source lacks > frames, sound, bytes by the headers; the first seconds of one or
 two items through the real readers and encoders, into a folder that is thrown away > seconds a frame
-> Plan.
+> CostEstimate.
 
 The sample is measured in one process with as many threads as a worker has. So many workers are
 taken to be so many times as fast, as long as there are items for all of them.
@@ -23,7 +23,7 @@ from features.faces.person_track import FACE_COLUMNS
 from features.faces.precropped import crop_numbers
 from features.media.timeline import read_timeline
 from features.pipeline.discovery import Source
-from features.pipeline.planner import Todo
+from features.pipeline.planner import Plan
 from features.store.temp_folders import scratch_folder
 
 if TYPE_CHECKING:  # loads torch, which is not needed where there is nothing to measure
@@ -38,7 +38,7 @@ ROW_BYTES = 9
 
 
 @dataclass(frozen=True)
-class Plan:
+class CostEstimate:
     """What an extraction would do.
 
     Attributes:
@@ -78,70 +78,70 @@ class Plan:
         )
 
 
-def make_plan(
-    todos: Sequence[Todo],
+def estimate_cost(
+    plans: Sequence[Plan],
     store: Path,
     extractor_in: "Callable[[Path], Extractor]",
     workers: int = 0,
-) -> Plan:
+) -> CostEstimate:
     """Adds up headers and measures a sample.
 
     Args:
-        todos: What is to be done.
+        plans: What is to be done.
         store: Where tracks would go.
         extractor_in: Makes the extractor of these settings for another store.
         workers: Worker processes that would do it; 0: this process.
     """
-    extents = {todo.source.id: extent_of(todo.source) for todo in todos}
-    groups: dict[tuple[object, ...], list[Todo]] = {}
-    for todo in sorted(todos, key=lambda todo: -extents[todo.source.id].cost):
-        needs = todo.faces, *(e.name for e in (*todo.visual, *todo.audio, *todo.files))
-        groups.setdefault(needs, []).append(todo)
+    extents = {plan.source.id: extent_of(plan.source) for plan in plans}
+    groups: dict[tuple[object, ...], list[Plan]] = {}
+    for plan in sorted(plans, key=lambda plan: -extents[plan.source.id].cost):
+        needs = plan.faces, *(e.name for e in (*plan.visual, *plan.audio, *plan.files))
+        groups.setdefault(needs, []).append(plan)
     seconds, longest, sampled = 0.0, 0.0, 0
     for group in groups.values():
         spent, cost, items = _sample(group, extractor_in)
-        costs = [extents[todo.source.id].cost for todo in group]
+        costs = [extents[plan.source.id].cost for plan in group]
         seconds += spent / cost * sum(costs) if cost else 0.0
         longest = max(longest, spent / cost * max(costs) if cost else 0.0)
         sampled += items
-    return Plan(
+    return CostEstimate(
         store=store,
         frames=sum(extent.frames for extent in extents.values()),
         sound=sum(extent.sound for extent in extents.values()),
-        bytes=sum(_bytes(todo, extents[todo.source.id]) for todo in todos),
-        seconds=max(seconds / max(workers, 1), longest) if sampled or not todos else None,
+        bytes=sum(_bytes(plan, extents[plan.source.id]) for plan in plans),
+        seconds=max(seconds / max(workers, 1), longest) if sampled or not plans else None,
         sampled=sampled,
         workers=workers,
     )
 
 
 def _sample(
-    todos: Sequence[Todo], extractor_in: "Callable[[Path], Extractor]"
+    plans: Sequence[Plan], extractor_in: "Callable[[Path], Extractor]"
 ) -> tuple[float, float, int]:
     """Seconds, cost and number of the samples of a costly item and a usual one of a kind."""
     seconds, cost, items = 0.0, 0.0, 0
     with scratch_folder("plan") as folder:
         extractor = extractor_in(Path(folder, "tracks"))
-        for number in sorted({0, len(todos) // 2}):
+        for number in sorted({0, len(plans) // 2}):
             try:
                 if number == 0:  # weights are loaded in the first second of work
-                    _measure(todos[0], extractor, 1.0)
-                spent, done = _measure(todos[number], extractor, SAMPLE_SECONDS)
+                    _measure(plans[0], extractor, 1.0)
+                spent, done = _measure(plans[number], extractor, SAMPLE_SECONDS)
             except UserError:  # extraction will name the fault
                 continue
             seconds, cost, items = seconds + spent, cost + done, items + 1
     return seconds, cost, items
 
 
-def _measure(todo: Todo, extractor: "Extractor", most: float) -> tuple[float, float]:
+def _measure(plan: Plan, extractor: "Extractor", most: float) -> tuple[float, float]:
     """Seconds that the first `most` seconds of an item take, and what they cost."""
     extractor.most = most
-    cost = _first_of(todo.source, most).cost  # has read the packets, which no sample should count
-    if todo.visual and not todo.faces:
-        extractor.work(Todo(todo.source, True, (), ()))
-        todo = replace(todo, people=extractor.plan(todo.source).people)  # fewer than in all of it
+    cost = _first_of(plan.source, most).cost  # has read the packets, which no sample should count
+    if plan.visual and not plan.faces:
+        extractor.work(Plan(plan.source, True, (), ()))
+        plan = replace(plan, people=extractor.plan(plan.source).people)  # fewer than in all of it
     began = time.perf_counter()
-    extractor.work(todo)
+    extractor.work(plan)
     return time.perf_counter() - began, cost
 
 
@@ -156,11 +156,11 @@ def _first_of(source: Source, most: float) -> Extent:
     return Extent(frames, min(extent_of(source).sound, most))
 
 
-def _bytes(todo: Todo, extent: Extent) -> float:
+def _bytes(plan: Plan, extent: Extent) -> float:
     """Bytes of the tracks, without headers."""
-    faces = extent.frames * (4 * len(FACE_COLUMNS) + ROW_BYTES) if todo.faces else 0
-    visual = extent.frames * sum(map(_row_bytes, todo.visual))
-    audio = sum(extent.sound * e.token_rate * _row_bytes(e) for e in todo.audio)
+    faces = extent.frames * (4 * len(FACE_COLUMNS) + ROW_BYTES) if plan.faces else 0
+    visual = extent.frames * sum(map(_row_bytes, plan.visual))
+    audio = sum(extent.sound * e.token_rate * _row_bytes(e) for e in plan.audio)
     return faces + visual + audio
 
 

@@ -1,6 +1,6 @@
-"""Crews: who makes items. In this process, or in worker processes that are watched.
+"""Executors: who makes items. In this process, or in worker processes that are watched.
 
-Data flow: sources > `submit` > worker processes > `wait` > Outcomes.
+Data flow: sources > `submit` > worker processes > `wait` > JobResults.
 
 A worker that makes no progress is killed, and its item fails. One that dies is replaced, and its
 item is tried once more. If the parent dies, all of them end.
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from features.errors import UserError
 from features.execution.forkserver import start_method
-from features.execution.job import Outcome
+from features.execution.job import JobResult
 from features.execution.worker import Builder
-from features.execution.worker_handle import Hand
+from features.execution.worker_handle import WorkerHandle
 
 if TYPE_CHECKING:  # both load torch, which a process that only watches can do without
     from features.execution.resources import Share
@@ -34,7 +34,7 @@ ATTEMPTS = 2
 log = logging.getLogger(__name__)
 
 
-class Crew(Protocol):
+class Executor(Protocol):
     """Who makes items; to be closed."""
 
     @property
@@ -46,7 +46,7 @@ class Crew(Protocol):
         """Takes on an item."""
         ...
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         """Waits for at least one of the items taken on; none if there are none.
 
         Raises:
@@ -59,27 +59,27 @@ class Crew(Protocol):
         ...
 
 
-class Here:
+class InProcessExecutor:
     """Works in this very process, without a time limit.
 
     Args:
         make: Makes an item.
     """
 
-    def __init__(self, make: "Callable[[Source], Outcome]") -> None:
-        self._make, self._done = make, list[Outcome]()
+    def __init__(self, make: "Callable[[Source], JobResult]") -> None:
+        self._make, self._done = make, list[JobResult]()
 
     @property
     def free(self) -> int:
-        """1, but 0 while there is an outcome to be taken."""
+        """1, but 0 while there is a result to be taken."""
         return 0 if self._done else 1
 
     def submit(self, source: "Source") -> None:
         """Makes an item."""
         self._done.append(self._make(source))
 
-    def wait(self) -> list[Outcome]:
-        """The outcome of the item."""
+    def wait(self) -> list[JobResult]:
+        """The result of the item."""
         done, self._done = self._done, []
         return done
 
@@ -87,7 +87,7 @@ class Here:
         """Does nothing."""
 
 
-class ProcessCrew:
+class ProcessExecutor:
     """Worker processes on this machine; each starts when there is work for it.
 
     Args:
@@ -99,14 +99,14 @@ class ProcessCrew:
     def __init__(self, build: Builder, share: "Share", time_limit: float = 0.0) -> None:
         self._build, self._share, self._limit = build, share, time_limit
         self._context = start_method()
-        self._hands: dict[int, Hand] = {}  # by their place, which tells the device
+        self._workers: dict[int, WorkerHandle] = {}  # by their place, which tells the device
         self._queue = deque["Source"]()
         self._deaths = Counter[str]()
 
     @property
     def free(self) -> int:
         """Workers that have nothing to do, or have not been started."""
-        busy = sum(hand.source is not None for hand in self._hands.values())
+        busy = sum(worker.source is not None for worker in self._workers.values())
         return self._share.workers - busy - len(self._queue)
 
     def submit(self, source: "Source") -> None:
@@ -114,75 +114,80 @@ class ProcessCrew:
         self._queue.append(source)
         self._hand_out()
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         """Waits for at least one of the items submitted; none if there are none.
 
         Raises:
             UserError: If a worker cannot start.
         """
-        while self._queue or any(hand.source for hand in self._hands.values()):
+        while self._queue or any(worker.source for worker in self._workers.values()):
             self._hand_out()
-            hands = self._hands.items()
-            wait([one for _, hand in hands for one in (hand.pipe, hand.process.sentinel)], POLL)
-            looks = [self._look_after(place, hand) for place, hand in [*hands]]
-            if outcomes := [outcome for outcome in looks if outcome]:
-                return outcomes
+            workers = self._workers.items()
+            wait(
+                [one for _, worker in workers for one in (worker.pipe, worker.process.sentinel)],
+                POLL,
+            )
+            looks = [self._look_after(place, worker) for place, worker in [*workers]]
+            if results := [result for result in looks if result]:
+                return results
         return []
 
     def close(self) -> None:
         """Kills all workers."""
-        for place in list(self._hands):
+        for place in list(self._workers):
             self._dismiss(place)
 
     def _hand_out(self) -> None:
         """Gives what waits to workers that are free, and starts workers for the rest."""
         for place in range(self._share.workers):
-            hand = self._hands.get(place)
-            if self._queue and hand is None:
+            worker = self._workers.get(place)
+            if self._queue and worker is None:
                 device, threads = self._share.device(place), self._share.threads
-                hand = self._hands[place] = Hand(self._context, self._build, device, threads)
-            if self._queue and hand is not None and hand.source is None:
-                hand.give(self._queue.popleft())
+                worker = self._workers[place] = WorkerHandle(
+                    self._context, self._build, device, threads
+                )
+            if self._queue and worker is not None and worker.source is None:
+                worker.give(self._queue.popleft())
 
-    def _look_after(self, place: int, hand: Hand) -> Outcome | None:
+    def _look_after(self, place: int, worker: WorkerHandle) -> JobResult | None:
         """Takes what a worker says; replaces it if it is dead or stuck."""
-        message = hand.said()
+        message = worker.said()
         if isinstance(message, UserError):
             raise message
-        if isinstance(message, Outcome):
-            hand.source = None
+        if isinstance(message, JobResult):
+            worker.source = None
             return message
-        if not hand.process.is_alive():
-            return self._bury(place, hand)
-        limit = self._limit and (self._limit if hand.ready else max(self._limit, START_LIMIT))
-        if hand.source and 0 < limit < hand.silence:
-            where = hand.place_now()
-            if not hand.ready:
+        if not worker.process.is_alive():
+            return self._bury(place, worker)
+        limit = self._limit and (self._limit if worker.ready else max(self._limit, START_LIMIT))
+        if worker.source and 0 < limit < worker.silence:
+            where = worker.place_now()
+            if not worker.ready:
                 raise UserError(
                     f"a worker process was not ready after {limit:g} s{where};"
                     " see what it waits for, or raise --time_limit"
                 )
             cause = f"no progress for {self._limit:g} s{where}; leave it out, or raise --time_limit"
             self._dismiss(place)
-            return Outcome(hand.source.id, cause=f"{hand.source.id}: {cause}")
+            return JobResult(worker.source.id, cause=f"{worker.source.id}: {cause}")
         return None
 
-    def _bury(self, place: int, hand: Hand) -> Outcome | None:
+    def _bury(self, place: int, worker: WorkerHandle) -> JobResult | None:
         """What becomes of the item of a dead worker: tried once more, then failed."""
-        how = hand.cause_of_death()
+        how = worker.cause_of_death()
         self._dismiss(place)
-        if hand.source is None:
+        if worker.source is None:
             return None
-        if not hand.ready:
+        if not worker.ready:
             raise UserError(f"a worker process {how} before it could work; take fewer --workers")
-        name = hand.source.id
+        name = worker.source.id
         self._deaths[name] += 1
         if self._deaths[name] < ATTEMPTS:
             log.warning("%s: its process %s; trying once more", name, how)
-            self._queue.appendleft(hand.source)
+            self._queue.appendleft(worker.source)
             return None
         remedy = "leave it out, or encode it again"
-        return Outcome(name, cause=f"{name}: its process {how}, {ATTEMPTS} times; {remedy}")
+        return JobResult(name, cause=f"{name}: its process {how}, {ATTEMPTS} times; {remedy}")
 
     def _dismiss(self, place: int) -> None:
-        self._hands.pop(place).kill()
+        self._workers.pop(place).kill()

@@ -1,6 +1,6 @@
 """One item: who can make it, and how it is made.
 
-Data flow: Recipe > Extractor, in whichever process is to work > source > tracks, and an Outcome.
+Data flow: Recipe > Extractor, in whichever process is to work > source > tracks, and a JobResult.
 """
 
 import traceback
@@ -14,12 +14,10 @@ from features.encoders.base import Encoder
 from features.encoders.device import resolve_device
 from features.encoders.registry import EncoderSettings, build_encoder, describe_encoder
 from features.errors import UserError
-from features.faces.detect import FaceSettings
-from features.media import Reader
 from features.media.notices import gathered_notices
 from features.pipeline.discovery import Source
 from features.pipeline.failures import cause_of, is_out_of_memory, is_the_runs
-from features.pipeline.planner import Todo, Wanted
+from features.pipeline.planner import Plan, Planner, TrackSettings
 from features.pipeline.source_hashes import SourceHashes
 from features.pipeline.timing import StageTimes
 from features.store.track_store import TrackStore
@@ -33,7 +31,7 @@ UNFORESEEN = "leave it out, and report it with the traceback on stderr"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """What came of an item.
 
     Attributes:
@@ -65,19 +63,13 @@ class Recipe:
         store: Folder of the tracks, also of the memory of the sources' hashes.
         encoders: Settings of all encoders.
         names: The encoders to run.
-        faces: How faces are found and cut out.
-        crops_fps: Frame rate of ready-made crops without a video.
-        persons: Who is kept.
-        reader: Who decodes pictures.
+        settings: What tracks depend on besides.
     """
 
     store: Path
     encoders: EncoderSettings
     names: tuple[str, ...]
-    faces: FaceSettings
-    crops_fps: float | None
-    persons: str
-    reader: Reader
+    settings: TrackSettings
 
     def __call__(self, device: str) -> "Extractor":
         """Builds one that computes on a device; UserError if an encoder cannot be built."""
@@ -90,68 +82,55 @@ class Recipe:
         """An Extractor into any store, with encoders and hashes that are there already."""
         from features.pipeline.extractor import Extractor
 
-        return Extractor(
-            TrackStore(store),
-            hashes,
-            self.faces,
-            encoders,
-            crops_fps=self.crops_fps,
-            persons=self.persons,
-            device=resolve_device(device),
-            reader=self.reader,
-        )
+        where = TrackStore(store)
+        return Extractor(where, hashes, self.settings, encoders, resolve_device(device))
 
-    def wanted(self, hashes: SourceHashes) -> Wanted:
+    def wanted(self, hashes: SourceHashes) -> Planner:
         """What sources should have in the store, told without loading an encoder.
 
         Raises:
             UserError: If an encoder cannot be had, as far as that is seen without its weights.
         """
-        return Wanted(
-            TrackStore(self.store),
-            hashes,
-            self.faces,
-            [describe_encoder(name, self.encoders, self.faces.margin) for name in self.names],
-            crops_fps=self.crops_fps,
-            persons=self.persons,
-        )
+        margin = self.settings.faces.margin
+        described = [describe_encoder(name, self.encoders, margin) for name in self.names]
+        return Planner(TrackStore(self.store), hashes, self.settings, described)
 
     def encoders_on(self, device: str) -> list[Encoder]:
         """The encoders on a device; UserError if one cannot be built."""
         settings = self.encoders.on(device)
-        return [build_encoder(name, settings, self.faces.margin) for name in self.names]
+        return [build_encoder(name, settings, self.settings.faces.margin) for name in self.names]
 
 
-def make_item(extractor: "Extractor", source: Source) -> Outcome:
-    """Makes what a source lacks; whatever goes wrong is in the outcome, but Ctrl-C."""
+def run_job(extractor: "Extractor", source: Source) -> JobResult:
+    """Makes what a source lacks; whatever goes wrong is in the result, but Ctrl-C."""
     with gathered_notices() as notices:
-        outcome = _made(extractor, source)
-    return replace(outcome, notices=tuple(notices))
+        result = _made(extractor, source)
+    return replace(result, notices=tuple(notices))
 
 
-def _made(extractor: "Extractor", source: Source) -> Outcome:
-    """The outcome without notices."""
+def _made(extractor: "Extractor", source: Source) -> JobResult:
+    """The result without notices."""
     extractor.times = StageTimes()
-    outcome = Outcome(source.id, times=extractor.times)
+    result = JobResult(source.id, times=extractor.times)
     try:
-        todo = extractor.plan(source)
-        if todo.empty:
-            return outcome
-        return replace(outcome, made=True, halved=_work(extractor, todo))
+        plan = extractor.plan(source)
+        if plan.empty:
+            return result
+        return replace(result, made=True, halved=_work(extractor, plan))
     except UserError as error:
-        return replace(outcome, cause=str(error))
+        return replace(result, cause=str(error))
     except OSError as error:
         if is_the_runs(error, source):
             kind = TemporaryFault if isinstance(error, TemporaryFault) else OSError
             fault = kind(error.errno, error.strerror, error.filename)  # can be pickled
-            return replace(outcome, fault=fault)
-        return replace(outcome, cause=cause_of(error, source))
+            return replace(result, fault=fault)
+        return replace(result, cause=cause_of(error, source))
     # Whatever a library raises on an odd file, or a mistake of ours, must not end the others' work.
     except Exception as error:
-        return replace(outcome, cause=_unforeseen(error, source), trace=traceback.format_exc())
+        return replace(result, cause=_unforeseen(error, source), trace=traceback.format_exc())
 
 
-def _work(extractor: "Extractor", todo: Todo) -> int:
+def _work(extractor: "Extractor", plan: Plan) -> int:
     """Works on an item in ever smaller blocks until they fit; how often they were halved.
 
     Where sound found no memory beside pictures, it is given all of it once.
@@ -164,22 +143,22 @@ def _work(extractor: "Extractor", todo: Todo) -> int:
     halved, alone = 0, False
     while True:
         try:
-            extractor.work(todo)
+            extractor.work(plan)
             return halved
         except SoundOutOfMemory as error:
-            if alone or not (todo.faces or todo.visual):
-                raise UserError(f"{todo.source.id}: out of memory at its sound; {_ROOM}") from error
+            if alone or not (plan.faces or plan.visual):
+                raise UserError(f"{plan.source.id}: out of memory at its sound; {_ROOM}") from error
             alone = True
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             if not extractor.halve_block():
                 raise UserError(
-                    f"{todo.source.id}: out of memory even frame by frame; {_ROOM}"
+                    f"{plan.source.id}: out of memory even frame by frame; {_ROOM}"
                 ) from error
             halved += 1
         torch.cuda.empty_cache()
-        todo = extractor.plan(todo.source)  # some of it may have been written
+        plan = extractor.plan(plan.source)  # some of it may have been written
 
 
 def _unforeseen(error: Exception, source: Source) -> str:

@@ -1,9 +1,9 @@
-"""A crew on a Ray cluster: the extra `affuse[ray]`.
+"""An executor on a Ray cluster: the extra `affuse[ray]`.
 
 Data flow: address > cluster > how many actors; sources > `submit` > actors on any node > `wait` >
-Outcomes.
+JobResults.
 
-Each actor watches one worker process on its node, as ProcessCrew does: hangs and crashes are an
+Each actor watches one worker process on its node, as ProcessExecutor does: hangs and crashes are an
 item's fault there and then. An actor that is lost, with its node or without, is no item's fault:
 the item goes to another. All nodes see the data and the store under the same paths.
 """
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from features.errors import UserError
-from features.execution.executors import ProcessCrew
-from features.execution.job import Outcome
+from features.execution.executors import ProcessExecutor
+from features.execution.job import JobResult
 from features.execution.resources import GPU_WORKERS, WORKER_BYTES, Share, parse_workers
 from features.execution.worker import Builder
 
@@ -35,7 +35,7 @@ START_FAILURES = 4
 log = logging.getLogger(__name__)
 
 
-class RayCrew:
+class RayExecutor:
     """Actors on the nodes of a cluster, each with a worker process of its own.
 
     Args:
@@ -80,7 +80,7 @@ class RayCrew:
         self._queue.append(source)
         self._hand_out()
 
-    def wait(self) -> list[Outcome]:
+    def wait(self) -> list[JobResult]:
         """Waits for at least one of the items submitted; none if there are none.
 
         Raises:
@@ -90,8 +90,8 @@ class RayCrew:
             self._hand_out()
             calls = {seat.call: seat for seat in self._seats if seat.call is not None}
             ready, _ = self._ray.wait(list(calls), num_returns=1, timeout=POLL)
-            if outcomes := [o for o in (self._take_in(calls[call]) for call in ready) if o]:
-                return outcomes
+            if results := [o for o in (self._take_in(calls[call]) for call in ready) if o]:
+                return results
         return []
 
     def close(self) -> None:
@@ -114,20 +114,20 @@ class RayCrew:
                 seat.source = self._queue.popleft()
                 seat.call = seat.actor.make.remote(seat.source)
 
-    def _take_in(self, seat: "_Seat") -> Outcome | None:
+    def _take_in(self, seat: "_Seat") -> JobResult | None:
         """What a call has brought; None if the actor has started or is lost."""
         errors = self._ray.exceptions
         try:
-            outcome = self._ray.get(seat.call)
+            result = self._ray.get(seat.call)
         except errors.RayTaskError as error:
             raise error.cause from error
         except errors.RayError as error:  # the actor is dead, or its node is
             return self._lost(seat, error)
         source, seat.call, seat.source = seat.source, None, None
         self._start_failures = 0
-        return outcome if source else None
+        return result if source else None
 
-    def _lost(self, seat: "_Seat", error: Exception) -> Outcome | None:
+    def _lost(self, seat: "_Seat", error: Exception) -> JobResult | None:
         """Puts a new actor in the place of a lost one; its item goes to whoever is free first."""
         self._seats[self._seats.index(seat)] = self._new_seat()
         if seat.source is None:
@@ -143,7 +143,7 @@ class RayCrew:
             self._queue.appendleft(seat.source)
             return None
         cause = f"{name}: its worker on the Ray cluster was lost {LOSSES} times; see Ray's logs"
-        return Outcome(name, cause=cause)
+        return JobResult(name, cause=cause)
 
 
 @dataclass(eq=False)
@@ -161,19 +161,19 @@ class Supervisor:
     Args:
         build: Builds what the worker works with.
         share: That one worker's threads and device.
-        time_limit: As of ProcessCrew.
+        time_limit: As of ProcessExecutor.
     """
 
     def __init__(self, build: Builder, share: Share, time_limit: float) -> None:
-        self._crew = ProcessCrew(build, share, time_limit)
+        self._executor = ProcessExecutor(build, share, time_limit)
 
     def begin(self) -> None:
         """Tells, by returning, that the actor has started."""
 
-    def make(self, source: "Source") -> Outcome:
+    def make(self, source: "Source") -> JobResult:
         """Makes an item."""
-        self._crew.submit(source)
-        return self._crew.wait()[0]
+        self._executor.submit(source)
+        return self._executor.wait()[0]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Who makes which item: plans, claims, hands out, and writes down what came of it.
 
-Data flow: sources > what they lack > claim > crew > Outcome > counts, or a cause in
+Data flow: sources > what they lack > claim > executor > JobResult > counts, or a cause in
 `STORE/failures.csv`.
 
 Claims stay with this process, one for each item that a worker is at.
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 from features.cli.progress import ProgressReport
 from features.errors import UserError
-from features.execution.executors import Crew
-from features.execution.job import Outcome
+from features.execution.executors import Executor
+from features.execution.job import JobResult
 from features.execution.sharding import extent_of
 from features.pipeline.discovery import Source
 from features.pipeline.failures import Failure, Failures, cause_of, is_the_runs
-from features.pipeline.planner import Todo, Wanted
+from features.pipeline.planner import Plan, Planner
 from features.pipeline.summary import ExtractSummary
 from features.store.claims import Claims
 from features.store.leases import POLL, STALE
@@ -25,7 +25,7 @@ from features.store.leases import POLL, STALE
 log = logging.getLogger(__name__)
 
 
-class Dispatcher:
+class Scheduler:
     """Has the items made that no other run makes; a bad one never stops the others.
 
     Args:
@@ -36,7 +36,7 @@ class Dispatcher:
     """
 
     def __init__(
-        self, wanted: Wanted, claims: Claims, summary: ExtractSummary, retry: bool = False
+        self, wanted: Planner, claims: Claims, summary: ExtractSummary, retry: bool = False
     ) -> None:
         self._wanted, self._claims, self._retry = wanted, claims, retry
         self._failures = Failures(summary.store, claims)
@@ -45,29 +45,29 @@ class Dispatcher:
         self._watching = False
         self.summary = summary
 
-    def todos(self, sources: Sequence[Source]) -> list[Todo]:
+    def plans(self, sources: Sequence[Source]) -> list[Plan]:
         """What is to be done; what is ready, failed before or cannot be read is counted."""
-        todos, ready = [], []
+        plans, ready = [], []
         self._before = self._failures.standing()
         for source in sources:
             try:
-                todo = self._wanted.plan(source)
+                plan = self._wanted.plan(source)
             except (UserError, OSError) as error:
                 self._fail(source, _cause_of_reading(error, source))
                 continue
             before = self._before.get(source.id)
-            if todo.empty:
+            if plan.empty:
                 ready.append(source.id)
             elif before and not self._retry and before.key == self._wanted.key(source):
                 self.summary.failures[source.id] = before.cause
                 self.summary.failed_before += 1
             else:
-                todos.append(todo)
+                plans.append(plan)
         self.summary.ready = len(ready)
         self._failures.drop(ready)
-        return todos
+        return plans
 
-    def work(self, todos: Sequence[Todo], crew: Crew) -> None:
+    def work(self, plans: Sequence[Plan], executor: Executor) -> None:
         """Has made what no other run is making, until there is nothing else left.
 
         The costliest come first, so that no worker is left alone with one at the end.
@@ -75,26 +75,26 @@ class Dispatcher:
         Raises:
             OSError: If the store can no longer be written to; finished work is kept.
         """
-        costs = {todo.source.id: extent_of(todo.source).cost for todo in todos}
-        waiting = sorted((t.source for t in todos), key=lambda s: (-costs[s.id], s.id))
-        with ProgressReport("extract", len(todos), sum(costs.values())) as progress:
+        costs = {plan.source.id: extent_of(plan.source).cost for plan in plans}
+        waiting = sorted((t.source for t in plans), key=lambda s: (-costs[s.id], s.id))
+        with ProgressReport("extract", len(plans), sum(costs.values())) as progress:
             while waiting or self._taken:
-                waiting = [one for one in waiting if not self._handed_out(one, crew, progress)]
+                waiting = [one for one in waiting if not self._handed_out(one, executor, progress)]
                 if not self._taken:
                     if not any(self._claims.in_doubt(one.id) for one in waiting):
                         break
                     self._watch(len(waiting))
-                for outcome in crew.wait():
-                    self._take_in(outcome)
-                    progress.step(outcome.id, costs[outcome.id])
+                for result in executor.wait():
+                    self._take_in(result)
+                    progress.step(result.id, costs[result.id])
         self.summary.left = [source.id for source in waiting]
 
-    def _handed_out(self, source: Source, crew: Crew, progress: ProgressReport) -> bool:
-        """Gives an item to the crew; False if there is no place, or another run is at it.
+    def _handed_out(self, source: Source, executor: Executor, progress: ProgressReport) -> bool:
+        """Gives an item to the executor; False if there is no place, or another run is at it.
 
         What failed in another run meanwhile is not tried again.
         """
-        if crew.free <= 0 or not self._claims.take(source.id):
+        if executor.free <= 0 or not self._claims.take(source.id):
             return False
         failed = self._failures.standing().get(source.id)
         if failed and failed != self._before.get(source.id):
@@ -103,7 +103,7 @@ class Dispatcher:
             progress.step(source.id)
             return True
         self._taken[source.id] = source
-        crew.submit(source)
+        executor.submit(source)
         return True
 
     def _watch(self, items: int) -> None:
@@ -114,22 +114,22 @@ class Dispatcher:
             self._watching = True
         time.sleep(POLL)
 
-    def _take_in(self, outcome: Outcome) -> None:
+    def _take_in(self, result: JobResult) -> None:
         """Writes down what came of an item and gives its claim back."""
-        source = self._taken.pop(outcome.id)
-        self.summary.times.merge(outcome.times)
-        if outcome.fault:
-            raise outcome.fault
-        if outcome.halved:
-            part = 2**outcome.halved
+        source = self._taken.pop(result.id)
+        self.summary.times.merge(result.times)
+        if result.fault:
+            raise result.fault
+        if result.halved:
+            part = 2**result.halved
             log.warning("%s: out of memory; took 1/%d of the frames at once", source.id, part)
-        if outcome.notices:
-            self.summary.notices[source.id] = outcome.notices
-        if outcome.cause:
-            if outcome.trace:
-                log.error("%s", outcome.trace.rstrip())
-            self._fail(source, outcome.cause)
-        elif outcome.made:
+        if result.notices:
+            self.summary.notices[source.id] = result.notices
+        if result.cause:
+            if result.trace:
+                log.error("%s", result.trace.rstrip())
+            self._fail(source, result.cause)
+        elif result.made:
             self.summary.extracted += 1
             self._failures.drop([source.id])
         self._claims.release(source.id)

@@ -1,6 +1,6 @@
 """What a worker process does; executors.py tells how it is started and watched.
 
-Data flow: builder > Extractor; then again and again: pipe > source > make_item > Outcome > pipe.
+Data flow: builder > Extractor; then again and again: pipe > source > run_job > JobResult > pipe.
 """
 
 import ctypes
@@ -43,7 +43,7 @@ def serve(
     """Works until the parent closes the pipe, or is dead.
 
     Args:
-        pipe: Gives sources; takes `READY` (or the UserError that prevents it), then Outcomes.
+        pipe: Gives sources; takes `READY` (or the UserError that prevents it), then JobResults.
         last_words: Takes the place in the code where a crash happened, or SIGUSR1 came.
         beat: Shared double: when (`time.monotonic`) there was progress last.
         build: Builds the Extractor.
@@ -59,7 +59,7 @@ def serve(
         faulthandler.register(signal.SIGUSR1, last_words, all_threads=True)
     _limit_threads(threads)
     from features.execution.job import (
-        make_item,  # the forkserver has loaded it; the parent need not
+        run_job,  # the forkserver has loaded it; the parent need not
     )
 
     def note() -> None:
@@ -78,7 +78,7 @@ def serve(
             except EOFError:
                 return
             note()
-            pipe.send(make_item(extractor, source))
+            pipe.send(run_job(extractor, source))
 
 
 def _trim_and_end_with_parent() -> None:

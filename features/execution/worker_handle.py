@@ -31,7 +31,7 @@ END_WAIT = 5.0
 """Seconds that a killed process gets to be gone."""
 
 
-class Hand:
+class WorkerHandle:
     """A worker process as its parent sees it."""
 
     def __init__(self, context: Any, build: Builder, device: str, threads: int) -> None:

@@ -1,7 +1,7 @@
 """What readers say of a file beside what they give: a loss that was bridged, a choice made.
 
 Data flow: `logger.warning("%s: ...", path)` anywhere in the package > the lines of one item >
-Outcome > the closing summary.
+JobResult > the closing summary.
 """
 
 import logging

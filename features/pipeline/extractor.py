@@ -24,19 +24,19 @@ from features.encoders.base import (
     description_of,
 )
 from features.errors import UserError
-from features.faces.detect import FaceDetector, FaceSettings
+from features.faces.detect import FaceDetector
 from features.faces.person_track import Person, pack, unpack
 from features.faces.precropped import crop_numbers, crop_person, framed, read_crops
 from features.faces.tracker import Follower
-from features.media import Reader, frame_times
+from features.media import frame_times
 from features.pipeline.clip_pass import hear, read_files
 from features.pipeline.discovery import Source
 from features.pipeline.failures import is_out_of_memory
-from features.pipeline.feature_buffer import Gathered
-from features.pipeline.planner import FACES, Todo, Wanted
+from features.pipeline.feature_buffer import FeatureBuffer
+from features.pipeline.planner import FACES, Plan, Planner, TrackSettings
 from features.pipeline.source_hashes import SourceHashes
 from features.pipeline.timing import StageTimes
-from features.pipeline.video_pass import Looks
+from features.pipeline.video_pass import VideoPass
 from features.store.feature_track import MAIN, SOUND, FeatureTrack
 from features.store.person_names import parse_persons
 from features.store.track_store import TrackStore
@@ -55,12 +55,9 @@ class Extractor:
     Args:
         store: Where tracks go.
         hashes: Hashes of source files.
-        faces: How faces are found and cut out.
+        settings: What tracks depend on.
         encoders: Encoders to run.
-        crops_fps: Frame rate of ready-made crops without a video.
-        persons: Who is kept: `main`, `all` or how many.
         device: Where faces are looked for.
-        reader: Who decodes pictures; it does not change them.
 
     Attributes:
         times: Where the time of each stage is counted.
@@ -73,32 +70,28 @@ class Extractor:
         self,
         store: TrackStore,
         hashes: SourceHashes,
-        faces: FaceSettings,
+        settings: TrackSettings,
         encoders: Sequence[Encoder],
-        crops_fps: float | None = None,
-        persons: str = "2",
         device: "torch.device | str" = "cpu",
-        reader: Reader = "pyav",
     ) -> None:
-        self._reader = reader
-        self._store, self._faces, self._batch = store, faces, faces.batch
-        self._crops_fps, self._persons = crops_fps, parse_persons(persons)
-        self._detector = FaceDetector(faces, device)
+        self._store, self._settings, self._faces = store, settings, settings.faces
+        self._persons = parse_persons(settings.persons)
+        self._detector = FaceDetector(settings.faces, device)
         self._visual = {e.name: e for e in encoders if isinstance(e, VisualEncoder)}
         self._audio = {e.name: e for e in encoders if isinstance(e, AudioEncoder)}
         self._files = {e.name: e for e in encoders if isinstance(e, TokenEncoder)}
         described = [description_of(encoder) for encoder in encoders]
-        self._wanted = Wanted(store, hashes, faces, described, crops_fps, persons)
+        self._wanted = Planner(store, hashes, settings, described)
         self.times = StageTimes()
         self.most: float | None = None
         self.clock, self.encoders = True, tuple(encoders)
 
-    def plan(self, source: Source) -> Todo:
+    def plan(self, source: Source) -> Plan:
         """What the source still needs; UserError if its file cannot be read."""
-        todo = self._wanted.plan(source)
-        return todo if self.clock or self._visual else replace(todo, faces=False)
+        plan = self._wanted.plan(source)
+        return plan if self.clock or self._visual else replace(plan, faces=False)
 
-    def work(self, todo: Todo) -> None:
+    def work(self, plan: Plan) -> None:
         """Makes what is missing; every track is on disk when it is finished.
 
         Raises:
@@ -107,9 +100,9 @@ class Extractor:
         """
         unwanted = Event()
         with ThreadPoolExecutor(1, "sound") as thread:
-            sound = thread.submit(unless, unwanted, self._listen, todo)
+            sound = thread.submit(unless, unwanted, self._listen, plan)
             try:
-                self._see(todo)
+                self._see(plan)
                 _done(sound)
             except UserError as error:
                 heard = sound.exception()
@@ -120,12 +113,12 @@ class Extractor:
                 unwanted.set()  # or leaving would wait for all of the sound
                 raise
 
-    def _listen(self, todo: Todo) -> None:
+    def _listen(self, plan: Plan) -> None:
         """Writes the streams of the whole clip."""
-        audio = [self._audio[one.name] for one in todo.audio]
-        hear(todo.source, audio, self._write, self.times, self.most)
-        files = [self._files[one.name] for one in todo.files]
-        read_files(todo.source, files, self._write, self.times)
+        audio = [self._audio[one.name] for one in plan.audio]
+        hear(plan.source, audio, self._write, self.times, self.most)
+        files = [self._files[one.name] for one in plan.files]
+        read_files(plan.source, files, self._write, self.times)
 
     def halve_block(self) -> bool:
         """Takes half as many frames at once, till `whole_block`; False if it is one already."""
@@ -136,86 +129,88 @@ class Extractor:
 
     def whole_block(self) -> None:
         """Takes as many frames at once as the settings say."""
-        self._faces = replace(self._faces, batch=self._batch)
+        self._faces = self._settings.faces
 
-    def _see(self, todo: Todo) -> None:
+    def _see(self, plan: Plan) -> None:
         """Writes the faces of everybody, `main` last, then the visual streams.
 
         The faces track of `main` tells that people are known: what a run killed after it still
         lacks takes a second look, which gives the same.
         """
-        if not (todo.faces or todo.visual):
+        if not (plan.faces or plan.visual):
             return
-        if todo.source.crops:
-            self._see_crops(todo)
-        elif todo.faces:
-            self._look_first(todo)
+        if plan.source.crops:
+            self._see_crops(plan)
+        elif plan.faces:
+            self._look_first(plan)
         else:
-            self._look_again(todo)
+            self._look_again(plan)
 
-    def _look_first(self, todo: Todo) -> None:
+    def _look_first(self, plan: Plan) -> None:
         """Finds everybody in a video."""
-        looks, gathered = self._looks(todo.source), self._gathered(todo)
+        video, buffer = self._video_pass(plan.source), self._buffer(plan)
         follower = Follower(self._faces)
-        times = looks.first(self._detector, follower, gathered)
+        times = video.first(self._detector, follower, buffer)
         people = follower.people(self._persons)
         owners = {one.person.name: one.paths.copy() for one in people}
         known = {}
         for spare, one in zip(itertools.count(-2, -1), people, strict=False):  # -1 is nobody
             paths = owners[one.person.name]
-            unseen = one.person.valid & ~gathered.has(paths)
+            unseen = one.person.valid & ~buffer.has(paths)
             paths[unseen] = spare
             known[spare] = one.person, unseen
-        if todo.visual and any(rows.any() for _, rows in known.values()):
-            looks.second(known, gathered)
-        self._write_faces(todo.source, [one.person for one in people], times)
-        self._write_seen(todo, times, gathered, owners)
+        if plan.visual and any(rows.any() for _, rows in known.values()):
+            video.second(known, buffer)
+        self._write_faces(plan.source, [one.person for one in people], times)
+        self._write_seen(plan, times, buffer, owners)
 
-    def _look_again(self, todo: Todo) -> None:
+    def _look_again(self, plan: Plan) -> None:
         """Runs encoders on people who are known."""
-        tracks = self._known_faces(todo)
-        gathered = self._gathered(todo)
+        tracks = self._known_faces(plan)
+        buffer = self._buffer(plan)
         people = [unpack(track.values, track.valid, name) for name, track in tracks.items()]
         known = {owner: (who, who.valid) for owner, who in enumerate(people)}
-        self._looks(todo.source).second(known, gathered)
+        self._video_pass(plan.source).second(known, buffer)
         times = next(iter(tracks.values())).times
         owners = {
             name: np.where(track.valid, owner, -1)
             for owner, (name, track) in enumerate(tracks.items())
         }
-        self._write_seen(todo, times, gathered, owners)
+        self._write_seen(plan, times, buffer, owners)
 
-    def _see_crops(self, todo: Todo) -> None:
+    def _see_crops(self, plan: Plan) -> None:
         """Runs encoders on ready-made crops."""
-        source, gathered = todo.source, self._gathered(todo)
+        source, buffer = plan.source, self._buffer(plan)
         people, times = self._crop_people(source)
-        for owner, person in enumerate(people if todo.visual else []):
+        for owner, person in enumerate(people if plan.visual else []):
             for numbers, crops in read_crops(source.crops[person.name], self._faces.batch):
                 inside = numbers <= len(times)
                 if not inside.any():
                     break
                 rows = (numbers[inside] - 1).tolist()
                 with self.times.stage("encode"):
-                    gathered.add([owner] * len(rows), rows, framed(crops[inside], self._faces))
+                    buffer.add([owner] * len(rows), rows, framed(crops[inside], self._faces))
                 self.times.add("encode", len(rows))
-        gathered.flush()
-        if todo.faces:
+        buffer.flush()
+        if plan.faces:
             self._write_faces(source, people, times)
         owners = {who.name: np.full(len(times), owner) for owner, who in enumerate(people)}
-        self._write_seen(todo, times, gathered, owners)
+        self._write_seen(plan, times, buffer, owners)
 
-    def _gathered(self, todo: Todo) -> Gathered:
+    def _buffer(self, plan: Plan) -> FeatureBuffer:
         """Where the features of the encoders that are to run go."""
-        return Gathered([self._visual[one.name] for one in todo.visual], self._faces.batch)
+        return FeatureBuffer([self._visual[one.name] for one in plan.visual], self._faces.batch)
 
-    def _looks(self, source: Source) -> Looks:
-        return Looks(source.recording(self._reader), self._faces, self.times, self.most)
+    def _video_pass(self, source: Source) -> VideoPass:
+        return VideoPass(
+            source.recording(self._settings.reader), self._faces, self.times, self.most
+        )
 
-    def _known_faces(self, todo: Todo) -> dict[str, FeatureTrack]:
+    def _known_faces(self, plan: Plan) -> dict[str, FeatureTrack]:
         """Faces tracks by person."""
         return {
-            person: self._store.read(FACES, self._wanted.info(todo.source, person, FACES, None).id)
-            for person in todo.people
+            person: self._store.read(FACES, self._wanted.info(plan.source, person, FACES, None).id)
+            for person in plan.people
         }
 
     def _crop_people(self, source: Source) -> tuple[list[Person], np.ndarray]:
@@ -225,9 +220,9 @@ class Extractor:
             times = frame_times(source.video)
         elif not any(map(len, numbers.values())):
             raise UserError(f"{source.id}: its folders of crops are empty; fill or remove them")
-        elif self._crops_fps:
+        elif self._settings.crops_fps:
             frames = max(n.max() for n in numbers.values() if len(n))
-            times = np.arange(frames) / self._crops_fps
+            times = np.arange(frames) / self._settings.crops_fps
         else:
             raise UserError(
                 f"{source.id}: crops without a video have no times; give --data.crops_fps"
@@ -243,16 +238,16 @@ class Extractor:
             self._write(source, person.name, FACES, None, values, times, person.valid, people=names)
 
     def _write_seen(
-        self, todo: Todo, times: np.ndarray, gathered: Gathered, owners: dict[str, np.ndarray]
+        self, plan: Plan, times: np.ndarray, buffer: FeatureBuffer, owners: dict[str, np.ndarray]
     ) -> None:
         """Writes the visual streams of people; rows (F,) whose owner gave nothing are empty."""
-        seen = {name: gathered.has(rows) for name, rows in owners.items()}
-        for encoder in (self._visual[one.name] for one in todo.visual):
+        seen = {name: buffer.has(rows) for name, rows in owners.items()}
+        for encoder in (self._visual[one.name] for one in plan.visual):
             for stream, dim in encoder.streams.items():
                 for name, rows in owners.items():
-                    values = gathered.values(stream, dim, rows)
-                    self._write(todo.source, name, stream, encoder, values, times, seen[name])
-                gathered.forget(stream)
+                    values = buffer.values(stream, dim, rows)
+                    self._write(plan.source, name, stream, encoder, values, times, seen[name])
+                buffer.forget(stream)
 
     def _write(
         self,

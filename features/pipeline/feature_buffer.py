@@ -30,7 +30,7 @@ class _Waiting:
     crops: list[np.ndarray] = field(default_factory=list)
 
 
-class Gathered:
+class FeatureBuffer:
     """Encodes faces of many frames and people together and keeps what belongs to whom.
 
     Args:

@@ -1,6 +1,6 @@
 """What a source should have in the store, what of it is ready, and what is to be made.
 
-Data flow: source + encoders > headers of the tracks it should have > held against the store > Todo.
+Data flow: source + encoders > headers of the tracks it should have > held against the store > Plan.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import Any
 from features.encoders.base import Description, Encoder
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.person_track import FACE_COLUMNS
+from features.media import Reader
 from features.media.kinds import shows_pictures
 from features.pipeline.discovery import Source
 from features.pipeline.source_hashes import SourceHashes
@@ -24,7 +25,24 @@ FACES = "faces"
 
 
 @dataclass(frozen=True)
-class Todo:
+class TrackSettings:
+    """What tracks depend on besides their encoders, and who decodes, which does not change them.
+
+    Attributes:
+        faces: How faces are found and cut out.
+        crops_fps: Frame rate of ready-made crops without a video.
+        persons: Who is kept: `main`, `all` or how many.
+        reader: Who decodes pictures.
+    """
+
+    faces: FaceSettings = FaceSettings()  # noqa: RUF009 (frozen)
+    crops_fps: float | None = None
+    persons: str = "2"
+    reader: Reader = "pyav"
+
+
+@dataclass(frozen=True)
+class Plan:
     """What a source still needs.
 
     Attributes:
@@ -49,55 +67,51 @@ class Todo:
         return not (self.faces or self.visual or self.audio or self.files)
 
 
-class Wanted:
+class Planner:
     """The tracks that sources should have, by one set of encoders, which are its `encoders`.
 
     Args:
         store: Where tracks are.
         hashes: Hashes of source files.
-        faces: How faces are found and cut out.
+        settings: What tracks depend on.
         encoders: Encoders to run.
-        crops_fps: Frame rate of ready-made crops without a video.
-        persons: Who is kept: `main`, `all` or how many.
     """
 
     def __init__(
         self,
         store: TrackStore,
         hashes: SourceHashes,
-        faces: FaceSettings,
+        settings: TrackSettings,
         encoders: Sequence[Description],
-        crops_fps: float | None = None,
-        persons: str = "2",
     ) -> None:
         self._store, self._hashes = store, hashes
-        self._detector = FaceDetector(faces).revision
+        self._detector = FaceDetector(settings.faces).revision
         self._cropping = {
-            "faces": faces.key(),
+            "faces": settings.faces.key(),
             "detector": self._detector,
-            "persons": parse_persons(persons),
+            "persons": parse_persons(settings.persons),
             "pictures": PICTURES,
         }
         self._visual = tuple(e for e in encoders if e.kind == "faces")
         self._audio = tuple(e for e in encoders if e.kind == "sound")
         self._files = tuple(e for e in encoders if e.kind == "file")
         self.encoders = tuple(encoders)
-        self._crops_fps = crops_fps
+        self._crops_fps = settings.crops_fps
 
-    def plan(self, source: Source) -> Todo:
+    def plan(self, source: Source) -> Plan:
         """What the source still needs; UserError if its file cannot be read."""
         heard = source.media or (source.arrays and source.arrays.samples is not None)
         audio = tuple(e for e in self._audio if heard and self._lacks(source, SOUND, e))
         files = tuple(e for e in self._files if self._lacks(source, SOUND, e))
         if not source.has_pictures:
-            return Todo(source, False, (), audio, files=files)
+            return Plan(source, False, (), audio, files=files)
         people = self._people(source)
         if not (people or source.crops) and source.media and not shows_pictures(source.media):
-            return Todo(replace(source, pictures=False), False, (), audio, files=files)
+            return Plan(replace(source, pictures=False), False, (), audio, files=files)
         visual = tuple(
             e for e in self._visual if not people or any(self._lacks(source, p, e) for p in people)
         )
-        return Todo(source, not people, visual, audio, people, files)
+        return Plan(source, not people, visual, audio, people, files)
 
     def key(self, source: Source) -> str:
         """Hash of the source's content and of every setting: another may end otherwise."""

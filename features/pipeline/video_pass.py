@@ -24,7 +24,7 @@ from features.faces.person_track import Person
 from features.faces.shots import Shots
 from features.faces.tracker import CROP, Follower
 from features.media import FrameBlock, Recording
-from features.pipeline.feature_buffer import Gathered
+from features.pipeline.feature_buffer import FeatureBuffer
 from features.pipeline.prefetch import ahead
 from features.pipeline.timing import StageTimes
 
@@ -51,7 +51,7 @@ class Cut:
     crops: np.ndarray
 
 
-class Looks:
+class VideoPass:
     """Looks at one video.
 
     Args:
@@ -73,28 +73,28 @@ class Looks:
         self._shots = Shots()
         self._lost = set[int]()  # rows that show the frame before, since theirs is damaged
 
-    def first(self, detector: Detector, follower: Follower, gathered: Gathered) -> np.ndarray:
+    def first(self, detector: Detector, follower: Follower, buffer: FeatureBuffer) -> np.ndarray:
         """Finds, follows and encodes every face; returns the times of the frames (F,) float64."""
         clock: list[float] = []
-        self._encode(self._found(detector, follower, clock), gathered)
+        self._encode(self._found(detector, follower, clock), buffer)
         return np.array(clock)
 
-    def second(self, known: Mapping[int, tuple[Person, np.ndarray]], gathered: Gathered) -> None:
+    def second(self, known: Mapping[int, tuple[Person, np.ndarray]], buffer: FeatureBuffer) -> None:
         """Encodes faces whose place is known.
 
         Args:
             known: Owner to the person and the frames (F,) bool in which to look at it.
-            gathered: Where the features go.
+            buffer: Where the features go.
         """
-        self._encode(self._known(known), gathered)
+        self._encode(self._known(known), buffer)
 
-    def _encode(self, cuts: Iterator[Cut], gathered: Gathered) -> None:
+    def _encode(self, cuts: Iterator[Cut], buffer: FeatureBuffer) -> None:
         for cut in ahead(cuts, FRAMES_AHEAD):
             with self._times.stage("encode"):
-                gathered.add(cut.owners, [cut.row] * len(cut.owners), cut.crops)
+                buffer.add(cut.owners, [cut.row] * len(cut.owners), cut.crops)
             self._times.add("encode", len(cut.owners))
         with self._times.stage("encode"):
-            gathered.flush()
+            buffer.flush()
 
     def _found(self, detector: Detector, follower: Follower, clock: list[float]) -> Iterator[Cut]:
         """Cuts out the faces of every frame."""

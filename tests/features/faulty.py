@@ -18,7 +18,7 @@ from features.errors import UserError
 from features.execution.job import Recipe
 from features.extract import ExtractSettings, command
 from features.pipeline.extractor import Extractor
-from features.pipeline.planner import Todo, Wanted
+from features.pipeline.planner import Plan, Planner
 from features.pipeline.source_hashes import SourceHashes
 from tests.waiting import eventually
 
@@ -45,7 +45,7 @@ class Faulty:
         extractor = self.recipe(device)
         work = extractor.work
 
-        def worked(todo: Todo) -> None:
+        def worked(todo: Plan) -> None:
             name = todo.source.id
             (self.notes / f"{name}.{os.getpid()}.{time.monotonic_ns()}").touch()
             self.act(self.faults.get(name, ""), len(list(self.notes.glob(f"{name}.*"))))
@@ -85,7 +85,7 @@ class Faulty:
     def store(self) -> Path:
         return self.recipe.store
 
-    def wanted(self, hashes: SourceHashes) -> Wanted:
+    def wanted(self, hashes: SourceHashes) -> Planner:
         return self.recipe.wanted(hashes)
 
     def encoders_on(self, device: str) -> list[Encoder]:

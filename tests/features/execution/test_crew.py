@@ -15,7 +15,7 @@ import pytest
 
 from features.cli.signals import terminable
 from features.errors import UserError
-from features.execution.executors import ProcessCrew
+from features.execution.executors import ProcessExecutor
 from features.execution.resources import Share
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.pipeline.discovery import Source
@@ -270,7 +270,7 @@ def tell(device: str) -> Telling:
 
 
 def test_workers_share_threads_and_devices() -> None:
-    crew = ProcessCrew(tell, Share(2, ("cuda:0", "cuda:1"), threads=3))  # type: ignore[arg-type]
+    crew = ProcessExecutor(tell, Share(2, ("cuda:0", "cuda:1"), threads=3))  # type: ignore[arg-type]
     try:
         for name in ("a", "b"):
             assert crew.free

@@ -15,7 +15,7 @@ import pytest
 
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.pipeline.extractor import Extractor
-from features.pipeline.planner import Todo
+from features.pipeline.planner import Plan
 from features.pipeline.summary import ExtractSummary
 from features.store.claims import FOLDER, Claims
 from features.store.cleanup import OLD, sweep
@@ -41,7 +41,7 @@ def run_noting(root: Path, store: Path, notes: Path) -> None:
     """Extracts and notes what it works on."""
     work = Extractor.work
 
-    def noted(self: Extractor, todo: Todo) -> None:
+    def noted(self: Extractor, todo: Plan) -> None:
         with notes.open("a") as file:
             file.write(f"{todo.source.id}\n")
         work(self, todo)

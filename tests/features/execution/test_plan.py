@@ -14,12 +14,12 @@ import torch
 from features.encoders.registry import EncoderSettings, build_encoder
 from features.execution import cost_estimate as plan_module
 from features.execution import sharding as shards_module
-from features.execution.cost_estimate import Plan, make_plan
+from features.execution.cost_estimate import CostEstimate, estimate_cost
 from features.execution.sharding import extent_of
 from features.extract import ExtractSettings, SourceSettings, _recipe, command, extract
 from features.media import frame_times
 from features.pipeline.discovery import Source, find_sources
-from features.pipeline.planner import Todo
+from features.pipeline.planner import Plan
 from features.store.track_store import TrackStore
 from tests.media import face_frame, plain_frames, tone, write_sound, write_video
 from tests.shared import shared_data
@@ -52,7 +52,7 @@ class Clockwork:
         self.now, self.loaded, self.seen, self.most = 0.0, False, list[float](), 0.0
         monkeypatch.setattr(plan_module.time, "perf_counter", lambda: self.now)
 
-    def work(self, todo: Todo) -> None:
+    def work(self, todo: Plan) -> None:
         assert todo.source.video is not None
         frames = int((frame_times(todo.source.video) < self.most).sum())
         self.seen.append(frames)
@@ -60,20 +60,20 @@ class Clockwork:
         self.loaded = True
 
 
-def todo_of(source: Source) -> Todo:
-    return Todo(source, True, (), ())
+def todo_of(source: Source) -> Plan:
+    return Plan(source, True, (), ())
 
 
 def test_a_plan_says_what_extraction_will_write(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plans: list[Plan] = []
+    plans: list[CostEstimate] = []
 
-    def noted(*arguments: Any) -> Plan:
-        plans.append(make_plan(*arguments))
+    def noted(*arguments: Any) -> CostEstimate:
+        plans.append(estimate_cost(*arguments))
         return plans[-1]
 
-    monkeypatch.setattr("features.extract.make_plan", noted)
+    monkeypatch.setattr("features.extract.estimate_cost", noted)
     assert command(replace(settings(root, "expression", "prosody"), plan=True)) == 0
     out = capsys.readouterr().out
     assert "2 items below" in out
@@ -93,7 +93,7 @@ def test_the_time_is_that_of_the_sample_for_all_frames(
     clockwork = Clockwork(monkeypatch)
     todos = [todo_of(source) for source in find_sources(root)]
     monkeypatch.setattr(shards_module, "SOUND_COST", 0.0)
-    plan = make_plan(todos, root / "tracks", lambda folder: clockwork)  # type: ignore[arg-type, return-value]
+    plan = estimate_cost(todos, root / "tracks", lambda folder: clockwork)  # type: ignore[arg-type, return-value]
     assert plan.seconds == pytest.approx(6.0, rel=0.02)  # without the loading
     assert max(clockwork.seen) == 10
 
@@ -105,7 +105,7 @@ def test_workers_share_the_time_but_for_the_longest_item(
     clockwork = Clockwork(monkeypatch)
     todos = [todo_of(source) for source in find_sources(root)]
     monkeypatch.setattr(shards_module, "SOUND_COST", 0.0)
-    plan = make_plan(todos, root / "tracks", lambda folder: clockwork, workers)  # type: ignore[arg-type, return-value]
+    plan = estimate_cost(todos, root / "tracks", lambda folder: clockwork, workers)  # type: ignore[arg-type, return-value]
     assert plan.seconds == pytest.approx(seconds, rel=0.02)
 
 
@@ -135,13 +135,13 @@ def test_kinds_of_work_are_measured_each(root: Path) -> None:
     class Noting:
         most: float | None = None
 
-        def work(self, todo: Todo) -> None:
+        def work(self, todo: Plan) -> None:
             made.append(todo.source.id)
 
     prosody = build_encoder("prosody", EncoderSettings())
     a, b, c = find_sources(root)
-    todos = [todo_of(a), todo_of(b), Todo(c, False, (), (prosody,))]  # type: ignore[arg-type]
-    plan = make_plan(todos, root, lambda folder: Noting())  # type: ignore[arg-type, return-value]
+    todos = [todo_of(a), todo_of(b), Plan(c, False, (), (prosody,))]  # type: ignore[arg-type]
+    plan = estimate_cost(todos, root, lambda folder: Noting())  # type: ignore[arg-type, return-value]
     assert set(made) == {"a", "b", "c"}
     assert plan.sampled == 3
     assert (plan.frames, plan.sound) == (60, pytest.approx(9.0, abs=0.2))
@@ -233,9 +233,9 @@ def write_odd(path: Path) -> None:
 def test_any_codec_that_is_read_can_be_planned(tmp_path: Path, name: str) -> None:
     write_odd(tmp_path / name)
     source = Source("odd", tmp_path / name, {})
-    todo = Todo(source, True, (), (build_encoder("prosody", EncoderSettings()),))  # type: ignore[arg-type]
+    todo = Plan(source, True, (), (build_encoder("prosody", EncoderSettings()),))  # type: ignore[arg-type]
     recipe = _recipe(settings(tmp_path, "prosody"), tmp_path / "store")
-    plan = make_plan(
+    plan = estimate_cost(
         [todo], tmp_path / "store", lambda folder: replace(recipe, store=folder)("cpu")
     )
     assert plan.sampled == 1

@@ -21,7 +21,7 @@ from features.extract import ExtractSettings, SourceSettings, command, extract
 from features.pipeline.discovery import Source
 from features.pipeline.extractor import Extractor
 from features.pipeline.failures import FILE, Failures, cause_of, is_out_of_memory, is_the_runs
-from features.pipeline.planner import Todo
+from features.pipeline.planner import Plan
 from features.store.claims import Claims
 from features.store.cleanup import sweep
 from features.store.fingerprint import sha256_of
@@ -54,7 +54,7 @@ def worked_on(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids: list[str] = []
     work = Extractor.work
 
-    def noted(self: Extractor, todo: Todo) -> None:
+    def noted(self: Extractor, todo: Plan) -> None:
         ids.append(todo.source.id)
         work(self, todo)
 
@@ -185,7 +185,7 @@ def test_sound_without_memory_is_tried_alone_and_leaves_the_pictures_as_they_are
         write_video(tmp_path / f"{name}.mp4", plain_frames(4), sound=tone(0.2))
     hear, blocks, tries = Extractor._listen, list[int](), list[str]()
 
-    def hungry(self: Extractor, todo: Todo) -> None:
+    def hungry(self: Extractor, todo: Plan) -> None:
         blocks.append(self._faces.batch)
         tries.append(todo.source.id)
         if todo.source.id == "a" and tries.count("a") <= times:
@@ -208,7 +208,7 @@ def test_the_next_item_gets_whole_blocks_again(
         write_sound(tmp_path / f"{name}.wav", tone(0.2, 16_000), 16_000, "pcm_s16le")
     work, blocks = Extractor.work, list[tuple[str, int]]()
 
-    def hungry(self: Extractor, todo: Todo) -> None:
+    def hungry(self: Extractor, todo: Plan) -> None:
         blocks.append((todo.source.id, self._faces.batch))
         if todo.source.id == "a" and self._faces.batch > 8:
             raise MemoryError
@@ -232,7 +232,7 @@ def test_a_block_too_large_for_memory_is_halved(
 ) -> None:
     work, blocks = Extractor.work, list[int]()
 
-    def hungry(self: Extractor, todo: Todo) -> None:
+    def hungry(self: Extractor, todo: Plan) -> None:
         blocks.append(self._faces.batch)
         if self._faces.batch > 4:
             raise error
@@ -249,7 +249,7 @@ def test_an_item_that_never_fits_into_memory_fails_alone(
 ) -> None:
     work = Extractor.work
 
-    def hungry(self: Extractor, todo: Todo) -> None:
+    def hungry(self: Extractor, todo: Plan) -> None:
         if todo.source.id == "bad":
             raise MemoryError
         work(self, todo)
@@ -277,7 +277,7 @@ def test_what_nobody_foresaw_fails_its_item_alone_with_its_cause(
 ) -> None:
     work = Extractor.work
 
-    def broken(self: Extractor, todo: Todo) -> None:
+    def broken(self: Extractor, todo: Plan) -> None:
         if todo.source.id == "bad":
             raise error
         work(self, todo)

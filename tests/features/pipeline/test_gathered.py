@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from features.encoders.base import READY, Status
 from features.encoders.visual.expression import ExpressionEncoder
-from features.pipeline.feature_buffer import Gathered
+from features.pipeline.feature_buffer import FeatureBuffer
 
 
 class BatchEncoder:
@@ -39,7 +39,7 @@ def crop(value: int) -> np.ndarray:
     st.integers(1, 7),
 )
 def test_every_face_gets_its_own_features(faces: list[tuple[int, int]], batch: int) -> None:
-    gathered = Gathered([BatchEncoder()], batch)
+    gathered = FeatureBuffer([BatchEncoder()], batch)
     for owner, row in faces:
         gathered.add([owner], [row], crop(20 * owner + row))
     gathered.flush()
@@ -52,7 +52,7 @@ def test_every_face_gets_its_own_features(faces: list[tuple[int, int]], batch: i
 
 
 def test_rows_may_belong_to_different_owners() -> None:
-    gathered = Gathered([BatchEncoder()], 4)
+    gathered = FeatureBuffer([BatchEncoder()], 4)
     gathered.add([7, 8], [0, 0], np.concatenate([crop(1), crop(2)]))
     gathered.add([7, -2], [1, 2], np.concatenate([crop(3), crop(4)]))
     gathered.flush()
@@ -63,7 +63,7 @@ def test_rows_may_belong_to_different_owners() -> None:
 
 @pytest.mark.parametrize(("faces", "last"), [(1, 8), (16, 16), (17, 8), (25, 16), (31, 16)])
 def test_the_last_batch_is_filled_up_to_a_multiple_of_eight(faces: int, last: int) -> None:
-    gathered = Gathered([BatchEncoder()], 16)
+    gathered = FeatureBuffer([BatchEncoder()], 16)
     for row in range(faces):
         gathered.add([0], [row], crop(row))
     gathered.flush()
@@ -75,7 +75,7 @@ def test_the_last_batch_is_filled_up_to_a_multiple_of_eight(faces: int, last: in
 def test_a_face_gives_the_same_bytes_whatever_comes_with_it() -> None:
     encoder, rng = ExpressionEncoder(), np.random.default_rng(0)
     crops = rng.integers(0, 256, (21, 112, 112, 3), np.uint8)
-    alone, together = Gathered([encoder], 16), Gathered([encoder], 16)
+    alone, together = FeatureBuffer([encoder], 16), FeatureBuffer([encoder], 16)
     alone.add([0], [5], crops[5:6])
     together.add([0] * 21, range(21), crops)
     alone.flush()
@@ -87,7 +87,7 @@ def test_a_face_gives_the_same_bytes_whatever_comes_with_it() -> None:
 
 
 def test_what_waits_counts_only_after_the_flush() -> None:
-    gathered = Gathered([BatchEncoder()], 6)
+    gathered = FeatureBuffer([BatchEncoder()], 6)
     gathered.add([0], [0], crop(1))
     assert not gathered.has(np.zeros(1, int)).any()
     gathered.flush()

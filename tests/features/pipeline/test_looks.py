@@ -13,9 +13,9 @@ from features.faces.tracker import Follower
 from features.media import FrameBlock, MediaFile
 from features.media import recording as looks
 from features.pipeline import video_pass
-from features.pipeline.feature_buffer import Gathered
+from features.pipeline.feature_buffer import FeatureBuffer
 from features.pipeline.timing import StageTimes
-from features.pipeline.video_pass import MOST_FACES, Looks
+from features.pipeline.video_pass import MOST_FACES, VideoPass
 from tests.features.faces.test_faces import clock, seen
 from tests.features.pipeline.test_gathered import BatchEncoder
 
@@ -64,9 +64,9 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Watch:
     return start
 
 
-def first_look(watched: Watched) -> tuple[Gathered, Follower, np.ndarray]:
-    gathered, follower = Gathered([BatchEncoder()], SETTINGS.batch), Follower(SETTINGS)
-    times = Looks(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).first(
+def first_look(watched: Watched) -> tuple[FeatureBuffer, Follower, np.ndarray]:
+    gathered, follower = FeatureBuffer([BatchEncoder()], SETTINGS.batch), Follower(SETTINGS)
+    times = VideoPass(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).first(
         watched, follower, gathered
     )
     return gathered, follower, times
@@ -98,7 +98,7 @@ def test_a_bridged_frame_is_left_to_the_second_look(watch: Watch) -> None:
     (main,) = follower.people(1)
     missing = main.person.valid & ~gathered.has(main.paths)
     assert np.flatnonzero(missing).tolist() == [5, 6]
-    Looks(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).second(
+    VideoPass(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).second(
         {-2: (main.person, missing)}, gathered
     )
     owners = np.where(missing, -2, main.paths)
@@ -140,8 +140,8 @@ def test_the_second_look_sees_only_the_rows_it_is_told(watch: Watch) -> None:
     person = standing(12)
     rows = np.zeros(12, bool)
     rows[[0, 7, 11]] = True
-    gathered, times = Gathered([BatchEncoder()], 5), StageTimes()
-    Looks(MediaFile(Path("12.mp4")), SETTINGS, times).second({3: (person, rows)}, gathered)
+    gathered, times = FeatureBuffer([BatchEncoder()], 5), StageTimes()
+    VideoPass(MediaFile(Path("12.mp4")), SETTINGS, times).second({3: (person, rows)}, gathered)
     np.testing.assert_array_equal(gathered.has(np.full(12, 3)), rows)
     assert times.amount["encode"] == 3
 
@@ -150,8 +150,8 @@ def test_the_same_faces_give_the_same_features_in_either_look(watch: Watch) -> N
     watched = watch([seen((100 + 3 * i,)) for i in range(17)])
     gathered, follower, _ = first_look(watched)
     (main,) = follower.people(1)
-    again = Gathered([BatchEncoder()], SETTINGS.batch)
-    Looks(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).second(
+    again = FeatureBuffer([BatchEncoder()], SETTINGS.batch)
+    VideoPass(MediaFile(Path("12.mp4")), SETTINGS, StageTimes()).second(
         {0: (main.person, main.person.valid)}, again
     )
     zeros = np.zeros(17, int)

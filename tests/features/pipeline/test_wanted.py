@@ -189,17 +189,17 @@ def test_no_folder_is_listed_for_each_source(
 def test_an_item_is_planned_once_here_and_once_where_it_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from features.pipeline.planner import Wanted
+    from features.pipeline.planner import Planner
 
     write_video(tmp_path / "1.mp4", plain_frames(3), fps=10)
     plans = []
-    plan = Wanted.plan
+    plan = Planner.plan
 
     def noted(self, source):  # type: ignore[no-untyped-def]
         plans.append(source.id)
         return plan(self, source)
 
-    monkeypatch.setattr(Wanted, "plan", noted)
+    monkeypatch.setattr(Planner, "plan", noted)
     extract(settings(tmp_path, "expression"))
     assert plans == ["1", "1"]  # the second after the claim: another run may have made it
     extract(settings(tmp_path, "expression"))
