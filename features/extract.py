@@ -133,13 +133,13 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
     sources = in_shard(found.sources, settings.shard)
     hashes, recipe = SourceHashes(store / "sources.json"), _recipe(settings, store)
     _check_device(settings)
-    wanted = recipe.wanted(hashes)
-    require_streams_of_their_own(wanted.encoders, TrackStore(store))
+    planner = recipe.planner(hashes)
+    require_streams_of_their_own(planner.encoders, TrackStore(store))
     summary = ExtractSummary(store, len(sources), passed=found.passed, unreadable=found.unreadable)
-    streams = {FACES, *(stream for one in wanted.encoders for stream in one.streams)}
+    streams = {FACES, *(stream for one in planner.encoders for stream in one.streams)}
     with Claims(store) as claims, _swept(store, streams, claims):
-        dispatcher = Scheduler(wanted, claims, summary, settings.retry_failed)
-        plans = dispatcher.plans(sources)
+        scheduler = Scheduler(planner, claims, summary, settings.retry_failed)
+        plans = scheduler.plans(sources)
         with claims.lock(INDEX):
             hashes.save()
         items = counted(len(sources), "item")
@@ -149,7 +149,7 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
                 _print_plan(settings, plans, recipe, hashes)
         elif plans:
             with _executor(settings, recipe, hashes, len(plans)) as executor:
-                dispatcher.work(plans, executor)
+                scheduler.work(plans, executor)
     return summary
 
 

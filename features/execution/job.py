@@ -85,7 +85,7 @@ class Recipe:
         where = TrackStore(store)
         return Extractor(where, hashes, self.settings, encoders, resolve_device(device))
 
-    def wanted(self, hashes: SourceHashes) -> Planner:
+    def planner(self, hashes: SourceHashes) -> Planner:
         """What sources should have in the store, told without loading an encoder.
 
         Raises:

@@ -29,16 +29,16 @@ class Scheduler:
     """Has the items made that no other run makes; a bad one never stops the others.
 
     Args:
-        wanted: Tells what items lack.
+        planner: Tells what items lack.
         claims: Claims of this run in the store.
         summary: Where is counted what was done.
         retry: Whether to try again what failed before, though nothing has changed.
     """
 
     def __init__(
-        self, wanted: Planner, claims: Claims, summary: ExtractSummary, retry: bool = False
+        self, planner: Planner, claims: Claims, summary: ExtractSummary, retry: bool = False
     ) -> None:
-        self._wanted, self._claims, self._retry = wanted, claims, retry
+        self._planner, self._claims, self._retry = planner, claims, retry
         self._failures = Failures(summary.store, claims)
         self._before: dict[str, Failure] = {}
         self._taken: dict[str, Source] = {}
@@ -51,14 +51,14 @@ class Scheduler:
         self._before = self._failures.standing()
         for source in sources:
             try:
-                plan = self._wanted.plan(source)
+                plan = self._planner.plan(source)
             except (UserError, OSError) as error:
                 self._fail(source, _cause_of_reading(error, source))
                 continue
             before = self._before.get(source.id)
             if plan.empty:
                 ready.append(source.id)
-            elif before and not self._retry and before.key == self._wanted.key(source):
+            elif before and not self._retry and before.key == self._planner.key(source):
                 self.summary.failures[source.id] = before.cause
                 self.summary.failed_before += 1
             else:
@@ -137,7 +137,7 @@ class Scheduler:
     def _fail(self, source: Source, cause: str) -> None:
         """Sets a failure down, in the summary and in the store."""
         try:
-            key = self._wanted.key(source)
+            key = self._planner.key(source)
         except (UserError, OSError):  # what cannot be read is tried again by every run
             key = ""
         self.summary.failures[source.id] = cause

@@ -81,14 +81,14 @@ class Extractor:
         self._audio = {e.name: e for e in encoders if isinstance(e, AudioEncoder)}
         self._files = {e.name: e for e in encoders if isinstance(e, TokenEncoder)}
         described = [description_of(encoder) for encoder in encoders]
-        self._wanted = Planner(store, hashes, settings, described)
+        self._planner = Planner(store, hashes, settings, described)
         self.times = StageTimes()
         self.most: float | None = None
         self.clock, self.encoders = True, tuple(encoders)
 
     def plan(self, source: Source) -> Plan:
         """What the source still needs; UserError if its file cannot be read."""
-        plan = self._wanted.plan(source)
+        plan = self._planner.plan(source)
         return plan if self.clock or self._visual else replace(plan, faces=False)
 
     def work(self, plan: Plan) -> None:
@@ -209,7 +209,7 @@ class Extractor:
     def _known_faces(self, plan: Plan) -> dict[str, FeatureTrack]:
         """Faces tracks by person."""
         return {
-            person: self._store.read(FACES, self._wanted.info(plan.source, person, FACES, None).id)
+            person: self._store.read(FACES, self._planner.info(plan.source, person, FACES, None).id)
             for person in plan.people
         }
 
@@ -262,7 +262,7 @@ class Extractor:
         **told: Any,
     ) -> None:
         """Writes one track; all rows are valid unless said otherwise. `told` is for its header."""
-        info = self._wanted.info(source, person, stream, encoder)
+        info = self._planner.info(source, person, stream, encoder)
         frames = 0 if person == SOUND else len(times)
         valid = np.ones(len(times), bool) if valid is None else valid
         values = values if encoder is None else values.astype(np.float16, copy=False)

@@ -85,8 +85,8 @@ class Faulty:
     def store(self) -> Path:
         return self.recipe.store
 
-    def wanted(self, hashes: SourceHashes) -> Planner:
-        return self.recipe.wanted(hashes)
+    def planner(self, hashes: SourceHashes) -> Planner:
+        return self.recipe.planner(hashes)
 
     def encoders_on(self, device: str) -> list[Encoder]:
         return self.recipe.encoders_on(device)
