@@ -3,15 +3,15 @@
 Data flow: folder > sources > shard > plan (what is missing) > claim > workers, an item each at a
 time > tracks > summary.
 
-    python -m features.extract                                  # the demo corpus
-    python -m features.extract --data.root /data/Aff-Wild2      # your own
+    python -m features.extract                                 # the demo corpus
+    python -m features.extract /data/Aff-Wild2                 # your own
     python -m features.extract --encoders expression,wav2vec2 --wav2vec2.model DIR
-    python -m features.extract --data.root /data/Aff-Wild2 --plan true       # how long, how big
-    python -m features.extract --data.root /data/Aff-Wild2 --shard 3/8       # one of 8 machines
-    python -m features.extract --data.root /data/Aff-Wild2 --retry_failed true
-    python -m features.extract --data.root /data/Aff-Wild2 --persons all     # instead of 2 a video
-    python -m features.extract --data.root /data/Aff-Wild2 --workers 4       # instead of auto
-    python -m features.extract --data.root /data/Aff-Wild2 --executor ray    # a Ray cluster
+    python -m features.extract /data/Aff-Wild2 --plan          # how long, how big
+    python -m features.extract /data/Aff-Wild2 --shard 3/8     # one of 8 machines
+    python -m features.extract /data/Aff-Wild2 --retry_failed
+    python -m features.extract /data/Aff-Wild2 --persons all   # instead of 2 a video
+    python -m features.extract /data/Aff-Wild2 --workers 4     # instead of auto
+    python -m features.extract /data/Aff-Wild2 --executor ray  # a Ray cluster
 
 A second run does only what is missing, damaged, or changed in source, weights or settings. Any
 number of runs may work on one store: each takes what no other works on. What failed is listed in
@@ -24,7 +24,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
@@ -92,6 +92,20 @@ class ExtractSettings(EncoderSettings):
         ray_address: `auto` (a cluster that runs here, or the one in `RAY_ADDRESS`), `local` (starts
             one here), or `HOST:PORT`.
     """
+
+    POSITIONAL: ClassVar[str] = "data.root"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "data.store",
+        "encoders",
+        "persons",
+        "device",
+        "workers",
+        "time_limit",
+        "retry_failed",
+        "plan",
+        "shard",
+        "faces.every",
+    )
 
     data: SourceSettings = field(default_factory=SourceSettings)
     encoders: list[str] = field(default_factory=lambda: ["expression", "wav2vec2", "prosody"])
@@ -234,5 +248,7 @@ def command(settings: ExtractSettings) -> int:
     return OK if summary.complete else FAILED
 
 
+main = partial(run, ExtractSettings, command, prog="features.extract", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(ExtractSettings, command, prog="features.extract", description=__doc__.split("\n")[0])
+    main()

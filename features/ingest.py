@@ -7,8 +7,9 @@ Data flow: file or folder of CSV, OpenFace CSV, npy or npz > Table > FeatureTrac
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -49,6 +50,8 @@ class IngestSettings:
         time_unit: Unit of the times that files have: s, or ms.
         sound: Whether the features are of the video's sound and so of no person.
     """
+
+    POSITIONAL: ClassVar[str] = "input"
 
     input: Path
     store: Path
@@ -244,10 +247,7 @@ def _write(track: FeatureTrack, store: TrackStore) -> bool:
     return status is not Status.READY
 
 
+main = partial(run, IngestSettings, ingest, prog="features.ingest", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(
-        IngestSettings,
-        ingest,
-        prog="features.ingest",
-        description="Takes features that another program computed into the store of tracks.",
-    )
+    main()

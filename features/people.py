@@ -2,8 +2,8 @@
 
 Data flow: faces tracks > stretches of time in which somebody is in view > table, a line a video.
 
-    python -m features.people data/demo/tracks                      # table and summary
-    python -m features.people tracks --out people.csv               # table as a file, and summary
+    python -m features.people data/demo/tracks         # table and summary
+    python -m features.people tracks --out people.csv  # table as a file, and summary
 
 Where `left` and `right` are told apart, `main` is one of them and stands in the table twice; the
 summary counts them once. Ready-made crops show when somebody is in view, but not where.
@@ -11,11 +11,12 @@ summary counts them once. Ready-made crops show when somebody is in view, but no
 Letters: F frames of a video.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,7 +29,6 @@ from features.pipeline.planner import FACES
 from features.store.atomic_file import write_atomically
 from features.store.feature_track import MAIN, DamagedTrack, FeatureTrack
 from features.store.track_store import TrackStore
-from features.verify import spelt_out
 
 
 @dataclass
@@ -40,6 +40,8 @@ class PeopleSettings:
         out: CSV file for the table; without one it is printed.
         max_gap: Longest time out of view, in seconds, that does not end a stretch.
     """
+
+    POSITIONAL: ClassVar[str] = "store"
 
     store: Path | None = None
     out: Path | None = None
@@ -175,11 +177,7 @@ def _video(track: FeatureTrack) -> str:
     return track.info.video
 
 
+main = partial(run, PeopleSettings, command, prog="features.people", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(
-        PeopleSettings,
-        command,
-        prog="features.people",
-        description=__doc__.split("\n")[0],
-        argv=spelt_out(sys.argv[1:]),
-    )
+    main()

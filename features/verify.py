@@ -5,20 +5,21 @@ other and beside the sources (checks.py) > those in work set apart (repair.py) >
 table, a line a problem, repair.
 
     python -m features.verify data/demo/tracks
-    python -m features.verify tracks --data.root /data/Aff-Wild2     # and beside the sources
-    python -m features.verify tracks --repair                        # then features.extract again
+    python -m features.verify tracks --data.root /data/Aff-Wild2  # and beside the sources
+    python -m features.verify tracks --repair                     # then features.extract again
 
 Nothing is written without `--repair`, which takes away only tracks and temporary files of ours,
 none that was written after the check began and none of a video that a run works on: those are
 reported as in work. A key in the minority of a stream counts as stale.
 """
 
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import DEMO_ROOT, default_store
@@ -57,6 +58,13 @@ class VerifySettings:
             aligned tracks (STORE/.aligned) are removed even from under a training.
         out: CSV file for the problems, a row each.
     """
+
+    POSITIONAL: ClassVar[str] = "store"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "data.root",
+        "repair",
+        "out",
+    )
 
     store: Path | None = None
     data: RootSettings = field(default_factory=RootSettings)
@@ -171,28 +179,7 @@ def command(settings: VerifySettings) -> int:
     return FAILED if wrong else OK
 
 
-def spelt_out(argv: Sequence[str]) -> list[str]:
-    """`STORE` and `--repair` as `--store STORE` and `--repair=true`."""
-    words, spelt = list(argv), []
-    while words:
-        word = words.pop(0)
-        if word == "--repair" and words[:1] not in (["true"], ["false"]):
-            spelt.append("--repair=true")
-        elif not word.startswith("-"):
-            spelt += ["--store", word]
-        elif "=" in word or word in ("-h", "--help"):
-            spelt.append(word)
-        else:
-            spelt += [word, *words[:1]]
-            del words[:1]
-    return spelt
-
+main = partial(run, VerifySettings, command, prog="features.verify", description=__doc__ or "")
 
 if __name__ == "__main__":
-    run(
-        VerifySettings,
-        command,
-        prog="features.verify",
-        description=__doc__.split("\n")[0],
-        argv=spelt_out(sys.argv[1:]),
-    )
+    main()

@@ -10,10 +10,10 @@ Every data set that fusion.corpora reads is served.
 No video is decoded. The exit status is 1 if there is a problem, 0 if there are at most remarks.
 """
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from features.cli.app import FAILED, OK, run
 from features.cli.progress import ProgressReport
@@ -45,6 +45,8 @@ class CheckSettings:
         root: Folder of the data set; `--root` may be left out if it comes first.
         videos: Folder with its videos and pictures, if they are elsewhere. None: `root`.
     """
+
+    POSITIONAL: ClassVar[str] = "root"
 
     root: Path
     videos: Path | None = None
@@ -110,11 +112,6 @@ def command(settings: CheckSettings) -> int:
     return FAILED if report.findings.problems else OK
 
 
-def arguments(argv: Sequence[str]) -> list[str]:
-    """The arguments with `--root` put before a folder that stands first without it."""
-    return ["--root", *argv] if argv and not argv[0].startswith("-") else list(argv)
-
-
 def _look_at_videos(media: Media) -> tuple[dict[str, VideoFacts], list[str]]:
     """Facts by id, and complaints about videos that cannot be read."""
     facts, faults = {}, []
@@ -145,11 +142,7 @@ def _rates(inventory: Inventory, facts: dict[str, VideoFacts]) -> dict[str, floa
     return inventory.rates | {name: video.rate for name, video in facts.items()}
 
 
+main = partial(run, CheckSettings, command, prog="fusion.check", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(
-        CheckSettings,
-        command,
-        prog="fusion.check",
-        description=__doc__.split("\n")[0],
-        argv=arguments(sys.argv[1:]),
-    )
+    main()

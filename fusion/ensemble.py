@@ -3,9 +3,8 @@
 Data flow: checkpoints + tracks, folders of predictions > the members' predictions of each clip
 > weights (equal, by validation score, or the best subset of each task) > one prediction a clip.
 
-    python -m fusion.ensemble --members runs/mtl/fold0/best.ckpt,runs/mtl/fold1/best.ckpt \
-        --split test --out predictions/ensemble
-    python -m fusion.ensemble --members test/a,test/b --labelled runs/a/out_of_fold,\
+    python -m fusion.ensemble runs/mtl/fold*/best.ckpt --split test --out predictions/ensemble
+    python -m fusion.ensemble test/a test/b --labelled runs/a/out_of_fold,\
 runs/b/out_of_fold --select forward --out predictions/ensemble
 
 Weights are chosen on the corpus's validation split, or, with --labelled, on all labelled clips of
@@ -17,7 +16,7 @@ import json
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -70,6 +69,18 @@ class EnsembleSettings:
         data: Where labels and tracks lie.
         device: Where models compute: auto (a GPU if there is one), cpu, cuda:1, ...
     """
+
+    POSITIONAL: ClassVar[str] = "members"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "out",
+        "split",
+        "weights",
+        "select",
+        "labelled",
+        "data.root",
+        "data.store",
+        "device",
+    )
 
     members: list[Path] = field(default_factory=list)
     out: Path = Path("predictions/ensemble")
@@ -281,5 +292,7 @@ def command(settings: EnsembleSettings) -> int:
     return OK
 
 
+main = partial(run, EnsembleSettings, command, prog="fusion.ensemble", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(EnsembleSettings, command, prog="fusion.ensemble", description=__doc__.split("\n")[0])
+    main()

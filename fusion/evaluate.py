@@ -3,11 +3,11 @@
 Data flow: checkpoint + tracks, or stored predictions, + labels > scores pooled over all valid
 frames, 95 % intervals by video > lines on the screen, and a folder of tables and pictures.
 
-    python -m fusion.evaluate --checkpoint runs/mtl/best.ckpt
-    python -m fusion.evaluate --checkpoint runs/mtl/best.ckpt --data.root ROOT --data.truth TRUTH
-    python -m fusion.evaluate --pred A --data.root ROOT --out scores     # stored predictions
-    python -m fusion.evaluate --pred A --pred B --data.root ROOT         # two of them compared
-    python -m fusion.evaluate --pred A --data.root ROOT --challenge CE   # compound expressions
+    python -m fusion.evaluate runs/mtl/best.ckpt
+    python -m fusion.evaluate runs/mtl/best.ckpt --data.root ROOT --data.truth TRUTH
+    python -m fusion.evaluate --pred A --data.root ROOT --out scores    # stored predictions
+    python -m fusion.evaluate --pred A --pred B --data.root ROOT        # two of them compared
+    python -m fusion.evaluate --pred A --data.root ROOT --challenge CE  # compound expressions
 
 A second `--pred` is short for `--against`. The split, or the truth, says which clips are scored.
 Scores of clips that the model was trained on are refused, or with `--in_sample true` marked on each
@@ -19,9 +19,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
-from features.cli.app import FAILED, OK, run
+from features.cli.app import FAILED, OK, USAGE, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.errors import UsageError, UserError
 from features.store.track_store import TrackStore
@@ -76,6 +76,20 @@ class EvaluateSettings:
         seed: Seed of the draws.
         out: Folder for tables and pictures. None: they are not written.
     """
+
+    POSITIONAL: ClassVar[str] = "checkpoint"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "pred",
+        "against",
+        "data.root",
+        "data.store",
+        "split",
+        "challenge",
+        "edition",
+        "out",
+        "in_sample",
+        "device",
+    )
 
     checkpoint: Path = Path("runs/mtl/best.ckpt")
     pred: Path | None = None
@@ -278,19 +292,14 @@ def second_pred_as_against(argv: Sequence[str]) -> list[str]:
     return words
 
 
-def main() -> None:
-    """The command line."""
+def main(argv: Sequence[str] | None = None, prog: str = "fusion.evaluate") -> NoReturn:
+    """The command line, in which a second `--pred` is short for `--against`."""
     try:
-        argv = second_pred_as_against(sys.argv[1:])
+        words = second_pred_as_against(sys.argv[1:] if argv is None else argv)
     except UsageError as error:
-        sys.exit(f"fusion.evaluate: {error}")
-    run(
-        EvaluateSettings,
-        command,
-        prog="fusion.evaluate",
-        description=(__doc__ or "").split("\n")[0],
-        argv=argv,
-    )
+        print(f"{prog}: {error}", file=sys.stderr)
+        sys.exit(USAGE)
+    run(EvaluateSettings, command, prog=prog, description=__doc__ or "", argv=words)
 
 
 if __name__ == "__main__":

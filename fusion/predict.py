@@ -2,13 +2,14 @@
 
 Data flow: video file or folder > tracks (missing ones are extracted) > model > one file per person.
 
-    python -m fusion.predict --input talk.mp4 --out predictions
+    python -m fusion.predict talk.mp4 --out predictions
     python -m fusion.predict --store data/demo/tracks --out predictions --format csv
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from features.cli.app import FAILED, OK, run
 from features.cli.wording import counted
@@ -41,6 +42,16 @@ class PredictSettings(EncoderSettings):
         format: parquet or csv.
         faces: How faces are found, as in the extraction that the model was trained on.
     """
+
+    POSITIONAL: ClassVar[str] = "input"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "checkpoint",
+        "out",
+        "format",
+        "store",
+        "device",
+        "faces.every",
+    )
 
     checkpoint: Path = Path("runs/mtl/best.ckpt")
     input: Path | None = None
@@ -112,5 +123,7 @@ def origins_of(folder: Path, store: Path) -> dict[str, Origin]:
     return {source.id: origin_of_source(source, hashes) for source in find_sources(folder)}
 
 
+main = partial(run, PredictSettings, command, prog="fusion.predict", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(PredictSettings, command, prog="fusion.predict", description=__doc__.split("\n")[0])
+    main()

@@ -2,15 +2,16 @@
 
 Data flow: predictions, and truth and loudness where they are found > timeline > `ID.png`.
 
-    python -m fusion.report --pred predictions
-    python -m fusion.report --pred predictions --data.root /data/Aff-Wild2 --id 12,12_left
+    python -m fusion.report predictions
+    python -m fusion.report predictions --data.root /data/Aff-Wild2 --id 12,12_left
 """
 
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store
@@ -57,6 +58,16 @@ class ReportSettings:
         out: Folder for the pictures. None: `report` in the folder of predictions.
         id: Ids to draw, separated by commas. None: all.
     """
+
+    POSITIONAL: ClassVar[str] = "pred"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "data.root",
+        "data.truth",
+        "store",
+        "videos",
+        "out",
+        "id",
+    )
 
     pred: Path
     data: TruthSettings = field(default_factory=TruthSettings)
@@ -232,5 +243,7 @@ def command(settings: ReportSettings) -> int:
     return FAILED if summary.failures else OK
 
 
+main = partial(run, ReportSettings, command, prog="fusion.report", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(ReportSettings, command, prog="fusion.report", description=__doc__.split("\n")[0])
+    main()

@@ -3,8 +3,8 @@
 Data flow: recipe + space > Optuna's next values > training > official score on the validation
 split, the held-out fold or all folds (never the test part) > the next values ... > best.yaml.
 
-    python -m fusion.search --cfg configs/mtl.yaml --space configs/spaces/mtl.yaml --trials 20
-    python -m fusion.train --cfg runs/mtl/search/best.yaml
+    python -m fusion.search mtl --space mtl --trials 20
+    python -m fusion.train runs/mtl/search/best.yaml
 
     RUNS/NAME/search/study.db    all trials (SQLite, for optuna-dashboard too)
     RUNS/NAME/search/VALUES...   a run for each set of values, named by their hash
@@ -17,8 +17,9 @@ last epoch. One process at a time may work on a search.
 import json
 import shutil
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import yaml
 
@@ -49,6 +50,18 @@ class SearchSettings(TrainSettings):
         trials: Number of finished trials at which the search ends, earlier legs counted.
         metric: Score to maximise: P, VA, EXPR or AU.
     """
+
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "space",
+        "trials",
+        "metric",
+        "data.root",
+        "data.store",
+        "name",
+        "epochs",
+        "folds",
+        "fresh",
+    )
 
     space: Path = Path("mtl")
     trials: int = 20
@@ -185,5 +198,7 @@ def command(settings: SearchSettings) -> int:
     return OK
 
 
+main = partial(run, SearchSettings, command, prog="fusion.search", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(SearchSettings, command, prog="fusion.search", description=__doc__.split("\n")[0])
+    main()

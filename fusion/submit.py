@@ -3,16 +3,18 @@
 Data flow: checkpoint + tracks, or stored predictions, + sample submission (or list of ids)
 > decisions > file (edition 2: folder of files) > check > rules on data and labels.
 
-    python -m fusion.submit --challenge VA --template SAMPLE --out va.txt
-    python -m fusion.submit --challenge CE --template SAMPLE --pred PREDICTIONS
-    python -m fusion.submit --challenge EXPR --edition 2 --list TEST_LIST --out FOLDER
-    python -m fusion.submit --challenge VA --template SAMPLE --check va.txt
+    python -m fusion.submit VA --template SAMPLE --out va.txt
+    python -m fusion.submit CE --template SAMPLE --pred PREDICTIONS
+    python -m fusion.submit EXPR --edition 2 --list TEST_LIST --out FOLDER
+    python -m fusion.submit VA --template SAMPLE --check va.txt
 """
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -58,6 +60,20 @@ class SubmitSettings:
         check: File (edition 2: folder) to check instead of writing one.
         unequal: Ids whose video is known to differ from the template by more than a frame.
     """
+
+    POSITIONAL: ClassVar[str] = "challenge"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "template",
+        "list",
+        "checkpoint",
+        "pred",
+        "data.root",
+        "data.store",
+        "edition",
+        "out",
+        "check",
+        "device",
+    )
 
     challenge: str = "VA"
     edition: int = LATEST
@@ -276,5 +292,7 @@ def _require_all(wanted: Iterable[str], held: Iterable[str], lack: str, remedy: 
         )
 
 
+main = partial(run, SubmitSettings, command, prog="fusion.submit", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(SubmitSettings, command, prog="fusion.submit", description=__doc__.split("\n")[0])
+    main()

@@ -3,13 +3,15 @@
 Data flow: settings > one run (of one or several stages), or K folds, or several seeds of either
 > checkpoints in RUNS/NAME, scores on clips that they were not trained on.
 
-    python -m fusion.train --cfg configs/mtl.yaml                           # the demo corpus
-    python -m fusion.train --cfg configs/mtl.yaml --data.root /data/Aff-Wild2
-    python -m fusion.train --cfg configs/mtl.yaml --folds 6 --seeds 1,2
+    python -m fusion.train mtl                              # a shipped recipe, the demo corpus
+    python -m fusion.train mtl --data.root /data/Aff-Wild2  # your own
+    python -m fusion.train my.yaml --folds 6 --seeds 1,2    # a recipe of your own
 
 A killed run goes on from its last epoch; a finished one is not trained again unless told so, and
 goes on with more `--epochs` than before (the learning rate then falls over all of them).
 """
+
+from functools import partial
 
 from features.cli.app import OK, run
 from fusion.training.config import TrainSettings, check_training
@@ -37,5 +39,7 @@ def command(settings: TrainSettings) -> int:
     return OK
 
 
+main = partial(run, TrainSettings, command, prog="fusion.train", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(TrainSettings, command, prog="fusion.train", description=__doc__.split("\n")[0])
+    main()

@@ -3,7 +3,7 @@
 Data flow: checkpoint + tracks + labels of its validation clips > raw scores > Tuned > the
 checkpoint, written anew with the decision.
 
-    python -m fusion.tune --checkpoint runs/mtl/best.ckpt --data.root ROOT
+    python -m fusion.tune runs/mtl/best.ckpt --data.root ROOT
 
 The cross-fitted figure may be quoted, the in-sample one not. Whether a task is tuned or stays
 neutral is one choice of two, made on the cross-fitted figure itself. Tuning again gives the same,
@@ -12,8 +12,9 @@ since raw scores know nothing of an earlier decision.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
@@ -42,6 +43,15 @@ class TuneSettings:
         out: File to write. None: the checkpoint itself.
         device: Where the model computes: auto (a GPU if there is one), cpu, cuda:1, ...
     """
+
+    POSITIONAL: ClassVar[str] = "checkpoint"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "data.root",
+        "data.store",
+        "folds",
+        "out",
+        "device",
+    )
 
     checkpoint: Path = Path("runs/mtl/best.ckpt")
     data: CorpusSettings = field(default_factory=CorpusSettings)
@@ -217,5 +227,7 @@ def command(settings: TuneSettings) -> int:
     return FAILED if missing else OK
 
 
+main = partial(run, TuneSettings, command, prog="fusion.tune", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(TuneSettings, command, prog="fusion.tune", description=__doc__.split("\n")[0])
+    main()

@@ -12,11 +12,10 @@ picture of `base.mp4` that does not lie upright, counts as a difference.
 
 import csv
 import re
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 from experiments.benchmarks.real_files_found import Found, Likeness, compare, look_into
 from features.cli.app import FAILED, OK, run
@@ -47,6 +46,8 @@ class RealFilesSettings:
         folder: Folder of media files.
         extraction: Whether the folder is extracted too.
     """
+
+    POSITIONAL: ClassVar[str] = "folder"
 
     folder: Path
     extraction: bool = True
@@ -228,18 +229,10 @@ def command(settings: RealFilesSettings) -> int:
     return FAILED if check(settings.folder, settings.extraction) else OK
 
 
-def spelt_out(argv: Sequence[str]) -> list[str]:
-    """`DIR` as `--folder DIR`."""
-    if argv and not argv[0].startswith("-"):
-        return ["--folder", *argv]
-    return list(argv)
-
-
 if __name__ == "__main__":
     run(
         RealFilesSettings,
         command,
         prog="experiments.benchmarks.real_files",
         description=__doc__.split("\n")[0],
-        argv=spelt_out(sys.argv[1:]),
     )

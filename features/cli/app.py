@@ -2,26 +2,31 @@
 
 A command is a dataclass of settings and a function that takes it and returns the exit status.
 `run` makes the command line of the dataclass (`--cfg FILE`, dotted overrides, lists as `a,b` or
-`'[a,b]'`, `--print_config`),
-turns mistakes of the user and faults of disks into one line on stderr, lets SIGTERM act like
-Ctrl-C, and keeps tracebacks for faults of the program.
+`'[a,b]'`, inputs without an option's name, `--print_config`, `--help` and `--help all`), turns
+mistakes of the user and faults of disks into one line on stderr, lets SIGTERM act like Ctrl-C,
+and keeps tracebacks for faults of the program.
 """
 
 import difflib
 import errno
+import os
 import re
+import select
 import sys
 import warnings
 from argparse import SUPPRESS, ArgumentError
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields
 from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from jsonargparse import ArgumentParser
 
+from features.cli.arguments import spelt_out
 from features.cli.choices import hide_older_names
 from features.cli.config_files import inlined, merged
+from features.cli.help_page import help_page
 from features.cli.list_options import bracketed
 from features.cli.plugins import load_plugins
 from features.cli.scratch import TemporaryFault
@@ -33,6 +38,10 @@ S = TypeVar("S")
 OK, FAILED, INTERRUPTED = 0, 1, 130
 """Exit statuses: all done; something was not done; stopped by Ctrl-C (128 + SIGINT)."""
 _PLUGINS = "modules to import first, which add to what the settings may name"
+UNHEARD = 141
+"""Exit status where nobody reads what is said any more, as after `| head` (128 + SIGPIPE)."""
+HELP = ("-h", "--help")
+CFG = "YAML file with any of these settings, or a `base` and what differs"
 USAGE = 2
 """Exit status of a command line or configuration that makes no sense."""
 
@@ -51,15 +60,18 @@ def run(
         settings_type: Dataclass whose fields (nested dataclasses too) are the options.
         command: Does the work and returns the exit status.
         prog: Name shown in help and errors, e.g. `features.extract`.
-        description: First line of `--help`.
+        description: Docstring of the command; `--help` shows its first line and its examples.
         argv: Arguments; those of the process if None.
     """
     with terminable() as termination:
         try:
-            settings = parse(settings_type, prog=prog, description=description, argv=argv)
-            with warnings.catch_warnings():
-                warnings.showwarning = partial(_show_warning, prog)
-                status = command(settings)
+            try:
+                settings = parse(settings_type, prog=prog, description=description, argv=argv)
+                with warnings.catch_warnings():
+                    warnings.showwarning = partial(_show_warning, prog)
+                    status = command(settings)
+            finally:
+                sys.stdout.flush()  # here, where it is known what to do if nobody listens
         except UsageError as error:
             status = _complain(prog, str(error), USAGE)
         except UserError as error:
@@ -67,6 +79,10 @@ def run(
         except KeyboardInterrupt:
             stopped = TERMINATED if termination.received else INTERRUPTED
             status = _complain(prog, "stopped; finished work is kept, run again to go on", stopped)
+        except BrokenPipeError:
+            if not _unheard():
+                raise
+            status = UNHEARD
         except OSError as error:
             if error.errno not in _EXPLAINED:
                 raise
@@ -82,10 +98,16 @@ def parse(
     Raises:
         UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
     """
-    parser = make_parser(settings_type, prog=prog, description=description)
+    parser = make_parser(settings_type, prog=prog, description=description.split("\n")[0])
     own = {field.name for field in fields(settings_type)}  # type: ignore[arg-type]
+    words = list(sys.argv[1:] if argv is None else argv)
+    if asked := next((word for word in words if word in HELP), None):
+        full = words[words.index(asked) + 1 :][:1] == ["all"]
+        page = parser.format_help() if full else help_page(parser, settings_type, description)
+        print(page.rstrip())
+        sys.exit(OK)
     try:
-        arguments = bracketed(sys.argv[1:] if argv is None else argv, settings_type)
+        arguments = bracketed(spelt_out(words, settings_type), settings_type)
         arguments = inlined(arguments, getattr(settings_type, "SHIPPED", None))
         read = parser.parse_args(arguments)
         load_plugins(read.get("plugins") or [])
@@ -98,7 +120,7 @@ def parse(
 def make_parser(settings_type: type, *, prog: str, description: str) -> ArgumentParser:
     """The parser of a command, with `--cfg` and an option for each setting."""
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
-    parser.add_argument("--cfg", action="config", help="YAML file with any of the settings below")
+    parser.add_argument("--cfg", action="config", help=CFG)
     _add_settings(parser, settings_type)
     if "plugins" not in {field.name for field in fields(settings_type)}:
         parser.add_argument("--plugins", type=list[str], default=SUPPRESS, help=_PLUGINS)
@@ -191,6 +213,19 @@ def _show_warning(
     """One line; the place in the code only for warnings that are not meant for users."""
     place = "" if issubclass(category, UserWarning) else f" ({file}:{line})"
     print(f"{prog}: warning: {' '.join(str(message).split())}{place}", file=sys.stderr, flush=True)
+
+
+def _unheard() -> bool:
+    """Whether nobody reads what this process says; what is still to be said is then dropped."""
+    unheard = False
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # such as those of a notebook, which are no files
+            watch = select.poll()
+            watch.register(stream.fileno(), 0)
+            if watch.poll(0):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+                unheard = True
+    return unheard
 
 
 def _complain(prog: str, message: str, status: int) -> int:

@@ -7,11 +7,12 @@ Data flow: arguments + settings as a dataclass > arguments with brackets around 
 """
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
+
+from features.cli.arguments import option_types
 
 _PLAIN = (int, float, bool)
 
@@ -32,7 +33,9 @@ def bracketed(argv: Sequence[str], settings: type, before: str = "--") -> list[s
         settings: Dataclass whose fields, nested ones too, are the options.
         before: What each option begins with.
     """
-    lists = {"--plugins": str, **dict(_list_options(settings, before))}
+    types = option_types(settings, before)
+    lists = {name: item for name, kind in types if (item := _item(kind)) is not None}
+    lists["--plugins"] = str
     words, expected = [], None
     for word in argv:
         option, equals, value = word.partition("=")
@@ -52,17 +55,6 @@ def _bracketed(text: str, item: type) -> str:
         return text
     parts = [part.strip() for part in text.split(",") if part.strip()]
     return f"[{','.join(parts)}]" if item in _PLAIN else json.dumps(parts, ensure_ascii=False)
-
-
-def _list_options(settings: type, before: str = "--") -> Iterator[tuple[str, type]]:
-    """Each option that takes a list of single values, with the type of a value."""
-    hints = get_type_hints(settings)
-    for field in fields(settings):
-        kind, name = hints[field.name], f"{before}{field.name}"
-        if is_dataclass(kind) and isinstance(kind, type):
-            yield from _list_options(kind, f"{name}.")
-        elif (item := _item(kind)) is not None:
-            yield name, item
 
 
 def _item(kind: Any) -> type | None:

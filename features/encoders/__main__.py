@@ -10,6 +10,7 @@ streams > figures.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
@@ -213,5 +214,7 @@ def checksum(values: np.ndarray) -> str:
     return sha256(rounded.tobytes()).hexdigest()[:16]
 
 
+main = partial(run, EncodersSettings, command, prog="features.encoders", description=__doc__ or "")
+
 if __name__ == "__main__":
-    run(EncodersSettings, command, prog="features.encoders", description=__doc__.split("\n")[0])
+    main()

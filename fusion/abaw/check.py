@@ -1,17 +1,13 @@
 """`python -m fusion.abaw.check ROOT`: the older name of fusion.check, which does the same."""
 
-import sys
+from functools import partial
 
-from features.cli.app import run
-from fusion.check import CheckReport, CheckSettings, arguments, check, command
+from fusion import check as renamed
+from fusion.check import CheckReport, CheckSettings, check, command
 
-__all__ = ["CheckReport", "CheckSettings", "arguments", "check", "command"]
+__all__ = ["CheckReport", "CheckSettings", "check", "command"]
+
+main = partial(renamed.main, prog="fusion.abaw.check")
 
 if __name__ == "__main__":
-    run(
-        CheckSettings,
-        command,
-        prog="fusion.abaw.check",
-        description=__doc__.split("\n")[0],
-        argv=arguments(sys.argv[1:]),
-    )
+    main()

@@ -98,6 +98,28 @@ class TrainSettings:
             named in the settings.
     """
 
+    POSITIONAL: ClassVar[str] = "cfg"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "data.root",
+        "data.store",
+        "data.streams",
+        "data.extra",
+        "name",
+        "runs",
+        "epochs",
+        "patience",
+        "seeds",
+        "folds",
+        "model.dim",
+        "model.fusion",
+        "model.temporal",
+        "optimizer.name",
+        "optimizer.lr",
+        "data.batch",
+        "devices",
+        "fresh",
+    )
+
     SHIPPED: ClassVar[Path] = RECIPES
 
     name: str = "mtl"

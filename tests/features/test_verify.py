@@ -22,7 +22,7 @@ from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.feature_track import DamagedTrack, FeatureTrack, TrackInfo, read_track
 from features.store.track_store import TrackStore
 from features.verification.files import CACHE, Kind
-from features.verify import VerifySettings, command, spelt_out, verify
+from features.verify import VerifySettings, command, verify
 from fusion.streams import clip_streams as clips
 from tests.media import plain_frames, tone, write_sound, write_video
 
@@ -67,7 +67,7 @@ def found(root: Path, sources: Path | None = None) -> dict[str, Kind]:
 
 
 def status_of(*argv: str | Path) -> int:
-    words = spelt_out([str(word) for word in argv])
+    words = [str(word) for word in argv]
     with pytest.raises(SystemExit) as stop:
         run(VerifySettings, command, prog="features.verify", description="", argv=words)
     return int(stop.value.code or 0)
@@ -429,17 +429,3 @@ def test_every_track_is_redone_after_repair_and_equal_to_before(corpus: Path) ->
     assert not list(store.rglob("*.safetensors"))
     extract(ExtractSettings(data=SourceSettings(root=corpus), encoders=["prosody"], workers="0"))
     assert {path: path.read_bytes() for path in store.rglob("*.safetensors")} == before
-
-
-@pytest.mark.parametrize(
-    ("argv", "spelt"),
-    [
-        (["S", "--repair"], ["--store", "S", "--repair=true"]),
-        (["--repair", "S"], ["--repair=true", "--store", "S"]),
-        (["--repair", "true", "S"], ["--repair", "true", "--store", "S"]),
-        (["--data.root", "R", "S"], ["--data.root", "R", "--store", "S"]),
-        (["--data.root=R", "--help"], ["--data.root=R", "--help"]),
-    ],
-)
-def test_the_store_may_stand_anywhere(argv: list[str], spelt: list[str]) -> None:
-    assert spelt_out(argv) == spelt

@@ -1,5 +1,4 @@
 import json
-import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
@@ -453,14 +452,14 @@ def test_against_without_pred_is_refused(
     assert "--pred" in capsys.readouterr().err
 
 
-def test_a_third_pred_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_third_pred_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--pred", "a", "--pred=b", "--pred", "c"]
     with pytest.raises(UsageError, match="two sets"):
         second_pred_as_against(words)
-    monkeypatch.setattr(sys, "argv", ["evaluate", *words])
     with pytest.raises(SystemExit) as stop:
-        evaluate.main()
-    assert "two sets" in str(stop.value.code)
+        evaluate.main(words)
+    assert stop.value.code == 2
+    assert "two sets" in capsys.readouterr().err
     assert second_pred_as_against(words[:3]) == ["--pred", "a", "--against=b"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from features.cli.app import FAILED, OK
 from features.errors import UserError
 from fusion.abaw.audit.media import video_facts
-from fusion.abaw.check import CheckReport, CheckSettings, arguments, check, command
+from fusion.abaw.check import CheckReport, CheckSettings, check, command
 from tests.fusion.abaw_files import AU, CE, EXPR, MTL, VA, row, write
 from tests.media import plain_frames, trim, write_video
 from tests.streams import code, put
@@ -217,12 +217,6 @@ def test_two_files_of_one_video_id_and_a_folder_without_labels_are_named(tmp_pat
     problems = check(tmp_path).findings.problems
     assert any("another file has this id" in problem for problem in problems)
     assert any("no labels" in problem for problem in problems)
-
-
-def test_the_folder_may_come_without_its_option() -> None:
-    assert arguments(["data", "--videos", "v"]) == ["--root", "data", "--videos", "v"]
-    assert arguments(["--root", "data"]) == ["--root", "data"]
-    assert arguments([]) == []
 
 
 def test_the_report_is_printed_for_people(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
