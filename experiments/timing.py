@@ -3,7 +3,7 @@
 Data flow: words of a command > a session of processes of its own > psutil, every .2 s > `Usage`.
 
 Whoever the command starts belongs to its session, also when its parent is dead. Memory of all is
-the sum of what each has for itself (USS), so that what processes share does not count twice;
+the sum of proportional shares (PSS: what n processes share counts as 1/n for each; Linux knows it);
 processor time is what each had used when it was last seen, so up to .2 s of each are not counted.
 """
 
@@ -58,7 +58,7 @@ class Usage:
     Attributes:
         seconds: From start to exit.
         processor: Seconds of the processor, of all processes.
-        together: Most memory (USS) of all processes at one instant, MiB.
+        together: Most memory (PSS) of all processes at one instant, MiB.
         largest: Most memory (RSS) of one process, MiB.
         processes: How many there were.
         curve: Seconds and MiB of all processes, in the order of time.
@@ -102,7 +102,7 @@ def _sample(session: int, usage: Usage, spent: dict[int, float], now: float) -> 
     for each in members(session):
         with suppress(psutil.Error):
             memory, times = each.memory_full_info(), each.cpu_times()
-            own += memory.uss / 2**20
+            own += getattr(memory, "pss", memory.uss) / 2**20
             usage.largest = max(usage.largest, memory.rss / 2**20)
             spent[each.pid] = times.user + times.system
     usage.together = max(usage.together, own)

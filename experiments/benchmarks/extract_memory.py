@@ -150,7 +150,7 @@ to {short:g} s and copied for the numbers of videos. The command is
 `python -m features.extract --data.root VIDEOS --data.store NEW {options}`.
 
 Largest process: the most that any one process had in memory (RSS). All processes: the most at one
-instant of the sum of what each has for itself (USS). Sampled every .2 s; MiB. Target: peaks of the
+instant of the sum of their proportional shares (PSS). Sampled every .2 s; MiB. Target: peaks of the
 shortest and the longest run, and of the fewest and the most videos, differ by {target:.0%} at most.
 
 {verdicts}

@@ -241,7 +241,7 @@ Clips of real faces, looped without encoding them again to {seconds:g} s each; f
 - Bound for perfect overlap: max(longest stage of one video that cannot be split, processor seconds
   of all stages / cores). All stages but decoding work on a video in order.
 - A user's loop: OpenCV, MTCNN on each frame, a face at a time; from its first frame on.
-- Memory: most at one instant of what all processes have for themselves (USS), sampled every .2 s.
+- Memory: most at one instant of all processes' proportional shares (PSS), sampled every .2 s.
 - Aff-Wild2: its 2,993,081 frames at this rate, as if all of its videos were like these clips.
 
 Targets: 10 times a user's loop, 3 times real time, .8 of the bound.
