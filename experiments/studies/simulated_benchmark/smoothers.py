@@ -80,7 +80,7 @@ def smooth_dimension(
         joint = [0, 1 + s]
         border[np.ix_(joint, joint)] += seen.sum()
         edges[joint] += y.sum()
-    banded = band.reshape(size + 1, frames * size)
+    banded = band.reshape(size + 1, frames * size)[: frames * size]
     flat = given.reshape(frames * size, -1)
     solved = solveh_banded(banded, flat, lower=True, check_finite=False)
     across = flat[:, 1:].T @ solved

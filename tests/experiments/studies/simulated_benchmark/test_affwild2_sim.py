@@ -293,6 +293,15 @@ def test_the_gaussian_smoother_gives_the_exact_posterior_mean(seed):
     np.testing.assert_allclose(smooth_dimension(observed, 0, spectrum), wanted, atol=1e-6)
 
 
+def test_a_clip_of_one_frame_can_be_smoothed():
+    one = gaussian_case(np.random.default_rng(0), frames=1)[0]
+    seen = Observed(one.percept * 0 + 1.0, np.ones(1, bool), one.stream, one.keep)
+    level_alone = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.6, 0.2])
+    variance = 0.8**2 + 0.5**2 + 1e-3  # of noise, bias and rounding
+    wanted = 0.2 + 0.6 / (0.6 + variance) * (1.0 - 0.2)
+    assert smooth_dimension([seen], 0, level_alone) == pytest.approx([wanted], abs=1e-6)
+
+
 def test_a_smoother_that_sees_nothing_says_the_mean():
     observed = [
         Observed(one.percept * 0, one.seen & False, one.stream, one.keep)
