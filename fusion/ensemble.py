@@ -41,7 +41,7 @@ from fusion.ensembling.members import (
 )
 from fusion.ensembling.weights import CHOOSERS, TaskFrames, collect, cross_fitted, member_scores
 from fusion.evaluation.scored_clips import CorpusSettings
-from fusion.streams.clip_streams import clip_ids, clips_of
+from fusion.streams.clip_tracks import clip_ids, clips_of
 from fusion.tasks.labels import TASKS, Clip
 
 MEMBERS = "members"

@@ -199,11 +199,10 @@ def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:
     Raises:
         UserError: If a listed id has no track.
     """
-    from fusion.inference.checkpoint import (
-        load_checkpoint,  # torch takes seconds, which --check can do
-    )
-    from fusion.inference.predictor import known_people, predict_clips  # without
-    from fusion.streams.clip_streams import clips_of, require_tracks
+    # Here, for torch takes seconds that --check does without.
+    from fusion.inference.checkpoint import load_checkpoint
+    from fusion.inference.predictor import known_people, predict_clips
+    from fusion.streams.clip_tracks import clips_of, require_tracks
 
     checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     root = root_or_demo(settings.data.root)

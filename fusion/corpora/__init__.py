@@ -20,7 +20,7 @@ from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
 from fusion.abaw.reading.layout import SPLITS, read_people
 from fusion.corpora.registry import DataSet, data_sets
-from fusion.streams.clip_streams import explained
+from fusion.streams.clip_tracks import explained
 from fusion.tasks.labels import EXPRESSIONS, Clip
 
 NOT_SEARCHED = ("cropped_aligned", "__macosx", ".")

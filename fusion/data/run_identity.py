@@ -14,7 +14,7 @@ import numpy as np
 
 from features.store.fingerprint import fingerprint, tracks_content
 from fusion.data.loading.multi_corpus import Source
-from fusion.streams.clip_streams import clip_tracks
+from fusion.streams.clip_tracks import clip_tracks
 
 Values = Mapping[str, Any]
 """Settings as plain values, nested as in a recipe."""

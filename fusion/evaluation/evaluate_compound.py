@@ -111,11 +111,10 @@ def _predicted(
 def _predictions(
     settings: "EvaluateSettings", labels: Mapping[str, CompoundLabels]
 ) -> Iterator[FramePredictions]:
-    from fusion.inference.checkpoint import (
-        load_checkpoint,  # torch: seconds that stored ones do without
-    )
+    # Here, for torch takes seconds that stored predictions do without.
+    from fusion.inference.checkpoint import load_checkpoint
     from fusion.inference.predictor import known_people, predict_clips
-    from fusion.streams.clip_streams import clips_of
+    from fusion.streams.clip_tracks import clips_of
 
     checkpoint = load_checkpoint(settings.checkpoint, settings.device)
     root = root_or_demo(settings.data.root)

@@ -6,9 +6,8 @@ Data flow: training > Lightning checkpoint with the payload under `affuse` > `lo
 The file is read with `weights_only=True`: it holds tensors and plain Python values, no code.
 """
 
-import pickle
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,25 +20,12 @@ from features.store.atomic_file import write_atomically
 from features.store.fingerprint import weights_hash
 from fusion.data.seen import BY_FOLD, is_among, tasks_of
 from fusion.inference.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
-from fusion.model.older_settings import modern
-from fusion.model.settings import ModelSettings
+from fusion.inference.payload import ANSWERS, FORMAT, KEY, NETWORKS, read_payload
 from fusion.postprocess.decision import AuDecision, Decision
 from fusion.streams.adaptation import NO_ADAPTATION, Adaptation
-from fusion.streams.normalization import Normaliser
 from fusion.streams.stream_spec import StreamSpec
 from fusion.tasks.labels import EXPRESSIONS, UNITS
 
-KEY = "affuse"
-"""Where the payload lies in a Lightning checkpoint."""
-FORMAT = 3
-"""Raised with every change of what is stored, settings of the model among it, so that an older
-version knows at once that it cannot read a file. A test holds the two together."""
-OLDEST = 1
-"""Format of the oldest files that can be read: what they lack has a default."""
-ANSWERS = "answers"
-"""Part of the payload of a checkpoint put together of several runs: task to revision."""
-NETWORKS = "networks"
-"""Part of the payload: what is kept of other runs' networks, by revision."""
 TASKS = ("va", "expr", "au")
 COMPOUND = "compound"
 _OLD_THRESHOLDS = "thresholds"
@@ -109,54 +95,6 @@ class Checkpoint:
         """How streams are adapted to the person, by any of the networks."""
         adapted = [one.adaptation for one in self.networks if one.adaptation.kind != "none"]
         return adapted[0] if adapted else NO_ADAPTATION
-
-
-def make_payload(
-    *,
-    config: Mapping[str, Any],
-    model: ModelSettings,
-    specs: Mapping[str, StreamSpec],
-    normalisers: Mapping[str, Normaliser],
-    align_window: float,
-    window: int,
-    stride: int,
-    provenance: Mapping[str, Any],
-    adaptation: Adaptation = NO_ADAPTATION,
-    feeds: Mapping[str, str] | None = None,
-    networks: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """What a training run stores beside its weights: tensors and plain values only.
-
-    Args:
-        config: All settings of the run.
-        model: Size and shape.
-        specs: Of each stream.
-        normalisers: Of each stream.
-        align_window: Seconds over which audio tokens are averaged for a frame.
-        window: Frames of a window.
-        stride: Frames from one window to the next.
-        provenance: What the run comes from.
-        adaptation: How streams are adapted to the person.
-        feeds: Stage that feeds the model to the revision of its checkpoint.
-        networks: What is kept of these and of all that feed them, by revision.
-    """
-    return {
-        "format": FORMAT,
-        "config": dict(config),
-        "model": asdict(model),
-        "specs": {name: asdict(spec) for name, spec in specs.items()},
-        "normalisers": {name: one.state() for name, one in normalisers.items()},
-        "decision": Decision().state(),
-        "expressions": list(EXPRESSIONS),
-        "units": list(UNITS),
-        "align_window": align_window,
-        "window": window,
-        "stride": stride,
-        "adaptation": asdict(adaptation),
-        "feeds": dict(feeds or {}),
-        NETWORKS: dict(networks or {}),
-        "provenance": dict(provenance),
-    }
 
 
 def load_checkpoint(path: Path, device: str = "auto") -> Checkpoint:
@@ -275,44 +213,3 @@ def _read_decision(payload: Mapping[str, Any]) -> Decision:
     if "decision" in payload:
         return Decision.from_state(payload["decision"])
     return Decision(au=AuDecision(thresholds=tuple(payload[_OLD_THRESHOLDS].tolist())))
-
-
-def read_payload(path: Path) -> dict[str, Any]:
-    """The whole content of a checkpoint file, checked to be ours.
-
-    Raises:
-        UserError: As `load_checkpoint`.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; python -m fusion.train makes one")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: damaged or not a checkpoint; train anew") from error
-    if not isinstance(content, dict) or KEY not in content:
-        raise UserError(f"{path}: not a checkpoint of this project; train anew")
-    _require_format(path, content[KEY].get("format"))
-    return {**content, KEY: _modern(content[KEY])}
-
-
-def _modern(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A payload of any format, with the settings of models in their places of today."""
-    kept = {key: _modern(one) for key, one in payload.get(NETWORKS, {}).items()}
-    config = payload.get("config", {})
-    parts: dict[str, Any] = {NETWORKS: kept} if kept else {}
-    if "model" in payload:
-        parts["model"] = modern(payload["model"])
-    if "model" in config:
-        parts["config"] = {**config, "model": modern(config["model"])}
-    return {**payload, **parts}
-
-
-def _require_format(path: Path, number: object) -> None:
-    """UserError for a file that this version cannot read."""
-    if not isinstance(number, int) or number < OLDEST:
-        raise UserError(f"{path}: format {number}, this version reads {OLDEST} on; train anew")
-    if number > FORMAT:
-        raise UserError(
-            f"{path}: made by a newer version of affuse (format {number}, this one reads up to"
-            f" {FORMAT}); install the newer version, or train anew with this one"
-        )

@@ -9,7 +9,8 @@ from typing import Any
 
 from features.store.fingerprint import fingerprint, tracks_content
 from fusion.data.loading.multi_corpus import Source
-from fusion.streams import clip_streams as clips
+from fusion.streams import clip_streams
+from fusion.streams.clip_tracks import clip_tracks
 from fusion.streams.person_normalization import person_of
 
 RULES = 1
@@ -37,10 +38,10 @@ def made_of(
     people: dict[str, dict[str, Any]] = {}
     for one in sources:
         name = one.clip.id
-        content[name] = tracks_content(clips.clip_tracks(one.store, one.own, streams))
+        content[name] = tracks_content(clip_tracks(one.store, one.own, streams))
         people.setdefault(person_of(one.clip), {})[name] = content[name]
     persons = {name: clip_ids for clip_ids in people.values() for name in clip_ids}
-    version = f"{clips.RULES}.{RULES}"
+    version = f"{clip_streams.RULES}.{RULES}"
     return {
         name: fingerprint(
             [revision, own, persons[name] if adapts else None], window, version=version

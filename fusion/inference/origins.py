@@ -16,7 +16,7 @@ from features.pipeline.source_hashes import SourceHashes
 from features.store.feature_track import MAIN, SOUND
 from features.store.track_store import TrackStore
 from fusion.data.predictions import Format, FramePredictions, read_metadata, read_provenance
-from fusion.streams.clip_streams import explained
+from fusion.streams.clip_tracks import explained
 from fusion.tasks.labels import Clip
 
 CONTENT, PLACE = "source", "source file"

@@ -27,7 +27,8 @@ from fusion.inference.made_of import made_of
 from fusion.inference.provenance import CHOSEN
 from fusion.inference.runner import NetworkRunner
 from fusion.postprocess.decision import Decision, RawScores
-from fusion.streams.clip_streams import ClipStreams, clip_ids, clips_of, load_clip
+from fusion.streams.clip_streams import ClipStreams, load_clip
+from fusion.streams.clip_tracks import clip_ids, clips_of
 from fusion.streams.person_normalization import People, fit_people
 from fusion.streams.stream_spec import require_same_specs, stream_specs
 from fusion.tasks.labels import Clip

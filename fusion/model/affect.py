@@ -38,14 +38,14 @@ class AffectModel(nn.Module):
         check_settings(settings, streams, feeds)
         self.settings = settings
         self.streams = dict(streams)
-        fusing, context = settings.fusing, settings.context
-        self.static = fusing.static(list(streams)) if streams else []
+        fusion, context = settings.fusion_block, settings.temporal_block
+        self.static = fusion.static(list(streams)) if streams else []
         levels = [settings.tcn_levels] * len(streams) + [0] * len(self.static)
         self.encoders = nn.ModuleList(
             _encoder(settings, streams[name], level, context.causal)
             for name, level in zip(self._encoded, levels, strict=True)
         )
-        self.fusion = fusing.build(settings.fusion_shape(list(streams))) if streams else None
+        self.fusion = fusion.build(settings.fusion_shape(list(streams))) if streams else None
         self.feeds = SummedFeeds(feeds, settings.dim, settings.dropout, beside=bool(streams))
         self.temporal = context.build(settings.temporal_shape)
         self.heads = make_heads(settings)

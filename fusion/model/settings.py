@@ -104,14 +104,14 @@ class ModelSettings:
         object.__setattr__(self, "_older", older)
 
     @property
-    def fusing(self) -> "FusionSettings":
+    def fusion_block(self) -> "FusionSettings":
         """The fusion's own settings."""
         from fusion.model.fusion import fusions
 
         return fusions.read(self.fusion)
 
     @property
-    def context(self) -> "TemporalSettings":
+    def temporal_block(self) -> "TemporalSettings":
         """The temporal part's own settings."""
         from fusion.model.temporal import temporals
 
@@ -121,7 +121,7 @@ class ModelSettings:
         """What the fusion of these streams has to fit."""
         from fusion.model.fusion import FusionShape
 
-        causal = self.context.causal
+        causal = self.temporal_block.causal
         return FusionShape(tuple(streams), self.stream_dim, self.dim, self.dropout, causal)
 
     @property
@@ -152,8 +152,8 @@ def check_settings(
         _require(name, getattr(settings, name), 0 <= getattr(settings, name) <= 1, "from 0 to 1")
     _require("kernel", settings.kernel, settings.kernel % 2 == 1, "odd")
     if streams:
-        settings.fusing.check(settings.fusion_shape(list(streams)))
-    settings.context.check(settings.temporal_shape)
+        settings.fusion_block.check(settings.fusion_shape(list(streams)))
+    settings.temporal_block.check(settings.temporal_shape)
     _check_heads(settings)
 
 
@@ -170,13 +170,13 @@ def _check_heads(settings: ModelSettings) -> None:
         _require("compound", settings.compound, not settings.compound, f"false {kind}")
     if settings.head == "scales":
         _check_scales(settings)
-    elif settings.context.rows:
-        name = settings.context.name
+    elif settings.temporal_block.rows:
+        name = settings.temporal_block.name
         _require("head", settings.head, False, f"scales with model.temporal {name}")
 
 
 def _check_scales(settings: ModelSettings) -> None:
-    context, scales = settings.context, settings.scales
+    context, scales = settings.temporal_block, settings.scales
     _require("temporal", context.name, context.rows > 0, "pyramid with model.head scales")
     every = set(scales) == set(ModelSettings.order)
     _require("scales", scales, every, "a scale each for au, expr and va")

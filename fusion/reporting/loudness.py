@@ -12,7 +12,7 @@ import numpy as np
 from features.media import read_sound
 from features.store.track_store import TrackStore
 from fusion.reporting.timeline import Envelope
-from fusion.streams.clip_streams import explained
+from fusion.streams.clip_tracks import explained
 
 STREAM = ENCODER = "prosody"
 ENERGY = -7

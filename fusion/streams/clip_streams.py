@@ -12,30 +12,29 @@ Letters: F frames, D feature dimensions.
 """
 
 import hashlib
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from features.cli.wording import counted
 from features.errors import UserError
-from features.store.feature_track import SOUND, DamagedTrack, FeatureTrack, TrackInfo, write_track
+from features.store.feature_track import DamagedTrack, FeatureTrack, write_track
 from features.store.fingerprint import fingerprint, tracks_content
 from features.store.track_store import TrackStore
-from fusion.abaw.reading.layout import video_of
-from fusion.streams.alignment import align, is_clip_level, same_clock
+from fusion.streams.alignment import align, same_clock
 from fusion.streams.cache import READ_ONLY, mark_used, own_caches, sweep
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.streams.clip_tracks import (
+    FACES,
+    explained,
+    find_clock,
+    find_track,
+    opened,
+    read_clock,
+)
+from fusion.tasks.labels import Clip
 
-FACES = "faces"
-"""Stream whose times are the frame clock and whose `valid` says where the face was seen."""
-SOUND_RATE = 25.0
-"""Frames a second of sound that has no pictures."""
 CACHE = ".aligned"
 """Folder of aligned tracks, in the store's own folder unless a setting says otherwise."""
 RULES = 2
@@ -63,7 +62,7 @@ class Rows:
             return np.zeros((max(stop - start, 0), self.shape[1]), np.float32)
         if self.cached:
             mark_used(self.path)
-        with explained(), _opened(self.path) as file:
+        with explained(), opened(self.path) as file:
             return file.get_slice("values")[start:stop]
 
 
@@ -120,7 +119,7 @@ def load_clip(
     """
     with explained():
         ids = {stream: find_track(store, stream, clip) for stream in dims}
-        clock = _find_clock(store, clip, dims)
+        clock = find_clock(store, clip, dims)
         if clock is None and not any(ids.values()):
             return None
         if clock is None:
@@ -137,133 +136,6 @@ def load_clip(
     return ClipStreams(streams, valid, times, face)
 
 
-def find_track(store: TrackStore, stream: str, clip: Clip) -> str | None:
-    """Id of the track of a stream that belongs to a clip, None if there is none.
-
-    Sound and clip-level tracks of a video belong to all its people; other tracks to one alone.
-    """
-    if store.has(stream, clip.id):
-        return clip.id
-    if store.has(stream, clip.video) and _is_shared(store.info(stream, clip.video)):
-        return clip.video
-    return None
-
-
-def clip_tracks(store: TrackStore, clip: Clip, streams: Iterable[str]) -> list[Path]:
-    """Files that `load_clip` reads of a clip, and those that it looks for in vain."""
-    ids = {stream: find_track(store, stream, clip) for stream in streams}
-    clocks = [store.path(FACES, name) for name in dict.fromkeys((clip.id, clip.video))]
-    return clocks + [store.path(stream, ids[stream] or clip.id) for stream in ids]
-
-
-def read_dim(path: Path) -> int:
-    """D of a track, from its header."""
-    with _opened(path) as file:
-        return int(file.get_slice("values").get_shape()[1])
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turns a damaged track into a UserError that says what to do."""
-    try:
-        yield
-    except DamagedTrack as error:
-        raise UserError(
-            f"damaged track {' '.join(str(error).split())}; run python -m features.extract again"
-        ) from error
-
-
-def _is_shared(info: TrackInfo) -> bool:
-    return info.person == SOUND or is_clip_level(info)
-
-
-def _find_clock(
-    store: TrackStore, clip: Clip, streams: Iterable[str]
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Frame times (F,) of a clip and where the person was seen (F,); None if no track tells.
-
-    The person's own `faces` before all, then a stream with a token a frame of this very person.
-    Somebody whom extraction did not tell apart from the other has the video's frames, unseen.
-    Sound that has no pictures is cut into frames of its own, `SOUND_RATE` a second.
-    """
-    for stream in (FACES, *streams):
-        if store.has(stream, clip.id) and not _is_shared(store.info(stream, clip.id)):
-            return _read_clock(store.path(stream, clip.id))
-    if store.has(FACES, clip.video):
-        times, _ = _read_clock(store.path(FACES, clip.video))
-        return times, np.zeros(len(times), bool)
-    for stream in streams:
-        if seconds := _seconds_alone(store, stream, clip.video):
-            times = sound_clock(seconds)
-            return times, np.zeros(len(times), bool)
-    return None
-
-
-def _seconds_alone(store: TrackStore, stream: str, track_id: str) -> float:
-    """Length of the sound that a track was made of, if it is all there is of its source; else 0."""
-    return store.info(stream, track_id).duration if store.has(stream, track_id) else 0.0
-
-
-def sound_clock(seconds: float) -> np.ndarray:
-    """Frame times (F,) of sound without pictures, from its start until it ends."""
-    return np.arange(max(math.ceil(round(seconds * SOUND_RATE, 6)), 1)) / SOUND_RATE
-
-
-def clip_ids(store: TrackStore) -> list[str]:
-    """Everybody in a store who can be predicted: who has faces, and sound without pictures."""
-    seen = set(store.ids(FACES))
-    with explained():
-        heard = {
-            name
-            for stream in store.streams()
-            for name in set(store.ids(stream)) - seen
-            if _seconds_alone(store, stream, name)
-        }
-    return sorted(seen | heard)
-
-
-def require_tracks(store: TrackStore, clips: Iterable[Clip], streams: Sequence[str]) -> None:
-    """Checks that all clips can be predicted.
-
-    Raises:
-        UserError: If not; names all clips without any track, and all without frame times.
-    """
-    without: list[str] = []
-    timeless: list[str] = []
-    with explained():
-        for clip in clips:
-            if _find_clock(store, clip, streams) is None:
-                there = any(find_track(store, stream, clip) for stream in streams)
-                (timeless if there else without).append(clip.id)
-    lacks = {
-        "no tracks": without,
-        "sound but no pictures that give the frame times": timeless,
-    }
-    if said := [
-        f"{what} of {counted(len(ids), 'listed id')}: {', '.join(ids)}"
-        for what, ids in lacks.items()
-        if ids
-    ]:
-        raise UserError(
-            f"{store.root}: {'; '.join(said)}; run python -m features.extract on the test videos"
-        )
-
-
-def clips_of(store: TrackStore, ids: Iterable[str]) -> list[Clip]:
-    """Clips without labels of the given ids, each of the video that its tracks name.
-
-    An id without tracks is of a person whom extraction did not tell apart, if its video has some:
-    `12_left` of `12`.
-    """
-    clips = []
-    for name in ids:
-        with explained():
-            known = store.told(name) or store.told(video_of(name))
-        video = known.video if known else name
-        clips.append(Clip(name, video, "test", FrameLabels.empty(0), name))
-    return clips
-
-
 def _on_clock(
     store: TrackStore,
     cache: Path | None,
@@ -276,7 +148,7 @@ def _on_clock(
     if track_id is None:
         return None, np.zeros(len(times), bool)
     path = store.path(stream, track_id)
-    tokens, valid = _read_clock(path)
+    tokens, valid = read_clock(path)
     if same_clock(tokens, times):
         return path, valid
     name = f"{track_id}-{_cache_key(path, times, window)}"
@@ -285,7 +157,7 @@ def _on_clock(
         aligned = TrackStore(place).path(stream, name)
         mark_used(aligned)
         with suppress(FileNotFoundError, DamagedTrack):
-            return aligned, _read_clock(aligned)[1]
+            return aligned, read_clock(aligned)[1]
     made = _aligned(store.read(stream, track_id), times, window)
     try:
         sweep(places[0])
@@ -309,19 +181,3 @@ def _aligned(track: FeatureTrack, times: np.ndarray, window: float) -> FeatureTr
     """A track on the frames' clock, in its own precision."""
     values, valid = align(track, times, window)
     return FeatureTrack(values.astype(track.values.dtype), times, valid, track.info)
-
-
-def _read_clock(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) and valid (T,) of a track, without its values."""
-    with _opened(path) as file:
-        return file.get_tensor("times"), file.get_tensor("valid")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """An open track file; what is wrong with it becomes DamagedTrack."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            yield file
-    except SafetensorError as error:
-        raise DamagedTrack(f"{path}: {error}") from error

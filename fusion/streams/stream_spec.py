@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from features.cli.wording import counted
 from features.errors import UserError
 from features.store.track_store import TrackStore
-from fusion.streams.clip_streams import explained, read_dim
+from fusion.streams.clip_tracks import explained, read_dim
 
 EXTRACT = "python -m features.extract"
 

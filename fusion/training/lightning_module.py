@@ -23,7 +23,8 @@ from features.errors import UserError
 from fusion.data.batch import Batch, Scores
 from fusion.data.run_identity import same_model
 from fusion.data.windowing import stitch
-from fusion.inference.checkpoint import KEY, TASKS
+from fusion.inference.checkpoint import TASKS
+from fusion.inference.payload import KEY
 from fusion.losses.compound import compound_loss, share_at
 from fusion.losses.multitask import MultiTaskLoss
 from fusion.metrics.official import MetricAccumulator
@@ -90,7 +91,7 @@ class AffectModule(pl.LightningModule):
         loss: Its loss.
         optimizer: How to step.
         payload: What the checkpoint holds besides weights, under
-        `fusion.inference.checkpoint.KEY`: tensors
+        `fusion.inference.payload.KEY`: tensors
             and plain Python values, so that `torch.load(..., weights_only=True)` reads it.
         judged_by: Tasks that are scored, and whose sum is `val/P`: those that are learnt.
         expressions: Names of the expressions that the data set has; empty: all of ABAW's.

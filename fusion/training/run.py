@@ -21,8 +21,9 @@ from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
 from fusion.data.loading.sampling import labelled_frames
 from fusion.data.seen import JUDGED, TRAINED, clips_by_task, joined_clips
 from fusion.data.stage_outputs import NO_INPUTS, StageInputs, StageOutputs
-from fusion.inference.checkpoint import TASKS, kept_networks, make_payload, read_payload
+from fusion.inference.checkpoint import TASKS, kept_networks
 from fusion.inference.network import PREFIX, WEIGHTS
+from fusion.inference.payload import make_payload, read_payload
 from fusion.losses.config import LossSettings, check_loss
 from fusion.losses.multitask import MultiTaskLoss, au_pos_weights, expr_weights, label_counts
 from fusion.model.affect import AffectModel

@@ -23,7 +23,7 @@ from features.store.leases import hold
 from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.dataset import listed
 from fusion.data.run_identity import LASTS, changed_content, changed_settings
-from fusion.inference.checkpoint import ANSWERS, KEY, read_payload
+from fusion.inference.payload import ANSWERS, KEY, read_payload
 from fusion.training.config import plain_values
 from fusion.training.search_space import SEARCH
 from fusion.training.trainer import BEST, LAST, is_first_process

@@ -13,8 +13,9 @@ from features.store.fingerprint import weights_hash
 from fusion.data.loading.multi_corpus import Source
 from fusion.data.seen import chosen_by, tasks_of, trained_clips
 from fusion.data.stage_outputs import FEATURES, StageOutputs
-from fusion.inference.checkpoint import ANSWERS, KEY, TASKS, load_checkpoint, read_payload
+from fusion.inference.checkpoint import TASKS, load_checkpoint
 from fusion.inference.made_of import made_of
+from fusion.inference.payload import ANSWERS, KEY, read_payload
 from fusion.inference.runner import NetworkRunner
 from fusion.model.settings import ModelSettings
 from fusion.streams.clip_streams import ClipStreams, Rows, load_clip
@@ -103,7 +104,7 @@ def read_stage(name: str, checkpoint: Path, folder: Path) -> StageOutputs:
     if ANSWERS in payload:
         raise UserError(f"{checkpoint}: put together of stages; name the checkpoint of one")
     model, every = payload["model"], [payload, *payload.get("networks", {}).values()]
-    rows = ModelSettings(**model).context.rows
+    rows = ModelSettings(**model).temporal_block.rows
     return StageOutputs(
         name=name,
         checkpoint=checkpoint,

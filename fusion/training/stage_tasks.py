@@ -17,7 +17,7 @@ from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
 from fusion.data.loading.multi_corpus import Source
 from fusion.losses.config import check_loss
 from fusion.model.settings import check_settings
-from fusion.streams.clip_streams import find_track
+from fusion.streams.clip_tracks import find_track
 from fusion.training.config import CHECKPOINT, TASKS, Stage, TrainSettings, stage_settings
 
 OFFICIAL = TASKS[:3]

@@ -24,7 +24,8 @@ from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
 from fusion.data.seen import JUDGED, TRAINED, joined_clips
 from fusion.data.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
-from fusion.inference.checkpoint import KEY, read_payload, write_assembly
+from fusion.inference.checkpoint import write_assembly
+from fusion.inference.payload import KEY, read_payload
 from fusion.training.config import (
     TASKS,
     Stage,

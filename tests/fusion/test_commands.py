@@ -17,9 +17,10 @@ from fusion import evaluate, predict, submit, train
 from fusion.data.loading.datamodule import DataSettings
 from fusion.data.predictions import list_predictions, read_predictions
 from fusion.evaluate import EvaluateSettings, LabelledSettings
-from fusion.inference.checkpoint import KEY, load_checkpoint
+from fusion.inference.checkpoint import load_checkpoint
+from fusion.inference.payload import KEY
 from fusion.model.settings import ModelSettings
-from fusion.streams.clip_streams import clips_of
+from fusion.streams.clip_tracks import clips_of
 from fusion.training.config import TrainSettings
 from fusion.training.lightning_module import AffectModule
 from fusion.training.run_folder import DONE

@@ -14,8 +14,9 @@ from fusion import tune
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.evaluation.scored_clips import CorpusSettings
-from fusion.inference.checkpoint import KEY, load_checkpoint, make_payload, write_decision
+from fusion.inference.checkpoint import load_checkpoint, write_decision
 from fusion.inference.network import PREFIX
+from fusion.inference.payload import KEY, make_payload
 from fusion.inference.predictor import predict_clips, raw_scores
 from fusion.metrics.official import MetricAccumulator
 from fusion.model.affect import AffectModel

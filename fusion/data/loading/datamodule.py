@@ -35,7 +35,8 @@ from fusion.data.loading.sampling import (
 )
 from fusion.data.run_identity import content_of
 from fusion.data.stage_outputs import NO_INPUTS, StageInputs
-from fusion.streams.clip_streams import FACES, ClipStreams, load_clip
+from fusion.streams.clip_streams import ClipStreams, load_clip
+from fusion.streams.clip_tracks import FACES
 from fusion.streams.normalization import Normaliser, fit_normalisers
 from fusion.streams.stream_spec import StreamSpec, require_same_specs, stream_specs
 from fusion.tasks.labels import Clip

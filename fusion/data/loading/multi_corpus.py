@@ -18,7 +18,7 @@ from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
 from fusion.abaw.reading.layout import read_people
 from fusion.corpora import read_corpus
-from fusion.streams.clip_streams import FACES, explained, find_track
+from fusion.streams.clip_tracks import FACES, explained, find_track
 from fusion.streams.stream_spec import EXTRACT, StreamSpec, stream_specs
 from fusion.tasks.labels import Clip
 

@@ -21,7 +21,8 @@ from fusion.metrics.official import ccc, mean_binary_f1
 from fusion.postprocess.decision import Decision, RawScores, VaDecision
 from fusion.postprocess.smoothing import Smoothing, smooth
 from fusion.streams.alignment import align
-from fusion.streams.clip_streams import find_track, load_clip
+from fusion.streams.clip_streams import load_clip
+from fusion.streams.clip_tracks import find_track
 from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
 from tests.fusion import abaw_files
 from tests.fusion import small_corpora as corpora

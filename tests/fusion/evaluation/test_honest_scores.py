@@ -18,7 +18,8 @@ from fusion.data.predictions import read_predictions, write_predictions
 from fusion.data.seen import is_among, marks
 from fusion.evaluate import EvaluateSettings, score_clips, second_pred_as_against
 from fusion.evaluation.scored_clips import CorpusSettings, LabelledSettings, labelled_clips
-from fusion.inference.checkpoint import KEY, load_checkpoint
+from fusion.inference.checkpoint import load_checkpoint
+from fusion.inference.payload import KEY
 from fusion.inference.predictor import predict_clips
 from fusion.losses.config import LossSettings
 from fusion.metrics.remarks import MARK

@@ -9,8 +9,9 @@ import torch
 
 from features.errors import UserError
 from features.store.fingerprint import settings_hash
-from fusion.inference.checkpoint import FORMAT, KEY, load_checkpoint, make_payload, read_payload
+from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.network import PREFIX, WEIGHTS
+from fusion.inference.payload import FORMAT, KEY, make_payload, read_payload
 from fusion.model.affect import AffectModel
 from fusion.model.fusion import fusions
 from fusion.model.settings import ModelSettings
@@ -57,7 +58,7 @@ def test_the_format_number_rises_when_settings_do() -> None:
     assert shape_of(ModelSettings)["dim"] == str(int)
     assert keys_of(Decision().state())
     assert SHAPES.get(FORMAT) == shape, (
-        f"what a checkpoint stores has changed: raise FORMAT in fusion/inference/checkpoint.py to"
+        f"what a checkpoint stores has changed: raise FORMAT in fusion/inference/payload.py to"
         f" {max(SHAPES) + 1} and add {{{max(SHAPES) + 1}: '{shape}'}} to SHAPES"
     )
 

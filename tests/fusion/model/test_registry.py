@@ -112,8 +112,8 @@ def test_every_block_builds_by_its_name_alone(registry) -> None:
         if registry.kind(name).__module__.startswith("fusion.") and name != "top-down":
             chosen = ModelSettings(**{registry.setting.removeprefix("model."): name})
             for block, shape in (
-                (chosen.fusing, chosen.fusion_shape(["a", "b"])),
-                (chosen.context, chosen.temporal_shape),
+                (chosen.fusion_block, chosen.fusion_shape(["a", "b"])),
+                (chosen.temporal_block, chosen.temporal_shape),
             ):
                 block.check(shape)
                 assert isinstance(block.build(shape), nn.Module)
@@ -157,7 +157,7 @@ def test_older_names_hold_for_stages_with_blocks_of_their_own(tmp_path: Path) ->
 def test_the_same_seed_gives_the_same_weights_by_either_spelling() -> None:
     def weights(settings: ModelSettings) -> torch.Tensor:
         torch.manual_seed(0)
-        part = settings.context.build(settings.temporal_shape)
+        part = settings.temporal_block.build(settings.temporal_shape)
         return nn.utils.parameters_to_vector(part.parameters())
 
     old = ModelSettings(temporal="gru", layers=1)

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from fusion.data.windowing import WindowPool
-from fusion.inference.checkpoint import KEY, load_checkpoint, make_payload
+from fusion.inference.checkpoint import load_checkpoint
+from fusion.inference.payload import KEY, make_payload
 from fusion.inference.predictor import predict_clips, raw_scores
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.model.affect import AffectModel

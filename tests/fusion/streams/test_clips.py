@@ -7,7 +7,8 @@ import pytest
 
 from features.errors import UserError
 from features.store.feature_track import SOUND
-from fusion.streams.clip_streams import clip_ids, load_clip, sound_clock
+from fusion.streams.clip_streams import load_clip
+from fusion.streams.clip_tracks import clip_ids, sound_clock
 from tests.fusion.small_corpora import DIMS, clip, module, put, put_video
 
 

@@ -20,7 +20,7 @@ import pytorch_lightning as pl
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.data.loading.sampling import SetSampler, WindowSet
-from fusion.inference.checkpoint import read_payload
+from fusion.inference.payload import read_payload
 from fusion.metrics.official import MetricAccumulator
 from fusion.model.settings import ModelSettings
 from fusion.training import lightning_module as module_file

@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from features.errors import UserError
 from fusion.data.batch import Scores
 from fusion.data.windowing import cut
-from fusion.inference.checkpoint import KEY, load_checkpoint, make_payload
+from fusion.inference.checkpoint import load_checkpoint
+from fusion.inference.payload import KEY, make_payload
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.metrics.official import official_scores
 from fusion.model.affect import AffectModel

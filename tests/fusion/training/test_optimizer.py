@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from features.errors import UserError
-from fusion.inference.checkpoint import KEY, read_payload
+from fusion.inference.payload import KEY, read_payload
 from fusion.training import config
 from fusion.training.config import CallbackSettings, check_training
 from fusion.training.optimizer import (

@@ -37,8 +37,8 @@ def test_mtl_learns_all_tasks_side_by_side_from_picture_and_sound() -> None:
     one = recipe("mtl")
     assert not one.stages
     assert learnt(one) == TASKS
-    assert (one.model.head, one.model.fusing.name) == ("parallel", "concat")
-    assert one.model.context.name == "transformer"
+    assert (one.model.head, one.model.fusion_block.name) == ("parallel", "concat")
+    assert one.model.temporal_block.name == "transformer"
     assert one.model.temporal["layers"] > 0
     assert one.model.tcn_levels > 0, "a temporal encoder a stream"
     encoders = {encoder_of(stream) for stream in one.data.streams}
@@ -67,17 +67,17 @@ def test_progressive_learns_apart_then_together_then_in_time() -> None:
         stage, own = stages[task]
         assert learnt(own) == (task,), "apart"
         assert not stage.needs
-        assert (own.model.context.name, own.model.tcn_levels) == ("none", 0), "single frames"
+        assert (own.model.temporal_block.name, own.model.tcn_levels) == ("none", 0), "single frames"
     joint, own = stages["joint"]
     assert learnt(own) == TASKS, "together"
     assert sorted(joint.feeds) == sorted(TASKS), "f = x + f_va + f_expr + f_au"
     assert own.data.streams, "x"
     assert {joint.start[part] for part in ("encoders", "fusion")} <= set(TASKS)
     assert {task: joint.start[f"heads.{task}"] for task in TASKS} == {t: t for t in TASKS}
-    assert (own.model.context.name, own.model.dropout) == ("none", 0.3)
+    assert (own.model.temporal_block.name, own.model.dropout) == ("none", 0.3)
     for name in ("transformer", "lstm", "tcn"):
         stage, own = stages[name]
-        assert own.model.context.name == name, "in time"
+        assert own.model.temporal_block.name == name, "in time"
         assert own.model.temporal["layers"] > 0
         assert (stage.feeds, own.data.streams) == (["joint"], []), "on what stage 2 has made"
         assert stage.start == {"heads": "joint"}
@@ -125,7 +125,7 @@ def test_distill_ends_in_a_recurrent_model_a_task_on_frozen_features() -> None:
     stages = stages_of(one)
     for task in TASKS:
         stage, own = stages[f"gru-{task}"]
-        assert own.model.context.name == "gru"
+        assert own.model.temporal_block.name == "gru"
         assert learnt(own) == (task,)
         assert (stage.feeds, own.data.streams) == (["student"], [])
         assert stage.start == {"heads": "student"}
@@ -147,12 +147,12 @@ def test_fpn_has_a_path_over_levels_and_teachers_of_single_tasks() -> None:
     assert own.loss.teaching == "labels", "the teachers' decisions where there is no label"
     for _, own in stages.values():
         levels = own.model.fusion["levels"]
-        assert own.model.fusing.name == "top-down"
+        assert own.model.fusion_block.name == "top-down"
         assert len(levels) >= 3
         assert list(levels) == sorted(levels), "fine to coarse"
         assert {encoder_of(level) for level in levels} == {"pyramid"}
         assert set(levels) <= set(own.data.streams)
-        assert (own.model.context.name, own.model.head) == ("pyramid", "scales")
+        assert (own.model.temporal_block.name, own.model.head) == ("pyramid", "scales")
         assert sorted(own.model.scales.values()) == [0, 1, 2], "each task at its own scale"
     assert not one.answers, "the student answers"
 

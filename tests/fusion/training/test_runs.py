@@ -12,7 +12,8 @@ import torch
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.data.loading.config import DataSettings
-from fusion.inference.checkpoint import KEY, load_checkpoint, read_payload
+from fusion.inference.checkpoint import load_checkpoint
+from fusion.inference.payload import KEY, read_payload
 from fusion.losses.config import LossSettings
 from fusion.model.settings import ModelSettings
 from fusion.training.config import Stage, TrainSettings

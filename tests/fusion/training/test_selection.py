@@ -13,7 +13,8 @@ from fusion.abaw.rules import Source, rule_warnings
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import DataSettings
 from fusion.data.stage_outputs import StageInputs
-from fusion.inference.checkpoint import KEY, load_checkpoint, read_payload
+from fusion.inference.checkpoint import load_checkpoint
+from fusion.inference.payload import KEY, read_payload
 from fusion.inference.provenance import sources_of_checkpoint
 from fusion.losses.config import LossSettings
 from fusion.model.settings import ModelSettings

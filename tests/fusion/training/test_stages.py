@@ -15,7 +15,8 @@ from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.data.stage_outputs import FEATURES, SCORES, StageInputs, StageOutputs, teacher_scores
-from fusion.inference.checkpoint import KEY, load_checkpoint, read_payload
+from fusion.inference.checkpoint import load_checkpoint
+from fusion.inference.payload import KEY, read_payload
 from fusion.inference.predictor import raw_scores
 from fusion.losses.multitask import LossSettings
 from fusion.model.settings import ModelSettings

@@ -93,7 +93,7 @@ def test_variants_differ_from_those_they_are_held_against(tmp_path: Path) -> Non
     assert recipes["distill"].stages[1].teachers == ["teacher"]
     assert not recipes["distill, no teacher"].stages
     assert not recipes["distill, no shared labels"].data.share_labels
-    assert recipes["fpn, no top-down path"].model.fusing.name == "concat"
+    assert recipes["fpn, no top-down path"].model.fusion_block.name == "concat"
     assert recipes["progressive"].stages[3].feeds == ["va", "expr", "au"]
     assert not recipes["progressive, joint from scratch"].stages[0].feeds
 

@@ -68,7 +68,7 @@ def attended_one_by_one(attention, query, x, valid):
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_every_fusion_gives_frames_of_the_models_width(fusion):
     chosen = replace(SMALL, fusion=fusion)
-    fused = chosen.fusing.build(chosen.fusion_shape(["a", "b"]))
+    fused = chosen.fusion_block.build(chosen.fusion_shape(["a", "b"]))
     static = 1 if fusion == "cross-attention" else 0
     x = torch.randn(3, 7, 2 + static, chosen.stream_dim)
     valid = torch.ones(3, 7, 2 + static, dtype=torch.bool)
@@ -179,7 +179,7 @@ def test_the_query_moves_what_is_gathered():
 @pytest.mark.parametrize(("leader", "index"), [("", 0), ("visual", 0), ("audio", 1)])
 def test_the_leader_stands_beside_what_was_attended(leader, index):
     chosen = replace(SMALL, fusion={"name": "leader-follower", "leader": leader})
-    fusion = chosen.fusing.build(chosen.fusion_shape(list(STREAMS)))
+    fusion = chosen.fusion_block.build(chosen.fusion_shape(list(STREAMS)))
     with torch.no_grad():
         fusion.linear.weight[:, : 2 * ATTENDED] = 0
     x = torch.randn(1, 4, 2, chosen.stream_dim, requires_grad=True)

@@ -319,7 +319,7 @@ def test_settings_reach_the_parts():
     scores = model(batch(streams=STREAMS))
     assert scores.va_bins.shape == (3, 20, 2, 5)
     assert scores.compound.shape == (3, 20, 6)
-    part = FPN.context.build(FPN.temporal_shape)
+    part = FPN.temporal_block.build(FPN.temporal_shape)
     assert part(torch.randn(2, 7, 16), torch.ones(2, 7).bool()).shape == (2, 7, 3, 16)
     assert isinstance(make_heads(FPN), ScaleHeads)
 
@@ -383,7 +383,7 @@ def test_half_precision_gives_about_the_same_scores():
 
 
 def test_a_pyramid_is_never_causal():
-    assert not FPN.context.causal
+    assert not FPN.temporal_block.causal
     part, x = pyramid(), torch.randn(1, 13, DIM, requires_grad=True)
     part(x, torch.ones(1, 13, dtype=torch.bool))[0, 4].square().sum().backward()
     assert x.grad[0, 8].any()

@@ -143,7 +143,7 @@ def test_a_causal_model_sees_the_past_and_the_present(fusion):
 
 @pytest.mark.parametrize("temporal", ["transformer", "gru", "lstm", "tcn"])
 def test_the_other_temporal_parts_look_both_ways(temporal):
-    part = replace(SMALL, temporal=temporal).context.build(SMALL.temporal_shape).eval()
+    part = replace(SMALL, temporal=temporal).temporal_block.build(SMALL.temporal_shape).eval()
     x = torch.randn(1, 13, 16, requires_grad=True)
     part(x, torch.ones(1, 13, dtype=torch.bool))[0, 6].square().sum().backward()
     felt = x.grad[0].abs().sum(dim=-1) > 0
@@ -172,7 +172,7 @@ def test_relative_positions_start_as_none():
     def outcome(positions):
         torch.manual_seed(0)
         chosen = replace(SMALL, temporal=SMALL.temporal | {"positions": positions})
-        return chosen.context.build(chosen.temporal_shape).eval()(x, frames)[:2]
+        return chosen.temporal_block.build(chosen.temporal_shape).eval()(x, frames)[:2]
 
     torch.testing.assert_close(outcome("relative"), outcome("none"))
 
