@@ -61,7 +61,7 @@ def test_another_name_takes_nothing_along() -> None:
 def test_older_names_are_taken_but_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert part_of("--inner.depth", "4") == {"name": "plain", "depth": 4}
     with pytest.raises(SystemExit):
-        part_of("--help")
+        part_of("--help", "all")
     assert "--inner.part" in (said := capsys.readouterr().out)
     assert "--inner.depth" not in said
 
