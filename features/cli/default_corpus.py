@@ -1,5 +1,6 @@
 """The embedded default: the demo corpus, made when a command is given no data."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 from features.errors import UserError
 
 DEMO_ROOT = Path("data/demo")
+CHECKOUT = Path(__file__).parents[2]
+"""Where the maker of the corpus lies, which is not installed with the packages."""
 
 
 def root_or_demo(root: Path | None) -> Path:
@@ -15,13 +18,18 @@ def root_or_demo(root: Path | None) -> Path:
     The corpus is made by a command of its own, since this package knows nothing of labels.
 
     Raises:
-        UserError: If the corpus cannot be made.
+        UserError: If the corpus cannot be made, as where there is no checkout of the project.
     """
     if root is not None:
         return root
+    if not (CHECKOUT / "experiments/demo/corpus.py").is_file():
+        raise UserError(
+            "no data: give a folder by --data.root (the demo corpus is made in a checkout only)"
+        )
     print(f"no --data.root given: using the demo corpus in {DEMO_ROOT}", flush=True)
     command = [sys.executable, "-m", "experiments.demo.corpus", "--out", str(DEMO_ROOT)]
-    if subprocess.run(command, check=False).returncode:
+    path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
+    if subprocess.run(command, check=False, env=os.environ | {"PYTHONPATH": path}).returncode:
         raise UserError(f"{DEMO_ROOT}: the demo corpus could not be made; see the lines above")
     return DEMO_ROOT
 

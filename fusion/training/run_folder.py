@@ -192,7 +192,10 @@ def _filled(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
 
 def git_revision() -> str:
     """Commit of the code, empty outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parents[1]), "rev-parse", "HEAD"]
+    checkout = Path(__file__).parents[2]
+    if not (checkout / ".git").exists():  # a repository further up is somebody else's
+        return ""
+    command = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
     try:
         result = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:  # no git on this machine
