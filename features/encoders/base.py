@@ -26,7 +26,6 @@ __all__ = [
     "BaseEncoder",
     "Description",
     "Encoder",
-    "EncoderClass",
     "Status",
     "TokenEncoder",
     "Tokens",
@@ -118,44 +117,6 @@ class Encoder(Protocol):
         ...
 
 
-class EncoderClass(Protocol):
-    """A class of encoders that the registry knows: what can be told before one is built.
-
-    Attributes:
-        settings_type: Dataclass of its settings, all with defaults; the first line of its docstring
-            is shown in help.
-    """
-
-    settings_type: type
-
-    def __call__(self, settings: Any, *, margin: float, device: Any) -> Encoder:
-        """Builds one.
-
-        Args:
-            settings: Of its own.
-            margin: Share by which face crops show more than the close view.
-            device: Where to compute.
-
-        Raises:
-            UserError: If it cannot be built here.
-        """
-        ...
-
-    @classmethod
-    def status(cls, settings: Any) -> Status:
-        """Whether the encoder can run here with these settings of its own; loads nothing."""
-        ...
-
-    @classmethod
-    def describe(cls, settings: Any, margin: float = 0.0) -> Description:
-        """What the encoder with these settings would be, without its weights in memory.
-
-        Raises:
-            UserError: If it could not be built, as far as that is seen without reading the weights.
-        """
-        ...
-
-
 @runtime_checkable
 class VisualEncoder(Encoder, Protocol):
     """Encodes face crops."""
@@ -211,10 +172,11 @@ class TokenEncoder(Encoder, Protocol):
 
 
 class BaseEncoder:
-    """What the encoders here share; a subclass describes, tells its status, opens and encodes.
+    """What encoders share; a subclass describes, tells its status, opens and encodes.
 
     Args:
-        settings: Of its `settings_type`; None: the defaults.
+        settings: Of its `settings_type`, a dataclass whose fields all have defaults and the first
+            line of whose docstring is shown in help; None: the defaults.
         margin: Share by which face crops show more than the close view.
         device: Where to compute, e.g. `cpu` or `cuda`.
 
@@ -242,12 +204,16 @@ class BaseEncoder:
 
     @classmethod
     def describe(cls, settings: Any, margin: float = 0.0) -> Description:
-        """What it would be; see `EncoderClass`."""
+        """What the encoder with these settings would be, without its weights in memory.
+
+        Raises:
+            UserError: If it could not be built, as far as that is seen without reading the weights.
+        """
         raise NotImplementedError
 
     @classmethod
     def status(cls, settings: Any) -> Status:
-        """Whether it can run here; see `EncoderClass`."""
+        """Whether it can run here with these settings of its own; loads nothing."""
         return READY
 
     def _is(self, about: Description) -> None:

@@ -6,8 +6,7 @@ entry point of the group `affuse.encoders`:
     [project.entry-points."affuse.encoders"]
     transcript = "my_package.transcript:TranscriptEncoder"
 
-Either is a class that follows `EncoderClass` and one of `VisualEncoder`, `AudioEncoder` and
-`TokenEncoder` (base.py). Its settings become options of every command: `--transcript.stream`.
+Either is a `BaseEncoder` that is a `VisualEncoder`, an `AudioEncoder` or a `TokenEncoder` (base.py). Its settings become options of every command: `--transcript.stream`.
 """
 
 import difflib
@@ -18,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any, dataclass_transform
 
-from features.encoders.base import Description, EncoderClass, Kind
+from features.encoders.base import BaseEncoder, Description, Kind
 from features.encoders.device import resolve_device
 from features.errors import UserError
 from features.store.feature_track import DamagedTrack
@@ -45,7 +44,7 @@ ENCODERS: dict[str, Any] = {
 log = logging.getLogger(__name__)
 
 
-def encoder_class(name: str) -> EncoderClass:
+def encoder_class(name: str) -> type[BaseEncoder]:
     """The class of an encoder.
 
     Raises:
@@ -57,7 +56,7 @@ def encoder_class(name: str) -> EncoderClass:
         raise UserError(f"unknown encoder '{name}'; {hint}")
     if isinstance(ENCODERS[name], str):
         ENCODERS[name] = EntryPoint(name, ENCODERS[name], GROUP).load()
-    kind: EncoderClass = ENCODERS[name]
+    kind: type[BaseEncoder] = ENCODERS[name]
     return kind
 
 

@@ -10,7 +10,7 @@ Letters: N frames, K faces of a frame, B boxes.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,20 +149,9 @@ class FaceDetector:
         folder = Path(spec.origin).parent / "data"
         return weights_hash(*(folder / f"{name}.pt" for name in ("pnet", "rnet", "onet")))
 
-    @cached_property
+    @property
     def _mtcnn(self) -> Any:
-        import torch
-        from facenet_pytorch import MTCNN  # takes seconds, and most commands look for no face
-
-        mtcnn = MTCNN(
-            min_face_size=self._settings.min_face,
-            keep_all=True,
-            select_largest=False,
-            device=self._device,
-        )
-        for net in (mtcnn.rnet, mtcnn.onet):  # faster by a fifth on a CPU; the first net gains none
-            net.to(memory_format=torch.channels_last)
-        return mtcnn
+        return _load_mtcnn(self._settings.min_face, str(self._device))
 
     def detect(self, images: np.ndarray) -> list[Faces]:
         """Faces of each of the pictures (N, H, W, 3) uint8 RGB, N entries."""
@@ -214,6 +203,18 @@ class FaceDetector:
         landmarks = np.asarray(points, np.float32).reshape(-1, 5, 2) * enlarge
         sure = np.flatnonzero(scores >= self._settings.threshold)
         return Faces(corners.reshape(-1, 4), landmarks, scores).sorted(sure)
+
+
+@cache
+def _load_mtcnn(min_face: int, device: str) -> Any:
+    """The three nets, loaded once for all videos."""
+    import torch
+    from facenet_pytorch import MTCNN  # takes seconds, and most commands look for no face
+
+    mtcnn = MTCNN(min_face_size=min_face, keep_all=True, select_largest=False, device=device)
+    for net in (mtcnn.rnet, mtcnn.onet):  # faster by a fifth on a CPU; the first net gains none
+        net.to(memory_format=torch.channels_last)
+    return mtcnn
 
 
 def _squares(boxes: np.ndarray) -> np.ndarray:

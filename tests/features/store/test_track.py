@@ -85,10 +85,14 @@ def test_a_cut_file_is_damaged_at_every_length(tmp_path: Path, keep: int) -> Non
     assert store.status("expression", "12", INFO.key) is Status.DAMAGED
 
 
+@pytest.mark.parametrize("spans", [False, True])
 @pytest.mark.parametrize("frames", [0, 2])
-def test_no_flipped_bit_of_a_file_is_read_over(tmp_path: Path, frames: int) -> None:
+def test_no_flipped_bit_of_a_file_is_read_over(tmp_path: Path, frames: int, spans: bool) -> None:
     path = tmp_path / "a.safetensors"
-    write_track(make_track(frames, info=replace(INFO, video="é", notes="naïve")), path)
+    track = make_track(
+        frames, info=replace(INFO, video="é", notes="naïve", columns=("x", "y", "z"))
+    )
+    write_track(replace(track, spans=np.ones((frames, 2))) if spans else track, path)
     whole = path.read_bytes()
     for place, bit in product(range(len(whole)), (0, 5)):  # 5: a letter's case
         changed = bytearray(whole)
@@ -119,6 +123,47 @@ def test_a_track_without_a_checksum_stays_readable(tmp_path: Path) -> None:
     assert read_track(path).info == read_info(path) == track.info
     write_track(track, path)
     assert read_checksum(path) is not None
+
+
+def test_names_of_columns_and_spans_come_back(tmp_path: Path) -> None:
+    spans = np.array([[0, 0.5], [0.5, 2]])
+    info = replace(INFO, columns=("a", "b", "c"))
+    track = replace(make_track(2, info=info), spans=spans)
+    path = TrackStore(tmp_path).write(track)
+    back = read_track(path)
+    assert back.columns == ["a", "b", "c"]
+    np.testing.assert_array_equal(back.spans, spans)
+    table = back.to_pandas()
+    assert table.loc[(0.0, 0.0, 0.5), "b"] == 1
+    with safe_open(path, framework="numpy") as file:
+        named = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        assert path.read_bytes() == save(named, metadata=file.metadata())
+
+
+def test_a_track_that_names_no_columns_has_numbered_ones_and_nan_where_it_is_not_valid(
+    tmp_path: Path,
+) -> None:
+    track = make_track(3)
+    fields = asdict(track.info)
+    del fields["columns"]
+    tensors = {"values": track.values, "times": track.times}
+    tensors["valid"] = np.array([True, False, True])
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(save(tensors, metadata={"track": json.dumps(fields)}))
+    table = read_track(path).to_pandas()
+    assert list(table.columns) == ["expression.0", "expression.1", "expression.2"]
+    assert table.isna().all(axis=1).tolist() == [False, True, False]
+    assert table.index.tolist() == track.times.tolist()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"spans": np.zeros((3, 2))}, {"info": replace(INFO, columns=("a",))}],
+    ids=["spans", "columns"],
+)
+def test_spans_and_names_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"spans must be|1 names for 3"):
+        replace(make_track(2), **wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("header", ["3", "[1]", "{}", "null", '"text"', "{", '{"video": "a"}'])
