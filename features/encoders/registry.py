@@ -6,7 +6,8 @@ entry point of the group `affuse.encoders`:
     [project.entry-points."affuse.encoders"]
     transcript = "my_package.transcript:TranscriptEncoder"
 
-Either is a `BaseEncoder` that is a `VisualEncoder`, an `AudioEncoder` or a `TokenEncoder` (base.py). Its settings become options of every command: `--transcript.stream`.
+Either is a `BaseEncoder` and a `VisualEncoder`, `AudioEncoder` or `TokenEncoder` (base.py). Its
+settings become options of every command: `--transcript.stream`.
 """
 
 import difflib

@@ -100,8 +100,12 @@ class Arrays:
             times = np.asarray([] if self.times is None else self.times, float)
             if times.shape != (count,) or not (np.diff(times) > 0).all():
                 raise UserError(f"times must be ({count},) rising seconds, one a frame")
-        if self.samples is not None and (np.ndim(self.samples) not in (1, 2) or self.rate <= 0):
-            raise UserError("samples must be (N,) or (N, C), with their rate in Hz")
+        if self.samples is not None:
+            shape, kind = np.shape(self.samples), np.asarray(self.samples).dtype.kind
+            if len(shape) not in (1, 2) or shape[-1] > shape[0] or kind not in "fi":
+                raise UserError(f"samples must be (N,) or (N, C), floats or integers, not {shape}")
+            if self.rate <= 0:
+                raise UserError("samples need their rate in Hz")
 
     @cached_property
     def digest(self) -> str:

@@ -153,8 +153,10 @@ def test_integers_and_channels_are_heard_as_floats() -> None:
         ({"frames": np.zeros((2, 8, 8, 3), np.uint8), "times": [1, 0]}, "rising"),
         ({"frames": np.zeros((2, 8, 8, 3), np.uint8)}, "rising"),
         ({"samples": np.zeros(8)}, "rate"),
+        ({"samples": np.zeros((2, 800)), "rate": 8000}, r"\(N, C\)"),
+        ({"samples": np.zeros(800, np.uint8), "rate": 8000}, "floats"),
     ],
-    ids=str,
+    ids=["nothing", "grey", "floats", "falling", "timeless", "rateless", "turned", "bytes"],
 )
 def test_arrays_that_do_not_fit_are_refused(arrays: dict[str, object], words: str) -> None:
     with pytest.raises(UserError, match=words):
