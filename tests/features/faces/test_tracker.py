@@ -14,7 +14,7 @@ from features.faces.person_track import Person
 from features.faces.tracker import WATCHED, Followed, Follower, find_people
 from features.media import FrameBlock, read_frames
 from features.store.person_names import ALL
-from tests.features.faces.test_faces import clock, face, seen
+from tests.features.faces.test_detect import clock, face, seen
 from tests.media import face_frame
 from tests.shared import shared_data
 

@@ -13,7 +13,7 @@ from features.faces.detect import NO_FACES, Faces, FaceSettings, overlap
 from features.faces.keyframes import find_faces
 from features.faces.tracker import find_people
 from features.media import FrameBlock
-from tests.features.faces.test_faces import clock, seen
+from tests.features.faces.test_detect import clock, seen
 
 EVERY = 8
 SETTINGS = FaceSettings(every=EVERY)

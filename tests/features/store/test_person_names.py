@@ -5,7 +5,7 @@ import pytest
 
 from features.errors import UserError
 from features.store.person_names import ALL, is_person, parse_persons
-from tests.features.faces.test_follow import ANN, BEN, CYD, DAN, Frame, at, follow, names
+from tests.features.faces.test_tracker import ANN, BEN, CYD, DAN, Frame, at, follow, names
 
 
 def test_single_false_face_makes_no_second_person() -> None:

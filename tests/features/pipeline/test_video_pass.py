@@ -16,8 +16,8 @@ from features.pipeline import video_pass
 from features.pipeline.feature_buffer import FeatureBuffer
 from features.pipeline.timing import StageTimes
 from features.pipeline.video_pass import MOST_FACES, VideoPass
-from tests.features.faces.test_faces import clock, seen
-from tests.features.pipeline.test_gathered import BatchEncoder
+from tests.features.faces.test_detect import clock, seen
+from tests.features.pipeline.test_feature_buffer import BatchEncoder
 
 SETTINGS = FaceSettings(every=1, batch=5)
 
