@@ -118,7 +118,12 @@ def load_checkpoint(path: Path, device: str = "auto") -> Checkpoint:
         )
     if payload["expressions"] != list(EXPRESSIONS) or payload["units"] != list(UNITS):
         raise UserError(f"{path}: made for another set of labels; train anew")
-    answers = _read_answers(content)
+    try:
+        answers = _read_answers(content)
+    except UserError as error:
+        plugins = ",".join(payload["config"].get("plugins", []))
+        asked = f"; it was trained with --plugins {plugins}" if plugins else ""
+        raise UserError(f"{path}: {error}{asked}") from error
     for one in answers.values():
         one.move(place)
     return Checkpoint(

@@ -111,8 +111,9 @@ def test_blocks_of_older_formats_are_read(tmp_path: Path) -> None:
 def test_a_block_of_a_plugin_that_is_not_there_is_named(tmp_path: Path) -> None:
     one = payload()
     one["model"]["fusion"] = {"name": "telepathy"}
-    with pytest.raises(UserError, match=r"model.fusion telepathy .*--plugins MODULE"):
-        load_checkpoint(written(tmp_path / "a.ckpt", model=one["model"]))
+    path = written(tmp_path / "a.ckpt", model=one["model"], config={"plugins": ["minds", "rays"]})
+    with pytest.raises(UserError, match=r"a.ckpt: model.fusion telepathy .*--plugins minds,rays"):
+        load_checkpoint(path)
 
 
 def test_a_newer_version_is_named_in_one_line(tmp_path: Path) -> None:
