@@ -113,7 +113,8 @@ class Registry(Generic[B]):
         """
         options = read_choice(said, self.setting)
         name = options.pop(NAME)
-        block: B = _read(self.kind(name), json.dumps(options), self.setting, name)
+        kind: Any = self.kind(name)  # mypy takes no type variable for hashable
+        block: B = _read(kind, json.dumps(options), self.setting, name)
         return block
 
     def options(self, name: str) -> list[str]:
