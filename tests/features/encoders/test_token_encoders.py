@@ -3,13 +3,16 @@
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from features.encoders.base import TokenEncoder, Tokens
+import features
+from features.encoders.base import BaseEncoder, Description, TokenEncoder, Tokens
 from features.errors import UserError
+from features.media import read_frames
 from features.pipeline.discovery import find_sources
 from features.store.feature_track import FeatureTrack
 from features.store.track_store import TrackStore
@@ -167,6 +170,37 @@ def test_tokens_are_ordered_by_their_middles_which_rise() -> None:
     np.testing.assert_allclose(tokens.times, [1.5, 1.5, 4.5], atol=1e-5)
     with pytest.raises(ValueError, match="begin and end"):
         Tokens.between({"s": values[:1]}, [2], [1])
+
+
+@dataclass(frozen=True)
+class BrightnessSettings:
+    """No settings."""
+
+
+class Brightness(BaseEncoder):
+    """A `TokenEncoder` of the recording itself, as pose is: a token a frame."""
+
+    settings_type = BrightnessSettings
+
+    @classmethod
+    def describe(cls, settings: BrightnessSettings, margin: float = 0.0) -> Description:
+        names = {"brightness": ("mean",)}
+        return Description("brightness", "a video", "1", {}, {"brightness": 1}, "none", "nothing",
+                           reads=(), columns=names)  # fmt: skip
+
+    def encode_file(self, path: Path) -> Tokens:
+        (block,) = read_frames(path, 100)
+        means = block.images.mean(axis=(1, 2, 3), dtype=np.float64)
+        return Tokens({"brightness": means[:, None].astype(np.float32)}, block.times)
+
+
+def test_an_encoder_may_read_the_recording_itself_and_be_given_as_an_object(root: Path) -> None:
+    tracks = features.extract_file(root / "a.mp4", encoders=[Brightness()])
+    assert list(tracks) == [("brightness", "sound")]
+    table = tracks["brightness", "sound"].to_pandas()
+    assert list(table.columns) == ["mean"]
+    assert len(table) == 30
+    assert table["mean"].diff().dropna().gt(2).mean() > 0.9  # each picture is brighter by 4
 
 
 def test_what_encodes_sound_is_no_token_encoder() -> None:
