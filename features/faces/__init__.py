@@ -1,4 +1,4 @@
-"""Faces: found (`detect`), followed over time (`follow`), cut out and aligned (`crop`).
+"""Faces: found (`detect`), followed over time (`tracker`), cut out (`alignment`).
 
 Data flow: frames > `FaceDetector`, `find_faces` > `crop_faces` > `looks_of` > `Follower` > people.
 """

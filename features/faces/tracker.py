@@ -9,20 +9,15 @@ Letters: F frames of the video, K faces of a frame, P paths, V views of a path, 
 """
 
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from features.faces.alignment import crop_faces
-from features.faces.appearance import CUT, SAME, Views, looks_of
+from features.faces.appearance import CUT, SAME, Views
 from features.faces.detect import MIN_AFFINITY, Faces, FaceSettings, affinity, overlap
-from features.faces.keyframes import Detector, find_faces
 from features.faces.person_track import Person, absent, laid_out, without_gaps
-from features.faces.shots import Shots
-from features.media import FrameBlock
 from features.store.feature_track import MAIN
 from features.store.person_names import name_people
 
@@ -195,18 +190,6 @@ class Follower:
         ranked = sorted(lost, key=lambda path: (-path.seen, -path.row, path.number))
         gone = {p.number for i, p in enumerate(ranked) if i >= WATCHED or p.seen < MIN_SEEN}
         self._watched = [path for path in self._watched if path.number not in gone]
-
-
-def find_people(
-    blocks: Iterable[FrameBlock], detector: Detector, settings: FaceSettings, persons: int = 2
-) -> list[Person]:
-    """Finds the people of a video in one go; see `find_faces` and `Follower`."""
-    follower, shots = Follower(settings), Shots()
-    for frame in find_faces(blocks, detector, settings):
-        pictures = [frame.image] * len(frame.faces)
-        looks = looks_of(crop_faces(pictures, frame.faces.landmarks, CROP))
-        follower.add(frame.time, frame.faces, looks, shots.add(frame.image))
-    return [followed.person for followed in follower.people(persons)]
 
 
 def _assigned(

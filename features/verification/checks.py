@@ -16,11 +16,9 @@ from features.pipeline.source_hashes import SourceHashes
 from features.store.feature_track import MAIN, SOUND
 from features.store.fingerprint import ABSENT
 from features.store.person_names import split_person
+from features.store.track_store import CLOCK as FACES
 from features.store.track_store import SUFFIX
 from features.verification.files import Kind, Problem, Track
-
-FACES = "faces"
-"""Stream whose times are the clock of everything visual."""
 
 Check = Callable[[Sequence[Track]], Iterable[Problem]]
 

@@ -17,8 +17,8 @@ from features.faces.detect import (
     overlap,
 )
 from features.faces.person_track import FACE_COLUMNS, absent, pack, unpack
-from features.faces.tracker import find_people
 from features.media import FrameBlock, read_frames
+from tests.features.faces.finding import find_people
 from tests.media import face_frame, plain_frames, write_video
 from tests.shared import shared_data
 

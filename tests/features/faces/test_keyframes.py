@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from features.errors import UserError
 from features.faces.detect import NO_FACES, Faces, FaceSettings, overlap
 from features.faces.keyframes import find_faces
-from features.faces.tracker import find_people
 from features.media import FrameBlock
+from tests.features.faces.finding import find_people
 from tests.features.faces.test_detect import clock, seen
 
 EVERY = 8

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from features.faces.appearance import CUT, SAME
 from features.faces.detect import FaceDetector, FaceSettings
 from features.faces.person_track import Person
-from features.faces.tracker import WATCHED, Followed, Follower, find_people
+from features.faces.tracker import WATCHED, Followed, Follower
 from features.media import FrameBlock, read_frames
 from features.store.person_names import ALL
+from tests.features.faces.finding import find_people
 from tests.features.faces.test_detect import clock, face, seen
 from tests.media import face_frame
 from tests.shared import shared_data
