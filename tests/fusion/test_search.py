@@ -195,3 +195,23 @@ def test_values_change_their_settings_alone() -> None:
     assert (after.model.dim, after.epochs) == (64, 3)
     assert before.model.dim != 64
     assert after.optimizer == before.optimizer
+
+
+def test_blocks_are_searched_whole_or_by_their_own_settings(tmp_path: Path) -> None:
+    path, recipe = tmp_path / "space.yaml", TrainSettings()
+    path.write_text("model.temporal: {choices: [gru, {name: tcn, layers: 3}]}")
+    assert read_space(path, recipe)[0].choices == ('"gru"', '{"name": "tcn", "layers": 3}')
+    assert with_values(recipe, {"model.temporal": "gru"}).model.temporal["name"] == "gru"
+    whole = with_values(recipe, {"model.temporal.layers": 3}).model
+    assert whole.temporal == recipe.model.temporal | {"layers": 3}
+
+
+@pytest.mark.parametrize("block", ["transformer", "pyramid"])
+def test_a_space_with_an_older_name_searches_the_blocks_setting(block: str, tmp_path: Path) -> None:
+    path = tmp_path / "space.yaml"
+    path.write_text("model.layers: {low: 1, high: 4}")
+    recipe = TrainSettings(model=ModelSettings(temporal=block))
+    name = "scales" if block == "pyramid" else "layers"
+    (found,) = read_space(path, recipe)
+    assert (found.key, found.low, found.high) == (f"model.temporal.{name}", 1, 4)
+    assert with_values(recipe, {found.key: 4}).model.temporal[name] == 4
