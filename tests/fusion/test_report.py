@@ -276,9 +276,9 @@ def test_loudness_keeps_the_offset_of_the_sound_and_ignores_its_cuts(
 
 
 def test_loudness_of_a_prosody_track_is_its_energy(tmp_path: Path) -> None:
-    assert ProsodyEncoder().columns[ENERGY] == "energy"
+    assert ProsodyEncoder().columns["prosody"][ENERGY] == "energy"
     store = TrackStore(tmp_path)
-    values = np.zeros((50, len(ProsodyEncoder().columns)), np.float32)
+    values = np.zeros((50, len(ProsodyEncoder().columns["prosody"])), np.float32)
     values[:, ENERGY] = np.linspace(-80, -10, 50)
     write_prosody(store, "12", values, "prosody")
     write_prosody(store, "foreign", values, "opensmile")
@@ -331,7 +331,7 @@ def test_truth_and_sound_of_the_right_video_reach_the_drawing(
     root = tmp_path / "corpus"
     write_va(root, "Train_Set", "12", ["0.5,0.5"] * (FRAMES + 1))
     write_va(root, "Train_Set", "12_left", ["-0.5,0.5"] * FRAMES)
-    values = np.full((9, len(ProsodyEncoder().columns)), -20, np.float32)
+    values = np.full((9, len(ProsodyEncoder().columns["prosody"])), -20, np.float32)
     write_prosody(TrackStore(root / "tracks"), "12", values, "prosody")
     (tmp_path / "raw").mkdir()
     write_tone(tmp_path / "raw" / "video7.wav")
