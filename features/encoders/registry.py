@@ -29,6 +29,7 @@ GROUP = "affuse.encoders"
 _HERE = "features.encoders"
 ENCODERS: dict[str, Any] = {
     "expression": f"{_HERE}.visual.expression:ExpressionEncoder",
+    "face": f"{_HERE}.visual.face.encoder:FaceEncoder",
     "pyramid": f"{_HERE}.visual.pyramid:PyramidEncoder",
     "deviation": f"{_HERE}.visual.deviation:DeviationEncoder",
     "mae": f"{_HERE}.visual.mae:MaeEncoder",

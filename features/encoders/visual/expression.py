@@ -148,11 +148,11 @@ def grey_faces(crops: np.ndarray, margin: float = 0.0) -> "Tensor":
 
     faces = np.zeros((len(crops), 1, FACE_SIZE, FACE_SIZE), np.uint8)
     for face, crop in zip(faces, crops, strict=True):
-        face[0] = _reframed(crop, framing(margin))
+        face[0] = reframed(crop, framing(margin))
     return scale_grey(torch.from_numpy(faces))
 
 
-def _reframed(crop: np.ndarray, framing: Sequence[float]) -> np.ndarray:
+def reframed(crop: np.ndarray, framing: Sequence[float]) -> np.ndarray:
     """The framed part of an RGB crop (H, W, 3) as a grey picture (48, 48) uint8."""
     side = np.array([crop.shape[1], crop.shape[0]] * 2)
     left, top, right, bottom = np.round(framing * side).astype(int)
