@@ -30,10 +30,10 @@ def augment(faces: Tensor, generator: torch.Generator, strength: float = 1.0) ->
         -1, 1, 1, 1
     )
     row, column = torch.rand(2, n, generator=generator)
-    return _erase(faces.clamp(-1, 1), row, column, uniform(0, 18))
+    return erase(faces.clamp(-1, 1), row, column, uniform(0, 18))
 
 
-def _erase(faces: Tensor, row: Tensor, column: Tensor, side: Tensor) -> Tensor:
+def erase(faces: Tensor, row: Tensor, column: Tensor, side: Tensor) -> Tensor:
     """Sets one square of `side` pixels to mid grey in each picture."""
     height, width = faces.shape[-2:]
     rows, columns = torch.arange(height)[None], torch.arange(width)[None]

@@ -1,0 +1,1 @@
+"""How the packaged `face` encoder is trained, fitted and compared with its anchors."""

@@ -1,0 +1,223 @@
+"""Trains the network of the packaged `face` encoder.
+
+Data flow: a part of `expression`'s weights > FaceNet; faces with whatever labels they have >
+random views > FaceNet > FER2013's labels, FER+'s votes, the packaged `expression` net's reading,
+the mesh teacher's blendshapes, smiles and head pose, each where there is one > moving average of
+the weights > safetensors.
+
+    python -m experiments.pretraining.face.train_face --data PATH
+    python -m experiments.pretraining.face.fit_face --data PATH
+
+The rate is constant after a warm-up and falls to zero over the last `decay` epochs, so the number
+of epochs may be set anew for a run that goes on, as long as it does not fall yet. No epoch is
+chosen: the last one is taken. Killed runs go on from the last finished epoch.
+"""
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from experiments.kept import Cache
+from experiments.pretraining.face.data import TRAIN, Faces, read_faces
+from experiments.pretraining.face.losses import (
+    POSE_UNIT,
+    LossWeights,
+    Targets,
+    losses,
+    targets_of,
+    total,
+)
+from experiments.pretraining.face.start import start_from
+from experiments.pretraining.face.views import random_views
+from experiments.pretraining.training_state import TrainingState
+from features.cli.app import OK, run
+from features.encoders.visual.expression import WEIGHTS as EXPRESSION
+from features.encoders.visual.expression_net import load_expression_net, scale_grey
+from features.encoders.visual.face.encoder import HEADS
+from features.encoders.visual.face.net import FaceNet
+from features.store.fingerprint import settings_hash
+
+RUN = Path("runs/face")
+GENKI_TIMES = 3
+"""How often an epoch shows GENKI-4K's faces, the only ones with smiles and pose."""
+MEMORY = 0.994
+"""Of the moving average, a step."""
+
+
+@dataclass
+class TrainFace:
+    """Settings of the training.
+
+    Args:
+        data: Folder of the shared data.
+        out: File for the trained network.
+        state: File that a killed run goes on from.
+        cache: Folder for what takes long to read.
+        weights: Of the losses.
+        strength: Of the views.
+        balance: How far rare classes of FER2013 weigh more.
+        epochs: Passes over the faces.
+        decay: How many epochs at the end the rate falls in.
+        batch: Faces of a step.
+        lr: Highest learning rate.
+        weight_decay: Of AdamW.
+        seed: Of weights, order and views.
+        bfloat16: Whether to multiply in bfloat16.
+    """
+
+    data: Path
+    out: Path = RUN / "trunk.safetensors"
+    state: Path = RUN / "state.pt"
+    cache: Path = RUN / "cache"
+    weights: LossWeights = field(default_factory=LossWeights)
+    strength: float = 0.8
+    balance: float = 0.5
+    epochs: int = 6
+    decay: int = 3
+    batch: int = 128
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    seed: int = 1
+    bfloat16: bool = True
+
+    def key(self) -> str:
+        """What a resumed run must share."""
+        free = ("data", "out", "state", "cache", "epochs", "decay")
+        return settings_hash({k: str(v) for k, v in asdict(self).items() if k not in free})
+
+    def rate(self, epoch: float) -> float:
+        """Learning rate after so many epochs: warm-up in the first, constant, then down to zero."""
+        return self.lr * min(epoch, 1.0, max(self.epochs - epoch, 0.0) / self.decay)
+
+
+class Student(nn.Module):
+    """The network with the map that is only trained with: from its embedding to the teacher's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = FaceNet()
+        self.hint = nn.Linear(256, 256)
+
+    def forward(self, faces: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Heads, (N, D) by name, and the guess at the teacher's embedding (N, 256)."""
+        embedding, heads, _ = self.net(faces)
+        return heads, self.hint(embedding)
+
+
+def train(settings: TrainFace) -> int:
+    """Runs all epochs, going on from `state` if it is there; writes the averaged network."""
+    torch.manual_seed(settings.seed)
+    everything = read_faces(settings.data, Cache(settings.cache))
+    faces = everything.take(everything.part == TRAIN)
+    targets = targets_of(faces, settings.balance)
+    rows = shown(faces)
+    print(f"{len(faces)} faces, {len(rows)} shown an epoch", flush=True)
+    student = Student()
+    start_from(student.net, load_expression_net(EXPRESSION))
+    student = student.to(memory_format=torch.channels_last)
+    average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(MEMORY), use_buffers=True)
+    optimizer = torch.optim.AdamW(decayed(student, settings.weight_decay), settings.lr)
+    parts = {"student": student, "average": average, "optimizer": optimizer}
+    state = TrainingState(settings.state, settings.key(), parts)
+    pictures = torch.from_numpy(faces.images[:, None])
+    for epoch in range(state.resume()["epoch"], settings.epochs):
+        began = time.time()
+        found = _epoch(student, average, optimizer, (pictures, targets, rows), settings, epoch)
+        state.save(epoch + 1)
+        words = " ".join(f"{name} {value:.3f}" for name, value in found.items())
+        print(
+            f"epoch {epoch + 1}/{settings.epochs} {words} {time.time() - began:.0f} s", flush=True
+        )
+    trained = average.module
+    assert isinstance(trained, Student)
+    write(trained.net, targets, settings.out)
+    return OK
+
+
+def shown(faces: Faces) -> Tensor:
+    """Rows of an epoch, GENKI-4K's several times."""
+    genki = np.flatnonzero(faces.source == "genki")
+    return torch.from_numpy(np.concatenate([np.arange(len(faces)), *[genki] * (GENKI_TIMES - 1)]))
+
+
+def decayed(student: Student, weight_decay: float) -> list[dict[str, object]]:
+    """Groups of parameters: matrices and kernels shrink, biases and norms do not."""
+    kernels = [p for p in student.parameters() if p.ndim > 1]
+    others = [p for p in student.parameters() if p.ndim <= 1]
+    return [
+        {"params": kernels, "weight_decay": weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+
+
+def _epoch(
+    student: Student,
+    average: AveragedModel,
+    optimizer: torch.optim.Optimizer,
+    data: tuple[Tensor, Targets, Tensor],
+    settings: TrainFace,
+    epoch: int,
+) -> dict[str, float]:
+    """One pass over the faces; the mean of each loss."""
+    pictures, targets, rows = data
+    generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
+    torch.manual_seed(settings.seed * 1000 + epoch)  # of dropout, so that a resumed run is the same
+    order = rows[torch.randperm(len(rows), generator=generator)]
+    steps = len(rows) // settings.batch
+    sums: dict[str, float] = {}
+    student.train()
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate(epoch + (step + 1) / steps)
+        pick = order[step * settings.batch : (step + 1) * settings.batch]
+        views = random_views(scale_grey(pictures[pick]), generator, settings.strength)
+        batch = views.faces.contiguous(memory_format=torch.channels_last)
+        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
+            heads, hint = student(batch)
+        heads = {name: head.float() for name, head in heads.items()}
+        found = losses(heads, hint.float(), targets, pick, views)
+        optimizer.zero_grad()
+        total(found, settings.weights).backward()
+        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
+        optimizer.step()
+        average.update_parameters(student)
+        for name, loss in found.items():
+            sums[name] = sums.get(name, 0.0) + loss.item() / steps
+    return sums
+
+
+def write(net: FaceNet, targets: Targets, out: Path) -> None:
+    """Saves the network, whose blendshapes and pose come out in their own units then."""
+    save_file(in_own_units(net, targets), out)
+    print(f"wrote {out} ({out.stat().st_size / 1e6:.2f} MB)", flush=True)
+
+
+def in_own_units(net: FaceNet, targets: Targets) -> dict[str, Tensor]:
+    """Weights (float16) by name, the standardisation of the targets undone in the last layer."""
+    scale = torch.ones(sum(HEADS.values()))
+    shift = torch.zeros_like(scale)
+    start = HEADS["fer"] + HEADS["votes"]
+    shapes = slice(start, start + HEADS["blendshapes"])
+    scale[shapes], shift[shapes] = targets.shape_std, targets.shape_mean
+    scale[-HEADS["pose"] :] = POSE_UNIT
+    weights = {name: w.clone() for name, w in net.state_dict().items()}
+    weights["heads.weight"] = weights["heads.weight"] * scale[:, None]
+    weights["heads.bias"] = weights["heads.bias"] * scale + shift
+    return {
+        name: w.half().contiguous() if w.is_floating_point() else w for name, w in weights.items()
+    }
+
+
+if __name__ == "__main__":
+    run(
+        TrainFace,
+        train,
+        prog="experiments.pretraining.face.train_face",
+        description=__doc__.split("\n")[0],
+    )
