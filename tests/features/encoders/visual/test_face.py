@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from features import extract_file
 from features.encoders import __main__ as encoders_command
 from features.encoders.base import revision_of
 from features.encoders.registry import EncoderSettings, build_encoder, describe_encoder, encoder_of
@@ -25,7 +26,7 @@ from features.encoders.weights_io import load_weights
 from features.errors import UserError
 from features.faces.alignment import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings
-from tests.media import face_frame
+from tests.media import face_frame, write_video
 from tests.shared import shared_data
 
 CARD = WEIGHTS.with_suffix(".md")
@@ -158,6 +159,17 @@ def test_the_astronaut_smiles(encoder: FaceEncoder, face: np.ndarray) -> None:
     assert out["face.units"][0, columns["face.units"].index("AU12")] > 0.5
     assert out["face.blendshapes"][0, columns["face.blendshapes"].index("mouthSmileLeft")] > 0.3
     assert np.abs(out["face.pose"][0]).max() < 20
+
+
+def test_frames_without_a_face_are_masked_in_every_stream(tmp_path: Path) -> None:
+    with_face = [face_frame(160, 160, [(80, 80)])] * 15
+    video = write_video(tmp_path / "v.mp4", with_face + [np.full_like(with_face[0], 128)] * 15)
+    tracks = extract_file(video, encoders=["face"])
+    for name in FaceEncoder.describe(FaceEncoderSettings()).streams:
+        valid = tracks[name, "main"].valid
+        assert len(valid) == 30
+        assert valid[:12].all()
+        assert not valid[18:].any()
 
 
 def test_streams_are_named_as_the_settings_say() -> None:
