@@ -12,6 +12,8 @@ clips, and `TrackStore` reads what `python -m features.extract` has made of a fo
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from features.environment import environment_kept
+
 if TYPE_CHECKING:
     from features.api import FeatureExtractor, extract_arrays, extract_file
     from features.encoders.base import BaseEncoder, Description, Tokens
@@ -48,7 +50,8 @@ def __getattr__(name: str) -> Any:
     """Loads a public name when it is asked for, so that a command loads only what it needs."""
     for module, names in _PLACES.items():
         if name in names:
-            return getattr(importlib.import_module(module), name)
+            with environment_kept():
+                return getattr(importlib.import_module(module), name)
     raise AttributeError(f"module 'features' has no attribute '{name}'")
 
 

@@ -25,6 +25,7 @@ from features.encoders.registry import (
     build_encoder,
     require_streams_of_their_own,
 )
+from features.environment import environment_kept
 from features.errors import UserError
 from features.execution.job import run_job
 from features.execution.resources import threads_of_a_worker
@@ -85,10 +86,12 @@ class FeatureExtractor:
         self._tracks.faces.check()
         self._device = resolve_device(device)
         every = _settings(device, settings)
-        self.encoders: list[Any] = [
-            build_encoder(one, every, self._tracks.faces.margin) if isinstance(one, str) else one
-            for one in encoders
-        ]
+        margin = self._tracks.faces.margin
+        with environment_kept():
+            self.encoders: list[Any] = [
+                build_encoder(one, every, margin) if isinstance(one, str) else one
+                for one in encoders
+            ]
 
     def __call__(
         self,
@@ -115,6 +118,7 @@ class FeatureExtractor:
             folder = Path(store) if store else stack.enter_context(scratch_folder("tracks"))
             claims = stack.enter_context(Claims(folder))
             stack.enter_context(claims.lock(source.id))
+            stack.enter_context(environment_kept())
             stack.enter_context(threads_of_a_worker())
             tracks, hashes = TrackStore(folder), SourceHashes(folder / "sources.json")
             require_streams_of_their_own(map(description_of, self.encoders), tracks)

@@ -19,6 +19,7 @@ number of runs may work on one store: each takes what no other works on. What fa
 features/execution/sharding.py.
 """
 
+import logging
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -53,6 +54,8 @@ from features.store.track_store import TrackStore
 
 if TYPE_CHECKING:  # loads torch
     from features.pipeline.extractor import Extractor
+
+log = logging.getLogger("features.extract")  # as a command the module has another name
 
 
 @dataclass
@@ -157,7 +160,7 @@ def extract(settings: ExtractSettings) -> ExtractSummary:
         with claims.lock(INDEX):
             hashes.save()
         items = counted(len(sources), "item")
-        print(f"{items} below {root}: {summary.ready} ready, {len(plans)} to do")
+        log.info("%s below %s: %d ready, %d to do", items, root, summary.ready, len(plans))
         if settings.plan:
             with threads_of_a_worker():
                 _print_plan(settings, plans, recipe, hashes)

@@ -29,6 +29,7 @@ from features.cli.config_files import inlined, merged
 from features.cli.help_page import help_page
 from features.cli.list_options import bracketed
 from features.cli.plugins import load_plugins
+from features.cli.progress import shown_on_screen
 from features.cli.scratch import TemporaryFault
 from features.cli.signals import TERMINATED, terminable
 from features.errors import UsageError, UserError
@@ -67,7 +68,7 @@ def run(
         try:
             try:
                 settings = parse(settings_type, prog=prog, description=description, argv=argv)
-                with warnings.catch_warnings():
+                with warnings.catch_warnings(), shown_on_screen():
                     warnings.showwarning = partial(_show_warning, prog)
                     status = command(settings)
             finally:

@@ -141,7 +141,7 @@ def _read(path: Path, shipped: Path | None, above: tuple[Path, ...]) -> dict[str
     if any(path.samefile(one) for one in above):
         circle = " > ".join(str(one) for one in (*above, path))
         raise UsageError(f"{path}: its bases go in a circle ({circle}); take one 'base' out")
-    own = _nested(read_mapping(path))
+    own = nested(read_mapping(path))
     base = own.pop(BASE, None)
     if base is None:
         return own
@@ -153,7 +153,7 @@ def _read(path: Path, shipped: Path | None, above: tuple[Path, ...]) -> dict[str
     return merged(below, own)
 
 
-def _nested(content: Mapping[str, Any]) -> dict[str, Any]:
+def nested(content: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping with `model.dim: 8` as `model: {dim: 8}`, so that it can be merged."""
     result: dict[str, Any] = {}
     for key, value in content.items():

@@ -1,11 +1,15 @@
 """The embedded default: the demo corpus, made when a command is given no data."""
 
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from features.cli.progress import is_on_screen
 from features.errors import UserError
+
+log = logging.getLogger(__name__)
 
 DEMO_ROOT = Path("data/demo")
 CHECKOUT = Path(__file__).parents[2]
@@ -26,11 +30,14 @@ def root_or_demo(root: Path | None) -> Path:
         raise UserError(
             "no data: give a folder by --data.root (the demo corpus is made in a checkout only)"
         )
-    print(f"no --data.root given: using the demo corpus in {DEMO_ROOT}", flush=True)
+    log.info("no --data.root given: using the demo corpus in %s", DEMO_ROOT)
     command = [sys.executable, "-m", "experiments.demo.corpus", "--out", str(DEMO_ROOT)]
     path = os.pathsep.join(filter(None, [str(CHECKOUT), os.environ.get("PYTHONPATH")]))
-    if subprocess.run(command, check=False, env=os.environ | {"PYTHONPATH": path}).returncode:
-        raise UserError(f"{DEMO_ROOT}: the demo corpus could not be made; see the lines above")
+    env, quiet = os.environ | {"PYTHONPATH": path}, not is_on_screen()
+    done = subprocess.run(command, capture_output=quiet, text=True, check=False, env=env)
+    if done.returncode:
+        why = (done.stderr or "see the lines above").strip().splitlines()[-1]
+        raise UserError(f"{DEMO_ROOT}: the demo corpus could not be made; {why}")
     return DEMO_ROOT
 
 

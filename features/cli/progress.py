@@ -1,10 +1,16 @@
-"""Progress of long work: a bar on a terminal, plain lines elsewhere; and signs of life."""
+"""Progress of long work: a bar on a terminal, plain lines elsewhere; and signs of life.
 
+Only a command shows it, and what the library logs. A script that calls the library sees nothing,
+unless it listens (`heard_by`).
+"""
+
+import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from features.cli.wording import in_words
@@ -14,8 +20,13 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 10.0
 """Seconds between plain lines."""
+OURS = ("features", "fusion", "experiments")
+"""Loggers whose information a command shows."""
+Hearer = Callable[[str, float], object]
+"""Is told what is being done, and the share of it that is done, from 0 to 1."""
 
-
+_hearer: ContextVar[Hearer | None] = ContextVar("hearer", default=None)
+_on_screen: ContextVar[bool] = ContextVar("on_screen", default=False)
 _listeners: list[Callable[[], None]] = []
 _thread = threading.local()
 """What each thread works under: `unwanted`, see `unless`."""
@@ -57,6 +68,58 @@ def on_beat(listener: Callable[[], None]) -> Iterator[None]:
         _listeners.remove(listener)
 
 
+class _Lines(logging.Handler):
+    """Lines for the user of a command: what our library tells on stdout, warnings on stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            print(self.format(record), file=sys.stderr, flush=True)
+        elif record.name.split(".")[0] in OURS:
+            print(self.format(record), flush=True)
+
+
+@contextmanager
+def shown_on_screen() -> Iterator[None]:
+    """Has progress, and what the library logs, shown to the user of a command within."""
+    if is_on_screen():
+        yield
+        return
+    token, lines, root = _on_screen.set(True), _Lines(), logging.getLogger()
+    levels = {logger: logger.level for logger in map(logging.getLogger, OURS)}
+    root.addHandler(lines)
+    for logger in levels:
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        for logger, level in levels.items():
+            logger.setLevel(level)
+        root.removeHandler(lines)
+        _on_screen.reset(token)
+
+
+@contextmanager
+def heard_by(hearer: Hearer | None) -> Iterator[None]:
+    """Has progress told to `hearer` within, and nothing shown; None: nobody is told."""
+    tokens = _hearer.set(hearer), _on_screen.set(False)
+    try:
+        yield
+    finally:
+        _hearer.reset(tokens[0])
+        _on_screen.reset(tokens[1])
+
+
+def is_on_screen() -> bool:
+    """Whether progress is shown."""
+    return _on_screen.get()
+
+
+def tell(title: str, share: float) -> None:
+    """Tells whoever listens that so much of some work is done."""
+    if (hearer := _hearer.get()) is not None:
+        hearer(title, share)
+
+
 class ProgressReport:
     """Counts finished items; use as a context manager.
 
@@ -72,7 +135,7 @@ class ProgressReport:
         self._weighed = bool(work)
         self._began = self._last_line = time.monotonic()
         self._bar: rich.progress.Progress | None = None
-        if sys.stderr.isatty() and total:
+        if is_on_screen() and sys.stderr.isatty() and total:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -93,8 +156,10 @@ class ProgressReport:
         """One item, called `name`, is finished, in which there was so much of the work."""
         self._done += 1
         self._work_done += work if self._weighed else 1.0
+        tell(self._title, self._work_done / self._work)
         if self._bar:
             self._bar.update(self._task, completed=self._work_done, description=self._line(name))
+        if self._bar or not is_on_screen():
             return
         now = time.monotonic()
         if now - self._last_line >= LINE_EVERY or self._done == self._total:

@@ -6,7 +6,7 @@ that answers it > RawScores > the checkpoint's decision > FramePredictions.
 Letters: F frames of a clip.
 """
 
-import sys
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -32,6 +32,8 @@ from fusion.streams.clip_tracks import clip_ids, clips_of
 from fusion.streams.person_normalization import People, fit_people
 from fusion.streams.stream_spec import require_same_specs, stream_specs
 from fusion.tasks.labels import Clip
+
+log = logging.getLogger(__name__)
 
 
 def predict_clips(
@@ -158,7 +160,7 @@ def _people(
         people = fit_people(pairs, dims, len(clips))
         text += people.lines()
     for line in text:
-        print(line, file=sys.stderr, flush=True)
+        log.info("%s", line)
     return people
 
 

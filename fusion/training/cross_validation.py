@@ -11,6 +11,7 @@ A run that is found finished is not trained again, a killed one goes on; so do t
 run's epoch is the one that scores best on what it holds out, as on any validation split.
 """
 
+import logging
 from dataclasses import replace
 
 import pandas as pd
@@ -22,12 +23,14 @@ from fusion.training.run_folder import alone_in, clear
 from fusion.training.stages import train
 from fusion.training.validation import score_held_out
 
+log = logging.getLogger(__name__)
+
 OUT_OF_FOLD = "out_of_fold"
 TABLE = "scores.csv"
 
 
 def train_several(settings: TrainSettings, keep: bool = True) -> dict[str, float]:
-    """Trains the runs that the settings ask for, and prints and writes the table of their scores.
+    """Trains the runs that the settings ask for, and tells and writes the table of their scores.
 
     Args:
         settings: With root and store filled in.
@@ -65,7 +68,7 @@ def _train_folds(settings: TrainSettings, keep: bool) -> dict[str, float]:
     predictions = settings.runs / settings.name / OUT_OF_FOLD if keep else None
     for one in fold_settings(settings):
         name = f"fold{one.data.fold}"
-        print(f"{name} of {settings.folds}:", flush=True)
+        log.info("%s of %d:", name, settings.folds)
         metrics = score_held_out(one, train(one), predictions)
         scores[name] = metrics.scores()
         pooled.merge(metrics)
@@ -98,5 +101,5 @@ def summary(
 def _report(table: pd.DataFrame, settings: TrainSettings) -> None:
     path = settings.runs / settings.name / TABLE
     write_atomically(path, table.to_csv(index_label="run").encode())
-    print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
-    print(f"table: {path}", flush=True)
+    log.info("%s", table.to_string(float_format="{:.3f}".format, na_rep="-"))
+    log.info("table: %s", path)

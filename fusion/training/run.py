@@ -4,6 +4,7 @@ Data flow: annotations + tracks > windows > AffectModule under a Lightning Train
 last.ckpt and logs (metrics.csv, TensorBoard) in RUNS/NAME.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 
 from features.cli.default_corpus import default_store, root_or_demo
+from features.cli.progress import is_on_screen
 from features.encoders.registry import encoder_of
 from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
@@ -37,6 +39,8 @@ from fusion.training.trainer import (
     make_trainer,
     quiet_lightning,
 )
+
+log = logging.getLogger(__name__)
 
 
 def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
@@ -71,15 +75,16 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     defaults = plain(TrainSettings()) | {"inputs": NO_INPUTS.config()}
     found = find_run(folder, config, data, defaults)
     if is_first_process():
-        print("".join(f"{line}\n" for line in found.remarks), end="")
+        for remark in found.remarks:
+            log.info("%s", remark)
     if found.finished:
-        print(f"{folder}: finished before; --fresh true trains it anew")
+        log.info("%s: finished before; --fresh true trains it anew", folder)
         return folder / BEST
     (folder / DONE).unlink(missing_ok=True)
 
     pl.seed_everything(settings.seed, verbose=False)
     data.setup("fit")
-    print("\n".join(data.lines()))
+    log.info("%s", "\n".join(data.lines()))
     require_labels(data, tasks)
     require_judge(settings, data)
     module = make_module(settings, data, config)
@@ -134,9 +139,10 @@ def with_data(settings: TrainSettings) -> TrainSettings:
     if settings.data.root is None:
         encoders = sorted({encoder_of(stream) for stream in settings.data.streams})
         source = SourceSettings(root=root, store=store)
-        summary = extract(ExtractSettings(data=source, encoders=encoders))
+        workers = "auto" if is_on_screen() else "0"  # no processes behind a notebook's back
+        summary = extract(ExtractSettings(data=source, encoders=encoders, workers=workers))
         if summary.failures:
-            print(summary)
+            log.info("%s", summary)
             raise UserError("the demo corpus could not be extracted; see the lines above")
     return replace(settings, data=replace(settings.data, root=root, store=store))
 

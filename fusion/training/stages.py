@@ -9,6 +9,7 @@ scores as teachers. A killed run goes on in the stage, and at the clip, where it
 refused if its settings have changed, or what it has taken.
 """
 
+import logging
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -41,6 +42,8 @@ from fusion.training.stage_tasks import fit_recipe
 from fusion.training.trainer import BEST
 from fusion.training.validation import score_held_out
 
+log = logging.getLogger(__name__)
+
 TABLE = "stages.csv"
 """Validation scores of the stages, in the folder of the run."""
 OUTSIDE = "outside"
@@ -71,14 +74,15 @@ def _train(settings: TrainSettings) -> Path:
     settings = replace(with_data(settings), devices=1)
     folder = settings.runs / settings.name
     settings, remarks = fit_recipe(settings, lambda name: outside(name, folder).tasks)
-    print("\n".join(remarks), end="\n" if remarks else "", flush=True)
+    for remark in remarks:
+        log.info("%s", remark)
     if settings.fresh:
         clear(folder)
         settings = replace(settings, fresh=False)
     require_stages(folder)
     done: dict[str, StageOutputs] = {}
     for number, stage in enumerate(settings.stages, 1):
-        print(f"stage {number} of {len(settings.stages)}: {stage.name}", flush=True)
+        log.info("stage %d of %d: %s", number, len(settings.stages), stage.name)
         own = stage_settings(settings, stage)
         inputs = stage_inputs(stage, own, done, folder)
         best = train_run(own, inputs)
@@ -134,7 +138,7 @@ def _make_outputs(
 
 
 def put_together(settings: TrainSettings, done: Mapping[str, StageOutputs]) -> Path:
-    """Writes the recipe's checkpoint, unless it is there; prints how the stages score.
+    """Writes the recipe's checkpoint, unless it is there; says how the stages score.
 
     Which stage answers a task is chosen on the clips held out, as epochs are.
     """
@@ -151,7 +155,7 @@ def put_together(settings: TrainSettings, done: Mapping[str, StageOutputs]) -> P
         paths = {task: done[name].checkpoint for task, name in answers.items()}
         write_assembly(best, paths, config=config, provenance=provenance)
         (folder / DONE).touch()
-    print(", ".join(_told(settings, task, name) for task, name in answers.items()), flush=True)
+    log.info("%s", ", ".join(_told(settings, task, name) for task, name in answers.items()))
     return best
 
 
@@ -183,7 +187,7 @@ def _scores(
         table = pd.DataFrame(scores).T
         path = settings.runs / settings.name / TABLE
         write_atomically(path, table.to_csv(index_label="stage").encode())
-        print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
+        log.info("%s", table.to_string(float_format="{:.3f}".format, na_rep="-"))
     return scores
 
 

@@ -21,10 +21,15 @@ from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from features.cli.progress import is_on_screen, tell
 from features.errors import UserError
 from fusion.metrics.official import UndefinedScore
 
+log = logging.getLogger(__name__)
+
 BEST, LAST = "best.ckpt", "last.ckpt"
+TRAINING = "train"
+"""What the progress of epochs is called."""
 Keep = Literal["best", "last"]
 
 
@@ -56,6 +61,7 @@ def make_trainer(
         loggers: Their names.
         callbacks: Further ones.
     """
+    bar = is_on_screen() and sys.stderr.isatty()
     on_gpu = torch.cuda.is_available()
     auto = "bf16-mixed" if on_gpu else "32-true"
     chosen: Any = auto if precision == "auto" else precision
@@ -69,7 +75,7 @@ def make_trainer(
     own: list[Callback] = [kept, LastEpoch(folder / LAST)]
     if keep == "best":
         own.insert(0, Patience("val/P", mode="max", patience=patience))
-    own += [] if sys.stderr.isatty() else [EpochLines()]
+    own.append(EpochTold(line=not bar))
     return pl.Trainer(
         accelerator="gpu" if on_gpu else "cpu",
         devices=devices or ("auto" if on_gpu else 1),
@@ -79,7 +85,7 @@ def make_trainer(
         accumulate_grad_batches=accumulate,
         callbacks=[*own, *callbacks],
         logger=make_loggers(loggers, folder),
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=bar,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
@@ -187,17 +193,27 @@ class Patience(EarlyStopping):
         super().load_state_dict(state_dict | {"patience": self.patience})
 
 
-class EpochLines(Callback):
-    """One plain line an epoch, where there is no terminal for a bar."""
+class EpochTold(Callback):
+    """Tells of each epoch that it is done.
+
+    Args:
+        line: Log its loss and scores too, where there is no bar.
+    """
+
+    def __init__(self, line: bool) -> None:
+        self.line = line
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Prints the epoch's loss and scores."""
+        """Logs the epoch's loss and scores."""
         if not trainer.is_global_zero:
+            return
+        tell(TRAINING, (trainer.current_epoch + 1) / (trainer.max_epochs or 1))
+        if not self.line:
             return
         metrics = trainer.callback_metrics
         names = [n for n in ("train/total", "val/P") if n in metrics]
         text = "  ".join(f"{name} {float(metrics[name]):.3f}" for name in names)
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {text}", flush=True)
+        log.info("epoch %d/%d  %s", trainer.current_epoch + 1, trainer.max_epochs, text)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Data flow: checkpoint + held-out clips > predictions (kept, or found) > official scores.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -25,6 +26,8 @@ from fusion.metrics.remarks import in_sample, remarks
 from fusion.tasks.labels import Clip, once_each
 from fusion.training.config import TrainSettings
 
+log = logging.getLogger(__name__)
+
 
 def score_held_out(
     settings: TrainSettings, checkpoint: Path, keep: Path | None = None
@@ -44,11 +47,11 @@ def score_held_out(
     for one in _predictions(model, store, clips, keep, settings.data.cache):
         evaluation.add(one)
     if evaluation.missing:
-        print(f"not scored, no tracks: {listed(evaluation.missing)}")
+        log.info("not scored, no tracks: %s", listed(evaluation.missing))
     for name, what in (evaluation.faults | evaluation.remarks).items():
-        print(f"{name}: {what}")
+        log.info("%s: %s", name, what)
     for line in [*in_sample(evaluation), *remarks(evaluation)]:
-        print(line)
+        log.info("%s", line)
     return evaluation.metrics
 
 

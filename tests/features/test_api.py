@@ -190,9 +190,12 @@ def test_progress_rises_to_one(clip: Path) -> None:
 
 def test_a_script_needs_no_guard_and_prints_nothing(clip: Path) -> None:
     code = (
-        "import features, multiprocessing\n"
+        "import multiprocessing, os\n"
+        "before = dict(os.environ)\n"
+        "import features\n"
         f"tracks = features.extract_file({str(clip)!r}, encoders=['expression'])\n"
         "assert not multiprocessing.active_children()\n"
+        "assert dict(os.environ) == before\n"
     )
     done = subprocess.run(
         [sys.executable, "-"], input=code, capture_output=True, text=True, check=True

@@ -192,7 +192,7 @@ def test_prediction_adapts_as_validation_did(people, store, tmp_path, capsys, ki
     for index, raw in enumerate(raw_scores(checkpoint, store, clips)):
         expected = pool.stitched(data.datasets["validation"].lengths)[index]
         np.testing.assert_allclose(raw.scores[:, :2], expected, atol=1e-5)
-    said = capsys.readouterr().err
+    said = capsys.readouterr().out
     assert ("transductive" in said) == (kind != "none")
     [one] = predict_clips(checkpoint, store, clips[:1])
     assert ("adaptation" in one.provenance) == (kind != "none")
