@@ -29,7 +29,8 @@ from features.store.atomic_file import write_atomically
 from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus
 from fusion.data.predictions import list_predictions, write_predictions
-from fusion.ensembling.averaging import Weights, blend, joint_provenance
+from fusion.data.seen import in_order
+from fusion.ensembling.averaging import Weights, blend, joint_provenance, weighed
 from fusion.ensembling.checks import Known, learnt_tasks, require_own, require_unseen
 from fusion.ensembling.members import (
     Member,
@@ -38,11 +39,13 @@ from fusion.ensembling.members import (
     folder_statistics,
     read_clip,
     require_clips,
+    shared_tasks,
 )
 from fusion.ensembling.weights import CHOOSERS, TaskFrames, collect, cross_fitted, member_scores
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.streams.clip_tracks import clip_ids, clips_of
-from fusion.tasks.labels import TASKS, Clip
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import Tasks, title_of
 
 MEMBERS = "members"
 """Folder in OUT for what checkpoints predict."""
@@ -116,7 +119,7 @@ class EnsembleSettings:
 
 
 def ensemble(settings: EnsembleSettings) -> Path:
-    """Writes one folder of predictions from those of all members.
+    """Writes one folder of predictions from those of all members, of the tasks that all have.
 
     Returns:
         The folder.
@@ -130,18 +133,22 @@ def ensemble(settings: EnsembleSettings) -> Path:
     if settings.out.is_dir() and (others := sorted(set(list_predictions(settings.out)) - set(ids))):
         raise UserError(f"{settings.out} holds other clips, such as '{others[0]}'; choose another")
     members = open_members(settings, ids)
-    known, report = learnt_tasks(members, ids), {}
+    tasks = shared_tasks(members)
+    if absent := in_order({name for one in members for name in one.tasks} - set(tasks)):
+        print(f"not in all members, so left out: {', '.join(map(title_of, absent))}")
+    known, report = learnt_tasks(members, ids, weighed(tasks)), {}
     weights = {task: able / able.sum() for task, able in known.items()}
     if settings.choice != "equal":
         frames = labelled_frames(settings, corpus, members, ids)
         names = [str(path) for path in settings.members]
-        weights, table = choose(frames, settings.choice, names, known)
+        chosen, table = choose(frames, settings.choice, names, known)
+        weights |= chosen
         print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
         report = table.astype(object).where(table.notna(), None).T.to_dict()
-    _write(members, ids, weights, settings.out)
+    _write(members, ids, tasks, weights, settings.out)
     shares = {
-        task: dict(zip([m.name for m in members], weights[task].tolist(), strict=True))
-        for task in TASKS
+        tasks[task].title: dict(zip([m.name for m in members], own.tolist(), strict=True))
+        for task, own in weights.items()
     }
     content = {"choice": settings.choice, "weights": shares, "scores": report}
     write_atomically(settings.out / REPORT, json.dumps(content, indent=1).encode())
@@ -240,13 +247,14 @@ def labelled_frames(
     else:
         judges = open_members(settings, labelled, cross_fitted=True)
     print("".join(f"{line}\n" for line in require_unseen(judges, clips)), end="")
-    return collect(clips, partial(read_clip, judges))
+    tasks = weighed(shared_tasks([*members, *judges]))
+    return collect(clips, tasks, partial(read_clip, judges, tasks))
 
 
 def choose(
     frames: dict[str, TaskFrames], choice: str, names: list[str], known: Known
 ) -> "tuple[dict[str, np.ndarray], pd.DataFrame]":
-    """Weights of each task, and a table of what each member and the ensemble score.
+    """Weights of each task that was judged, and a table of what each member and the ensemble score.
 
     Members that have not learnt a task have no weight in it.
     """
@@ -261,26 +269,30 @@ def choose(
         weights[task][able] = own
         if not len(one):
             continue
-        columns[task] = {
+        columns[one.task.title] = {
             **dict(zip([names[index] for index in able], member_scores(one), strict=True)),
-            "all, equal": one.score(one.decided(CHOOSERS["equal"](one))),
-            f"{choice}, in-sample": one.score(one.decided(own)),
+            "all, equal": one.score(one.said(CHOOSERS["equal"](one))),
+            f"{choice}, in-sample": one.score(one.said(own)),
             f"{choice}, cross-fitted": cross_fitted(one, CHOOSERS[choice]),
         }
     return weights, pd.DataFrame(columns)
 
 
-def _write(members: list[Member], ids: list[str], weights: Weights, out: Path) -> None:
+def _write(
+    members: list[Member], ids: list[str], tasks: Tasks, weights: Weights, out: Path
+) -> None:
     """Blends clip by clip, after a first pass for the statistics of the whole folder."""
-    statistics = folder_statistics(members, ids)
+    statistics = folder_statistics(members, tasks, ids)
     said = "; ".join(
-        f"{member.name} " + " ".join(f"{task} {weights[task][index]:.3f}" for task in TASKS)
+        f"{member.name} "
+        + " ".join(f"{tasks[task].title} {own[index]:.3f}" for task, own in weights.items())
         for index, member in enumerate(members)
     )
     with ProgressReport("blend", len(ids)) as progress:
         for name in ids:
-            clip = read_clip(members, name)
-            write_predictions(blend(clip, weights, statistics, joint_provenance(clip, said)), out)
+            clip = read_clip(members, tasks, name)
+            origin = joint_provenance(clip, said)
+            write_predictions(blend(clip, tasks, weights, statistics, origin), out)
             progress.step(name)
 
 

@@ -7,7 +7,7 @@ frames, 95 % intervals by video > lines on the screen, and a folder of tables an
     python -m fusion.evaluate runs/mtl/best.ckpt --data.root ROOT --data.truth TRUTH
     python -m fusion.evaluate --pred A --data.root ROOT --out scores    # stored predictions
     python -m fusion.evaluate --pred A --pred B --data.root ROOT        # two of them compared
-    python -m fusion.evaluate --pred A --data.root ROOT --challenge CE  # compound expressions
+    python -m fusion.evaluate --pred A --data.root ROOT --challenge CE  # one task alone
 
 A second `--pred` is short for `--against`. The split, or the truth, says which clips are scored.
 Scores of clips that the model was trained on are refused, or with `--in_sample true` marked on each
@@ -17,7 +17,7 @@ decided by what was chosen on the others, so the scores are those that tuning sa
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
 
@@ -25,7 +25,7 @@ from features.cli.app import FAILED, OK, USAGE, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.errors import UsageError, UserError
 from features.store.track_store import TrackStore
-from fusion.abaw.challenges import EDITIONS, LATEST
+from fusion.abaw.reading.apart import READERS
 from fusion.data.predictions import write_predictions
 from fusion.evaluation.scored_clips import (
     CorpusSettings,
@@ -33,7 +33,6 @@ from fusion.evaluation.scored_clips import (
     labelled_clips,
     require_untrained,
 )
-from fusion.metrics.bootstrap import compare
 from fusion.metrics.evaluation import Evaluation, score_pair, score_store
 from fusion.metrics.official import MetricAccumulator
 from fusion.metrics.remarks import MARK, in_sample, remarks, require_unseen
@@ -46,13 +45,18 @@ from fusion.reporting.score_report import (
     write_comparison,
     write_report,
 )
-from fusion.tasks.labels import Clip
+from fusion.tasks.base import EDITIONS, LATEST
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import task_called
 
 if TYPE_CHECKING:
     from fusion.inference.checkpoint import Checkpoint
 
 
 __all__ = ["CorpusSettings", "EvaluateSettings", "labelled_clips", "score_clips"]
+
+
+EVERY = "MTL"
 
 
 @dataclass
@@ -67,11 +71,12 @@ class EvaluateSettings:
         device: Where the model computes: auto (a GPU if there is one), cpu, cuda:1, ...
         split: Part to score: train, validation, test; held_out: what the checkpoint's run held out,
             a fold or the validation split. None: validation, or of a corpus without, held_out.
-        challenge: Tasks to score: MTL, all that have labels; VA, EXPR or AU alone; CE, compound
-            expressions, whose labels lie in folders such as CE_Challenge/Validation_Set.
+        challenge: Tasks to score: MTL, all that have labels; or one alone, by its title. Of one
+            whose labels lie in folders of their own, such as CE_Challenge/Validation_Set, all
+            splits are scored unless --split names one.
         in_sample: Score clips that the model was trained on, too, and mark every line.
         edition: Challenge whose metrics count, 2 to 11.
-        exact: In edition 2, accuracy of action units by whole frames instead of single units.
+        exact: In edition 2, accuracy of binary vectors by whole frames instead of by elements.
         draws: Draws of the bootstrap; 0: no intervals.
         seed: Seed of the draws.
         out: Folder for tables and pictures. None: they are not written.
@@ -97,13 +102,18 @@ class EvaluateSettings:
     data: LabelledSettings = field(default_factory=LabelledSettings)
     device: str = "auto"
     split: Literal["train", "validation", "test", "held_out"] | None = None
-    challenge: Literal["MTL", "VA", "EXPR", "AU", "CE"] = "MTL"
+    challenge: str = EVERY
     in_sample: bool = False
     edition: int = LATEST
     exact: bool = False
     draws: int = 2000
     seed: int = 1
     out: Path | None = None
+
+    @property
+    def task(self) -> str:
+        """Name of the task that is scored alone; empty: all are. UserError if there is none."""
+        return "" if self.challenge.upper() == EVERY else task_called(self.challenge)
 
     @property
     def rules(self) -> Rules:
@@ -163,7 +173,8 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
         UserError: If the model was trained on labels that are scored, unless settings allow that.
     """
     if settings.pred:
-        evaluation = score_store(settings.pred, _clips(settings))
+        clips = labelled_clips(settings.data, settings.split, task=settings.task)
+        evaluation = score_store(settings.pred, clips)
         if not settings.in_sample:
             require_unseen([evaluation], [str(settings.pred)], OTHER_PREDICTIONS)
         return evaluation
@@ -171,27 +182,15 @@ def evaluate_clips(settings: EvaluateSettings) -> Evaluation:
     from fusion.inference.predictor import known_people
 
     checkpoint = load_checkpoint(settings.checkpoint, settings.device)
-    clips = _clips(settings, checkpoint)
+    clips = labelled_clips(settings.data, settings.split, checkpoint, settings.task)
     root = root_or_demo(settings.data.root)
-    if settings.data.truth:
+    if settings.data.truth or settings.task in READERS:
         annotations = settings.data.annotations(checkpoint.config)
         clips = known_people(checkpoint, clips, root, annotations)
     store = TrackStore(settings.data.store or default_store(root))
     if not settings.in_sample:
         require_untrained(checkpoint, store, clips)
     return score_checkpoint(checkpoint, store, clips, cache=settings.data.cache)
-
-
-def _clips(settings: EvaluateSettings, checkpoint: "Checkpoint | None" = None) -> list[Clip]:
-    """Clips with labels of the challenge."""
-    clips = labelled_clips(settings.data, settings.split, checkpoint)
-    if settings.challenge == "MTL":
-        return clips
-    task = settings.challenge.lower()
-    alone = [replace(clip, labels=clip.labels.of_task(task)) for clip in clips]
-    if not (kept := [clip for clip in alone if clip.labels.tasks()]):
-        raise UserError(f"no clip has a label of {settings.challenge}; see --challenge, --split")
-    return kept
 
 
 OTHER_PREDICTIONS = "score out-of-fold predictions, or clips that were held out,"
@@ -205,10 +204,6 @@ def command(settings: EvaluateSettings) -> int:
         raise UserError(f"--draws {settings.draws} and --seed {settings.seed} must be at least 0")
     if settings.out:
         require_folder(settings.out)
-    if settings.challenge == "CE":
-        from fusion.evaluation.evaluate_compound import command_of_compounds
-
-        return command_of_compounds(settings)
     if settings.against:
         return _compare(settings)
     evaluation = evaluate_clips(settings)
@@ -222,7 +217,7 @@ def command(settings: EvaluateSettings) -> int:
 def _show(settings: EvaluateSettings, evaluation: Evaluation) -> None:
     """Prints scores and their intervals, and writes the folder that was asked for."""
     metrics, rules = evaluation.metrics, settings.rules
-    scores = metrics.scores(rules.edition, rules.exact)
+    scores = rules.scores(evaluation)
     intervals = rules.intervals(evaluation)
     reasons = in_sample(evaluation)
     mark = MARK if reasons else ""
@@ -241,7 +236,7 @@ def _compare(settings: EvaluateSettings) -> int:
     """Compares two folders of predictions by the same draws of videos."""
     if settings.pred is None or settings.against is None:
         raise UsageError("--against compares with stored predictions; name the others by --pred")
-    clips = _clips(settings)
+    clips = labelled_clips(settings.data, settings.split, task=settings.task)
     pair = score_pair(settings.pred, settings.against, clips)
     rules, names = settings.rules, (str(settings.pred), str(settings.against))
     first, second = (list(one.videos().values()) for one in pair)
@@ -249,9 +244,11 @@ def _compare(settings: EvaluateSettings) -> int:
         raise UserError(f"{names[0]} and {names[1]}: no clip could be read in both")
     if not settings.in_sample:
         require_unseen(pair, names, OTHER_PREDICTIONS)
-    comparisons = compare(first, second, rules.draws, rules.seed, rules.edition, rules.exact)
+    comparisons = rules.comparisons(first, second)
     mark = MARK if any(map(in_sample, pair)) else ""
-    lines = [*format_comparison(comparisons, names).splitlines(), rules.line(len(first))]
+    of_classes = pair[0].metrics.class_scores(rules.edition) if len(first[0].tasks) > 1 else {}
+    shown = [name for name in comparisons if name not in of_classes]
+    lines = [*format_comparison(comparisons, names, shown).splitlines(), rules.line(len(first))]
     print("\n".join(mark + line for line in lines))
     for one, where in zip(pair, names, strict=True):
         print("".join(f"{line} in {where}\n" for line in in_sample(one)), end="")

@@ -20,9 +20,9 @@ from features.faces.detect import FaceSettings
 from features.pipeline.discovery import find_sources
 from features.pipeline.source_hashes import SourceHashes
 from features.store.track_store import TrackStore
+from fusion.abaw.challenges import TASKS
 from fusion.data.predictions import write_predictions
 from fusion.inference.origins import Origin, origin_of_clip, origin_of_source
-from fusion.tasks.labels import TASKS
 
 if TYPE_CHECKING:  # loads torch
     from fusion.inference.checkpoint import Checkpoint

@@ -23,7 +23,7 @@ from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind, read_truth
 from fusion.corpora import read_corpus
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
-from fusion.tasks.labels import FrameLabels
+from fusion.tasks.labels import FrameLabels, TaskLabels
 
 if TYPE_CHECKING:  # loads matplotlib
     from fusion.reporting.timeline import Envelope
@@ -168,14 +168,14 @@ def merge(parts: Iterable[FrameLabels]) -> FrameLabels:
     if len(parts) == 1:  # labels of a whole clip, or by time, stay what they are
         return parts[0]
     frames = max(map(len, parts))
-    merged = FrameLabels.empty(frames)
+    merged: dict[str, TaskLabels] = {}
     for part in (labels.resized(frames) for labels in parts):
-        for task in ("va", "expr", "au"):
-            known, new = getattr(merged, f"{task}_mask"), getattr(part, f"{task}_mask")
-            fresh = new & ~known
-            getattr(merged, task)[fresh] = getattr(part, task)[fresh]
-            known |= new
-    return merged
+        for task, new in part.by_task.items():
+            first = merged.setdefault(task, new)
+            fresh = new.mask & ~first.mask
+            first.values[fresh] = new.values[fresh]
+            first.mask[fresh] = True
+    return FrameLabels(frames, merged)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import shutil
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
@@ -28,6 +28,7 @@ from features.cli.wording import counted
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
 from features.store.fingerprint import settings_hash
+from fusion.metrics.official import TOTAL
 from fusion.training.config import TrainSettings, check_training, plain
 from fusion.training.search_space import SEARCH, Dimension, read_space, with_values
 
@@ -48,7 +49,7 @@ class SearchSettings(TrainSettings):
     Args:
         space: YAML file, or the name of a shipped one: dotted key to {low, high, log} or {choices}.
         trials: Number of finished trials at which the search ends, earlier legs counted.
-        metric: Score to maximise: P, VA, EXPR or AU.
+        metric: Score to maximise: P, the sum of all tasks, or that of one task, such as VA.
     """
 
     ESSENTIAL: ClassVar[tuple[str, ...]] = (
@@ -65,7 +66,7 @@ class SearchSettings(TrainSettings):
 
     space: Path = Path("mtl")
     trials: int = 20
-    metric: Literal["P", "VA", "EXPR", "AU"] = "P"
+    metric: str = TOTAL
 
 
 def search(settings: SearchSettings) -> Path:
@@ -75,11 +76,14 @@ def search(settings: SearchSettings) -> Path:
         The best recipe, a file that `fusion.train --cfg` takes.
 
     Raises:
-        UserError: If Optuna is absent, the space makes no sense, the folder holds another search,
-            or a trial cannot be trained.
+        UserError: If Optuna is absent, metric or space make no sense, the folder holds another
+            search, or a trial cannot be trained.
     """
     recipe = _recipe(settings)
     check_training(recipe)
+    metrics = [TOTAL, *(task.title for task in recipe.made_tasks().values())]
+    if settings.metric not in metrics:
+        raise UserError(f"metric {settings.metric}: choose {', '.join(metrics)}")
     space = read_space(settings.space, recipe)
     folder = settings.runs / settings.name / SEARCH
     if settings.fresh and folder.is_dir():

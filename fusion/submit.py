@@ -16,18 +16,17 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-
 from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
 from features.store.track_store import TrackStore
-from fusion.abaw.challenges import LATEST, challenge_of, compound_classes
+from fusion.abaw.challenges import DEFAULT_CHALLENGE, challenge_of
 from fusion.abaw.reading.lists import Template, read_template, read_test_list
 from fusion.abaw.rules import Source, rule_warnings, unlearnt
 from fusion.abaw.submission.checker import check_submission
+from fusion.abaw.submission.decisions import frame_decisions
 from fusion.abaw.submission.edition2 import Sample, check_folder, read_samples, write_folder
 from fusion.abaw.submission.fitting import SubmissionSummary
 from fusion.abaw.submission.line_ends import LineEnds
@@ -36,6 +35,7 @@ from fusion.abaw.submission.writer import FrameDecisions, write_submission
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.provenance import sources_of_checkpoint, sources_of_predictions
+from fusion.tasks.base import LATEST
 
 Ids = list[str]
 """Under a name of its own, as a setting below is called `list`."""
@@ -75,7 +75,7 @@ class SubmitSettings:
         "device",
     )
 
-    challenge: str = "VA"
+    challenge: str = DEFAULT_CHALLENGE
     edition: int = LATEST
     template: Path | None = None
     list: Path | None = None
@@ -117,18 +117,8 @@ def read_asked(settings: SubmitSettings) -> Asked:
 
 
 def decide(predictions: FramePredictions, edition: int = LATEST) -> FrameDecisions:
-    """Values as they are submitted: most probable classes, units against their thresholds.
-
-    Edition 2 knows no 'Other': there the most probable of the first seven counts.
-    """
-    expressions = challenge_of("EXPR", edition).expressions
-    return FrameDecisions(
-        va=predictions.va,
-        expr=predictions.expr[:, :expressions].argmax(1).astype(np.int8),
-        au=predictions.au_on.astype(np.int8),
-        ce=compound_classes(predictions.expr, predictions.compound).astype(np.int8),
-        face=predictions.face,
-    )
+    """Values of one id as they are submitted."""
+    return frame_decisions(predictions.values, predictions.thresholds, predictions.face, edition)
 
 
 def submit(settings: SubmitSettings, asked: Asked) -> tuple[SubmissionSummary, list[Source]]:
@@ -184,13 +174,16 @@ def read_decisions(settings: SubmitSettings, folder: Path, ids: Sequence[str] | 
     _require_all(wanted, files, f"{folder}: no predictions", "run fusion.predict on them")
     decisions: dict[str, FrameDecisions] = {}
     provenances: set[tuple[tuple[str, str], ...]] = set()
+    held: set[str] | None = None
     with ProgressReport("read predictions", len(wanted)) as progress:
         for name in wanted:
             one = read_predictions(files[name])
             decisions[name] = decide(one, settings.edition)
             provenances.add(tuple(sorted(one.provenance.items())))
+            held = set(one.tasks) if held is None else held & set(one.tasks)
             progress.step(name)
-    return decisions, sources_of_predictions(map(dict, provenances), settings.checkpoint)
+    said = sources_of_predictions(map(dict, provenances), settings.checkpoint, held or ())
+    return decisions, said
 
 
 def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:

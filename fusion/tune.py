@@ -24,7 +24,8 @@ from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
 from fusion.data.seen import BY_FOLD, ON, clips_by_task, tasks_seen, trained_clips
 from fusion.evaluation.scored_clips import CorpusSettings
-from fusion.tasks.labels import TASKS, UNITS, Clip
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import title_of
 
 if TYPE_CHECKING:  # these load torch and scipy
     from fusion.inference.checkpoint import Checkpoint
@@ -134,7 +135,7 @@ def tune(settings: TuneSettings) -> "tuple[Tuned, list[str]]":
     clips = validation_clips(checkpoint, root, challenge, store)
     scores = raw_scores(checkpoint, store, clips, cache=settings.data.cache)
     raws = require_people(scores, settings.checkpoint)
-    tuned = tune_clips(raws, settings.folds)
+    tuned = tune_clips(raws, checkpoint.tasks, settings.folds)
     files = [file_of(store, raw.clip, checkpoint.specs) for raw in raws]
     write_decision(
         settings.checkpoint,
@@ -159,7 +160,7 @@ def provenance(tuned: "Tuned", raws: "list[RawScores]", files: list[str]) -> dic
         "clips": [clip.id for clip in clips],
         "tuned": list(tuned.tuned),
         "folds": tuned.folds,
-        ON: clips_by_task(zip(clips, files, strict=True), [task.lower() for task in tuned.tuned]),
+        ON: clips_by_task(zip(clips, files, strict=True), tuned.tuned),
         BY_FOLD: [
             {
                 "clips": {clips[i].id: files[i] for i in held_out.tolist()},
@@ -175,7 +176,7 @@ def table(tuned: "Tuned") -> list[str]:
     """The figures before and after, and which of them may be quoted."""
     columns = _columns(tuned)
     lines = [_row("", [*columns, "gap"])]
-    for name in (*TASKS, "P"):
+    for name in tuned.neutral:
         gap = tuned.in_sample[name] - tuned.cross_fitted[name]
         numbers = [f"{scores[name]:.4f}" for scores in columns.values()] + [f"{gap:+.4f}"]
         lines.append(_row(name, ["-" if n.endswith("nan") else n for n in numbers]))
@@ -183,7 +184,7 @@ def table(tuned: "Tuned") -> list[str]:
         *lines,
         *tuned.counted,
         f"may be quoted: 'quote', cross-fitted over {tuned.folds} folds of people where tuning"
-        f" helps ({', '.join(tuned.tuned) or 'nowhere'}), neutral elsewhere",
+        f" helps ({', '.join(map(title_of, tuned.tuned)) or 'nowhere'}), neutral elsewhere",
         "may not: 'in-sample', chosen and scored on the same people; the gap is in-sample less"
         " cross-fitted",
         "every column has in it that training chose the epoch on these clips",
@@ -192,16 +193,12 @@ def table(tuned: "Tuned") -> list[str]:
 
 def choices(decision: "Decision", tuned: Iterable[str]) -> list[str]:
     """What was chosen, a line a task."""
-    expr, thresholds = decision.expr, zip(UNITS, decision.au.thresholds, strict=True)
-    said = {
-        "VA": str(decision.va.smoothing),
-        "EXPR": f"{expr.smoothing}; temperature {expr.temperature:.2f}; bias"
-        + "".join(f" {bias:+.2f}" for bias in expr.bias),
-        "AU": f"{decision.au.smoothing}; thresholds"
-        + "".join(f" {unit} {threshold:.2f}" for unit, threshold in thresholds),
-    }
     kept = "neutral, as tuning does not help people who were held out"
-    return [f"{task}: {said[task] if task in tuned else kept}" for task in TASKS]
+    return [
+        f"{task.title}: {task.choice(decision.by_task[name]) if name in tuned else kept}"
+        for name, task in decision.tasks.items()
+        if not task.made_of
+    ]
 
 
 def _columns(tuned: "Tuned") -> Mapping[str, dict[str, float]]:

@@ -19,7 +19,8 @@ from experiments.demo.clips import Plan, shoot
 from features.media import read_sound
 from features.store.feature_track import MAIN, SOUND, FeatureTrack, TrackInfo
 from features.store.track_store import TrackStore
-from fusion.tasks.labels import EXPRESSIONS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
 
 CLIPS = 8
 FPS = 25

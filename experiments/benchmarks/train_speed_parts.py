@@ -26,7 +26,11 @@ from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.model.fusion.leader_follower import LeaderFollowerFusion
 from fusion.model.heads import ParallelHeads
-from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels, TaskLabels
+from fusion.tasks.registry import default_tasks
 from fusion.training.config import TrainSettings, plain
 from fusion.training.optimizer import parameter_groups
 from fusion.training.run import make_module
@@ -65,13 +69,16 @@ def write_corpus(root: Path, frames: int, dims: Mapping[str, int]) -> tuple[list
 
 
 def _labels(frames: int, rng: np.random.Generator) -> FrameLabels:
-    labels = FrameLabels.empty(frames)
-    labels.va[:] = rng.uniform(-1, 1, labels.va.shape)
-    labels.expr[:] = rng.integers(0, len(EXPRESSIONS), frames)
-    labels.au[:] = rng.integers(0, 2, labels.au.shape)
-    for mask in (labels.va_mask, labels.expr_mask, labels.au_mask):
-        mask[:] = True
-    return labels
+    every = np.ones(frames, bool)
+    units = rng.integers(0, 2, (frames, len(UNITS))).astype(np.float32)
+    return FrameLabels(
+        frames,
+        {
+            "va": TaskLabels(rng.uniform(-1, 1, (frames, 2)).astype(np.float32), every),
+            "expr": TaskLabels(rng.integers(0, len(EXPRESSIONS), frames), every),
+            "au": TaskLabels(units, np.ones(units.shape, bool)),
+        },
+    )
 
 
 def make_data(
@@ -90,8 +97,11 @@ class Stepper:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model.train()
-        weights = torch.ones(len(EXPRESSIONS)), torch.ones(len(UNITS))
-        self.loss = MultiTaskLoss(LossSettings(), *weights)
+        fitted = {
+            "expr": {"weights": torch.ones(len(EXPRESSIONS))},
+            "au": {"pos_weights": torch.ones(len(UNITS))},
+        }
+        self.loss = MultiTaskLoss(LossSettings(), default_tasks(), fitted)
         self.optimizer = AdamW(parameter_groups(model, 0.01), lr=1e-3)
 
     def steps(self, batches: Iterator[Batch], number: int) -> Timing:
@@ -147,7 +157,7 @@ class LeaderFollowerModel(nn.Module):
             for dim in streams.values()
         )
         self.fusion = LeaderFollowerFusion(len(streams), channels[-1], channels[-1], leader=0)
-        self.heads = ParallelHeads(channels[-1])
+        self.heads = ParallelHeads(channels[-1], default_tasks())
 
     def forward(self, batch: Batch) -> Scores:
         """Scores of every frame."""

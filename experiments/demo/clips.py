@@ -15,7 +15,8 @@ import numpy as np
 from experiments.demo.faces import Painter, cover
 from experiments.demo.people import Performance, Person, draw_person, label, perform
 from experiments.demo.voices import speak
-from fusion.tasks.labels import TASKS, FrameLabels
+from fusion.abaw.challenges import TASKS
+from fusion.tasks.labels import FrameLabels
 
 PARTS = ("train", "validation", "test")
 CYCLE = ("train", "validation", "test", "train", "train")

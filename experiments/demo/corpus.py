@@ -25,7 +25,11 @@ from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS, FrameLabels
+from fusion.abaw.challenges import TASKS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels
+from fusion.tasks.va import DIMENSIONS
 
 VERSION = 1
 """Raise it when the same seed gives another corpus."""
@@ -227,10 +231,10 @@ def _write_annotations(track: Track, folder: Path, seed: int) -> None:
 def _rows(task: str, labels: FrameLabels) -> list[str]:
     """Lines of an annotation file, without the header."""
     if task == "VA":
-        return [f"{_number(v)},{_number(a)}" for v, a in labels.va]
+        return [f"{_number(v)},{_number(a)}" for v, a in labels["va"].values]
     if task == "EXPR":
-        return [str(row) for row in labels.expr]
-    return [",".join(str(int(unit)) for unit in row) for row in labels.au]
+        return [str(row) for row in labels["expr"].values]
+    return [",".join(str(int(unit)) for unit in row) for row in labels["au"].values]
 
 
 def _number(value: float) -> str:

@@ -28,7 +28,7 @@ from experiments.demo.looks import (
     person_layers,
     wall,
 )
-from fusion.tasks.labels import UNITS
+from fusion.tasks.au import UNITS
 
 EYES = ((203.0, 101.5), (246.5, 103.5))
 CHEEKS = ((194.0, 124.0), (254.0, 126.0))

@@ -17,7 +17,9 @@ from scipy.ndimage import gaussian_filter1d
 from experiments.demo.faces import Face
 from experiments.demo.looks import Look, draw_look
 from experiments.demo.voices import CONTROL_RATE, VOWELS, Speech, Voice, draw_voice
-from fusion.tasks.labels import EXPRESSIONS, UNITS, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels, TaskLabels
 
 RING = ("Happiness", "Neutral", "Other", "Sadness", "Disgust", "Anger", "Fear", "Surprise")
 """Neighbours feel alike; each clip goes through three neighbours, so that clips differ in mood."""
@@ -145,13 +147,16 @@ def label(performance: Performance, times: np.ndarray, rng: np.random.Generator)
     late = performance.at(times - LAG)
     va = np.column_stack([performance.valence[late], performance.arousal[late]])
     held = np.column_stack([_joystick(va[:, d], rng) for d in range(2)])
-    labels = FrameLabels.empty(len(times))
-    labels.va[:] = np.round(np.clip(held, -1, 1), 3)
-    labels.expr[:] = performance.expression[now]
-    labels.au[:] = performance.units[now] > SEEN
-    for mask in (labels.va_mask, labels.expr_mask, labels.au_mask):
-        mask[:] = True
-    return labels
+    every = np.ones(len(times), bool)
+    units = (performance.units[now] > SEEN).astype(np.float32)
+    return FrameLabels(
+        len(times),
+        {
+            "va": TaskLabels(np.round(np.clip(held, -1, 1), 3).astype(np.float32), every),
+            "expr": TaskLabels(performance.expression[now].astype(np.int64), every),
+            "au": TaskLabels(units, np.ones(units.shape, bool)),
+        },
+    )
 
 
 def _shares(parts: int, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -29,7 +29,9 @@ from fusion.metrics.official import MetricAccumulator
 from fusion.report import ReportSettings, TruthSettings, report
 from fusion.submit import SubmitSettings
 from fusion.submit import command as submit
-from fusion.tasks.labels import UNITS, Clip
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import one_after_another
+from fusion.tasks.registry import DEFAULT, default_tasks
 from fusion.training.config import TrainSettings
 from fusion.training.stages import train
 
@@ -64,18 +66,16 @@ def constant_scores(train: list[Clip], truth: list[Clip]) -> dict[str, float]:
 
     A unit that is on in less than half of the training frames is said to be off.
     """
-    expr = np.bincount(np.concatenate([c.labels.expr[c.labels.expr_mask] for c in train]))
-    on = np.concatenate([c.labels.au[c.labels.au_mask.all(1)] for c in train]).mean(0) >= 0.5
-    va = np.concatenate([c.labels.va[c.labels.va_mask] for c in train]).mean(0)
-    metrics = MetricAccumulator()
+    va, expr, au = (one_after_another([c.labels for c in train])[task] for task in DEFAULT)
+    constant = {
+        "va": va.values[va.mask].mean(0),
+        "expr": np.bincount(expr.values[expr.mask]).argmax(),
+        "au": au.values[au.mask.all(1)].mean(0) >= 0.5,
+    }
+    metrics = MetricAccumulator(default_tasks())
     for clip in truth:
-        frames = len(clip.labels)
-        metrics.add(
-            clip.labels,
-            np.tile(va, (frames, 1)),
-            np.full(frames, expr.argmax()),
-            np.broadcast_to(on, (frames, len(UNITS))),
-        )
+        decided = {n: np.stack([one] * len(clip.labels)) for n, one in constant.items()}
+        metrics.add_decided(clip.labels, decided)
     return metrics.scores()
 
 

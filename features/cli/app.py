@@ -25,7 +25,7 @@ from jsonargparse import ArgumentParser
 
 from features.cli.arguments import spelt_out
 from features.cli.choices import hide_older_names
-from features.cli.config_files import inlined, merged
+from features.cli.config_files import OlderKeys, gathered, inlined, merged
 from features.cli.help_page import help_page
 from features.cli.list_options import bracketed
 from features.cli.plugins import load_plugins
@@ -109,7 +109,12 @@ def parse(
         sys.exit(OK)
     try:
         arguments = bracketed(spelt_out(words, settings_type), settings_type)
-        arguments = inlined(arguments, getattr(settings_type, "SHIPPED", None))
+        arguments = inlined(
+            arguments,
+            getattr(settings_type, "SHIPPED", None),
+            getattr(settings_type, "OLDER_KEYS", None),
+        )
+        arguments = gathered(arguments, _mappings(settings_type))
         read = parser.parse_args(arguments)
         load_plugins(read.get("plugins") or [])
         values = vars(parser.instantiate(read))
@@ -128,6 +133,15 @@ def make_parser(settings_type: type, *, prog: str, description: str) -> Argument
     return parser
 
 
+def _mappings(settings_type: type) -> dict[str, Any]:
+    """Fields of a dataclass that are mappings of any values, with their defaults."""
+    return {
+        field.name: field.default_factory()
+        for field in fields(settings_type)
+        if field.type in (dict[str, Any], "dict[str, Any]") and callable(field.default_factory)
+    }
+
+
 def updated(settings: S, changes: Mapping[str, Any], where: str) -> S:
     """Settings with some of them changed.
 
@@ -139,6 +153,8 @@ def updated(settings: S, changes: Mapping[str, Any], where: str) -> S:
     Raises:
         UsageError: For an unknown or ill-typed key; names the key and the nearest right one.
     """
+    older: OlderKeys | None = getattr(settings, "OLDER_KEYS", None)
+    changes = older.modern(changes, whole=False) if older else changes
     parser = ArgumentParser(exit_on_error=False)
     _add_settings(parser, type(settings))
     try:

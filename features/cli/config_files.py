@@ -10,7 +10,7 @@ import difflib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 from jsonargparse import get_loader
@@ -23,24 +23,44 @@ BASE = "base"
 SUFFIX = ".yaml"
 
 
-def read_config(name: str, shipped: Path | None = None) -> dict[str, Any]:
+class OlderKeys(Protocol):
+    """Puts older names of settings in their places of today."""
+
+    def modern(self, settings: Mapping[str, Any], *, whole: bool) -> dict[str, Any]:
+        """Settings of a file; `whole` unless they only change those of a base."""
+        ...
+
+    def modern_option(self, word: str) -> str:
+        """A word of a command line."""
+        ...
+
+
+def read_config(
+    name: str, shipped: Path | None = None, older: OlderKeys | None = None
+) -> dict[str, Any]:
     """Settings of a file with those of its bases, nested as in the file.
 
     Args:
         name: Path of a YAML file, or the name of a shipped one, e.g. `mtl`.
         shipped: Folder of the files that have names; None: there are none.
+        older: Puts older names of settings in their places of today.
 
     Raises:
         UsageError: If a file is absent or no YAML mapping, or bases go in a circle.
     """
-    return _read(find_config(name, shipped), shipped, ())
+    return _read(find_config(name, shipped), shipped, (), older)
 
 
-def inlined(argv: Sequence[str], shipped: Path | None) -> list[str]:
+def inlined(argv: Sequence[str], shipped: Path | None, older: OlderKeys | None = None) -> list[str]:
     """Arguments with each `--cfg FILE` in front, and in the file's place what it and its bases say.
 
     They come first so that other options override them, wherever they stand. A mapping that is
     written out (`--cfg '{seed: 2}'`) stays as it is.
+
+    Args:
+        argv: As they come from the shell, lists bracketed.
+        shipped: Folder of the files that have names; None: there are none.
+        older: Puts older names of settings in their places of today.
     """
     files: list[str] = []
     others: list[str] = []
@@ -51,10 +71,43 @@ def inlined(argv: Sequence[str], shipped: Path | None) -> list[str]:
         elif word.startswith("--cfg="):
             value = word.removeprefix("--cfg=")
         else:
-            others.append(word)
+            others.append(older.modern_option(word) if older else word)
             continue
-        files.append("--cfg" if value is None else f"--cfg={_text(value, shipped)}")
+        files.append("--cfg" if value is None else f"--cfg={_text(value, shipped, older)}")
     return files + others
+
+
+def gathered(argv: Sequence[str], defaults: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Arguments with `--FIELD.KEY.SETTING VALUE` of mappings merged into what files say of them.
+
+    The parser itself would put `{SETTING: VALUE}` in the place of all that FIELD says of KEY.
+
+    >>> gathered(['--cfg={"tasks": {"va": {"bins": 3}}}', "--tasks.va.weight", "0"], {"tasks": {}})
+    ['--cfg={"tasks": {"va": {"bins": 3}}}', '--tasks={"va": {"bins": 3, "weight": 0}}']
+
+    Args:
+        argv: With files as `inlined` leaves them.
+        defaults: Field that is a mapping to its default.
+    """
+    values, changed, kept = dict(defaults), set[str](), list[str]()
+    words = iter(argv)
+    for word in words:
+        option, equals, value = word.partition("=")
+        field, *path = option.removeprefix("--").split(".")
+        if option == "--cfg" and value.startswith("{"):
+            said = get_loader("yaml")(value)
+            values |= {name: said[name] for name in defaults if name in said}
+        if field not in defaults or not option.startswith("--"):
+            kept.append(word)
+            continue
+        value = value if equals else next(words, "")
+        read = get_loader("yaml")(value)
+        for part in reversed(path):
+            read = {part: read}
+        values[field] = merged(values[field] or {}, read) if path else read
+        changed.add(field)
+    whole = [f"--{name}={json.dumps(values[name])}" for name in defaults if name in changed]
+    return [*kept, *whole]
 
 
 def find_config(name: str, shipped: Path | None, beside: Path = Path(), where: str = "") -> Path:
@@ -129,26 +182,29 @@ def _alike(inner: Mapping[str, Any], change: Mapping[str, Any]) -> bool:
     return NAME not in inner or change.get(NAME, inner[NAME]) == inner[NAME]
 
 
-def _text(value: str, shipped: Path | None) -> str:
+def _text(value: str, shipped: Path | None, older: OlderKeys | None) -> str:
     """What the parser takes in place of a file's name."""
     if value.lstrip().startswith("{"):
         return value
-    return json.dumps(read_config(value, shipped), ensure_ascii=False)
+    return json.dumps(read_config(value, shipped, older), ensure_ascii=False)
 
 
-def _read(path: Path, shipped: Path | None, above: tuple[Path, ...]) -> dict[str, Any]:
+def _read(
+    path: Path, shipped: Path | None, above: tuple[Path, ...], older: OlderKeys | None
+) -> dict[str, Any]:
     """A file's settings over those of its base; `above` are the files that it is the base of."""
     if any(path.samefile(one) for one in above):
         circle = " > ".join(str(one) for one in (*above, path))
         raise UsageError(f"{path}: its bases go in a circle ({circle}); take one 'base' out")
     own = nested(read_mapping(path))
     base = own.pop(BASE, None)
+    own = older.modern(own, whole=base is None) if older else own
     if base is None:
         return own
     if not isinstance(base, str):
         raise UsageError(f"{path}: base must be the name of one file, not {base!r}")
     below = _read(
-        find_config(base, shipped, path.parent, f"{path}: base: "), shipped, (*above, path)
+        find_config(base, shipped, path.parent, f"{path}: base: "), shipped, (*above, path), older
     )
     return merged(below, own)
 

@@ -8,30 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.errors import UserError
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.base import EDITIONS, LATEST
+from fusion.tasks.compound import BASIC, COMPOUNDS, compound_of
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.va import DIMENSIONS
 
-EDITIONS = range(2, 12)
-LATEST = EDITIONS[-1]
-
-COMPOUNDS = {
-    "Fearfully_Surprised": ("Fear", "Surprise"),
-    "Happily_Surprised": ("Happiness", "Surprise"),
-    "Sadly_Surprised": ("Sadness", "Surprise"),
-    "Disgustedly_Surprised": ("Disgust", "Surprise"),
-    "Angrily_Surprised": ("Anger", "Surprise"),
-    "Sadly_Fearful": ("Sadness", "Fear"),
-    "Sadly_Angry": ("Sadness", "Anger"),
-}
-"""Compound expressions in the order of their numbers, each with its two basic ones."""
-
-_BASIC = slice(EXPRESSIONS.index("Anger"), EXPRESSIONS.index("Other"))
-BASIC_EXPRESSIONS = EXPRESSIONS[_BASIC]
-"""Expressions of which compound ones are made: all but Neutral and Other."""
-
-COMPOUND_PAIRS = np.array(
-    [[BASIC_EXPRESSIONS.index(name) for name in two] for two in COMPOUNDS.values()], np.int64
-)
-"""(7, 2) int64: the two of each compound as indices into `BASIC_EXPRESSIONS`."""
+TASKS = ("VA", "EXPR", "AU")
+"""Of the multi-task challenge, in the order of their columns."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +81,8 @@ CHALLENGES = {
     )
 }
 """Editions 3 and later, by name."""
+DEFAULT_CHALLENGE = "VA"
+"""Where none is named."""
 
 EDITION_2 = {
     challenge.name: challenge
@@ -134,5 +120,4 @@ def compound_classes(expr: np.ndarray, compound: np.ndarray | None = None) -> np
     Returns:
         (F,) int64, index into `COMPOUNDS`.
     """
-    basic = expr[:, _BASIC] if compound is None else compound
-    return np.asarray(basic[:, COMPOUND_PAIRS].sum(axis=2).argmax(axis=1), np.int64)
+    return compound_of(expr[:, BASIC] if compound is None else compound)

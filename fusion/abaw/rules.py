@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fusion.abaw.challenges import challenge_of
-from fusion.tasks.labels import TASKS
+from fusion.abaw.challenges import TASKS, challenge_of
 
 SMALL_ONLY = (4, 7, 11)
 """Editions whose MTL challenge allows of Aff-Wild2 only the pictures of s-Aff-Wild2."""
 OTHER_CORPORA = ("demo", "ravdess", "affectnet", "expw", "afew", "fer2013", "rafdb", "cexprdb")
 """Beginnings of folder names, small letters and digits only, that are known not to be Aff-Wild2."""
+MADE_OF = {"CE": ("COMPOUND", "EXPR")}
+"""Columns of a file to the tasks of which any one is enough for them; the last is the usual one."""
 
 _SMALL = re.compile(r"(?<![a-z0-9])s[-_ ]?aff[-_ ]?wild[-_ ]?2", re.IGNORECASE)
 _FULL = re.compile(r"aff[-_ ]?wild|abaw", re.IGNORECASE)
@@ -30,10 +31,10 @@ class Source:
     Attributes:
         what: For messages, e.g. `model best.ckpt` or `stream voice (wav2vec2)`.
         data: Names of the data it was trained on, None if unknown.
-        tasks: Those of `TASKS` whose labels it was trained on; None if unknown.
+        tasks: Those whose labels it was trained on, named in capitals; None if unknown.
         corpus: Whether `data` is the name of somebody's folder, which may be any.
-        learnt: Those of `TASKS` that it has learnt to answer; None if unknown, or no model.
-        chosen: Those of `TASKS` by whose labels its epoch was chosen, or it was tuned.
+        chosen: Those by whose labels its epoch was chosen, or it was tuned.
+        learnt: Those that it has learnt to answer; None if unknown, or no model.
     """
 
     what: str
@@ -65,11 +66,14 @@ def rule_warnings(challenge: str, edition: int, sources: Iterable[Source]) -> li
 def unlearnt(challenge: str, edition: int, sources: Iterable[Source]) -> list[str]:
     """Tasks of a challenge that no source has learnt, so that what is said of them means nothing.
 
-    Compound expressions are made of those of EXPR. Empty if sources do not tell.
+    Compound expressions are learnt by themselves, or made of those of EXPR. Empty if sources do not
+    tell.
     """
     told = [source.learnt for source in sources if source.learnt is not None]
-    needed = ["EXPR" if t == "CE" else t for t in challenge_of(challenge, edition).tasks]
-    return [task for task in needed if told and not any(task in one for one in told)]
+    known = {task for one in told for task in one}
+    needed = challenge_of(challenge, edition).tasks
+    lacking = [task for task in needed if told and not known & set(MADE_OF.get(task, (task,)))]
+    return [MADE_OF.get(task, (task,))[-1] for task in lacking]
 
 
 def knows_aff_wild2(source: Source) -> str | None:

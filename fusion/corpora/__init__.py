@@ -21,7 +21,8 @@ from fusion.abaw.reading.annotations import CorpusKind
 from fusion.abaw.reading.layout import SPLITS, read_people
 from fusion.corpora.registry import DataSet, data_sets
 from fusion.streams.clip_tracks import explained
-from fusion.tasks.labels import EXPRESSIONS, Clip
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import make_task
 
 NOT_SEARCHED = ("cropped_aligned", "__macosx", ".")
 """Folders whose names start so hold millions of crops, or litter."""
@@ -61,7 +62,7 @@ def read_corpus(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
 
 def _described(clips: Sequence[Clip], known: DataSet, root: Path) -> list[Clip]:
     """The clips with what can be told of any data set, where their reader has not told."""
-    people, expressions = read_people(root), expressions_in(clips)
+    people, classes = read_people(root), classes_in(clips)
     return [
         clip
         if clip.origin
@@ -69,16 +70,24 @@ def _described(clips: Sequence[Clip], known: DataSet, root: Path) -> list[Clip]:
             clip,
             group=people.get(clip.id) or people.get(clip.video) or clip.group,
             origin=known.name,
-            expressions=expressions,
+            classes=classes,
         )
         for clip in clips
     ]
 
 
-def expressions_in(clips: Sequence[Clip]) -> frozenset[str]:
-    """Names of the expressions that occur in labels: those that the data set has."""
-    numbers = {int(n) for clip in clips for n in np.unique(clip.labels.expr[clip.labels.expr_mask])}
-    return frozenset(EXPRESSIONS[number] for number in numbers)
+def classes_in(clips: Sequence[Clip]) -> dict[str, frozenset[str]]:
+    """Task to the names of the classes that occur in labels: those that the data set has."""
+    numbers: dict[str, set[int]] = {}
+    for clip in clips:
+        for task, labels in clip.labels.by_task.items():
+            if labels.values.dtype.kind == "i" and not labels.names:
+                found = np.unique(labels.values[labels.mask]).tolist()
+                numbers.setdefault(task, set()).update(found)
+    return {
+        task: frozenset(make_task(task).names[number] for number in found)
+        for task, found in numbers.items()
+    }
 
 
 def with_persons(

@@ -9,7 +9,8 @@ from pathlib import Path
 from features.errors import UserError
 from fusion.abaw.audit.inventory import Annotation, Inventory, count_task, take_inventory
 from fusion.corpora import read_corpus
-from fusion.tasks.labels import Clip, ClipLabels, TimedLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import ClipLabels, TimedLabels
 
 UNLABELLED = "none"
 """Challenge of a clip without any label."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fusion.corpora import readers
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 
 Find = Callable[[Path, Sequence[Path]], list[Path]]
 """Root and all visible files below it > the files that hold (or tell) the labels; none if the

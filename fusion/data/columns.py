@@ -2,58 +2,37 @@
 
     Scores > `joined` > (..., C) > `parted` > Scores
 
-Columns: valence, arousal, 8 expressions, 12 units, then what a model has besides: K bins of
-valence and K of arousal, 6 sigmoids for compound expressions.
+Columns are those of the tasks, one after the other, as many of each as `Task.score_width`.
 
-Letters: C columns, K bins; `...` windows and frames.
+Letters: C columns; `...` windows and frames.
 """
 
+from typing import TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from fusion.data.batch import Scores
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.tasks.registry import Tasks
 
-COMPOUND = 6
-OFFICIAL = len(DIMENSIONS) + len(EXPRESSIONS) + len(UNITS)
-"""Columns that every model has: valence, arousal, expressions and units."""
-COLUMNS = {"va": slice(0, 2), "expr": slice(2, 10), "au": slice(10, OFFICIAL)}
-"""Columns that belong to each task."""
+A = TypeVar("A", Tensor, np.ndarray)
 
 
-def joined(scores: Scores) -> Tensor:
-    """(..., C) float32 of all scores."""
-    parts = [scores.va, scores.expr, scores.au]
-    if scores.va_bins is not None:
-        parts.append(scores.va_bins.flatten(-2))
-    if scores.compound is not None:
-        parts.append(scores.compound)
-    return torch.cat([part.float() for part in parts], dim=-1)
+def joined(scores: Scores, tasks: Tasks) -> Tensor:
+    """(..., C) float32 of the scores of all tasks."""
+    return torch.cat([scores[name].float() for name in tasks], dim=-1)
 
 
-def parted(columns: Tensor, bins: int = 0, compound: bool = False) -> Scores:
-    """Scores that `joined` has joined.
-
-    Args:
-        columns: (..., C).
-        bins: K of the model, 0 for none.
-        compound: Whether it has sigmoids for compound expressions.
-    """
-    va, expr, au, va_bins, six = columns.split(_sizes(bins, compound), dim=-1)
-    return Scores(
-        va,
-        expr,
-        au,
-        va_bins.unflatten(-1, (len(DIMENSIONS), bins)) if bins else None,
-        six if compound else None,
-    )
+def parted(columns: A, tasks: Tasks) -> dict[str, A]:
+    """Task to its columns (..., W) of (..., C) that `joined` has joined."""
+    found, start = {}, 0
+    for name, task in tasks.items():
+        found[name] = columns[..., start : start + task.score_width]
+        start += task.score_width
+    return found
 
 
-def width(bins: int = 0, compound: bool = False) -> int:
-    """C of a model, told as to `parted`."""
-    return sum(_sizes(bins, compound))
-
-
-def _sizes(bins: int, compound: bool) -> list[int]:
-    official = [len(DIMENSIONS), len(EXPRESSIONS), len(UNITS)]
-    return [*official, len(DIMENSIONS) * bins, COMPOUND if compound else 0]
+def width(tasks: Tasks) -> int:
+    """C."""
+    return sum(task.score_width for task in tasks.values())

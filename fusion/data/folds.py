@@ -12,14 +12,21 @@ import numpy as np
 
 from features.cli.wording import counted
 from features.errors import UserError
-from fusion.tasks.labels import EXPRESSIONS, Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import FrameLabels
+from fusion.tasks.registry import Tasks, default_tasks
 
 FOLD_SEED = 0
 """The folds are the same in every run, whatever the run's own seed."""
 
 
-def folds_of(clips: Sequence[Clip], k: int) -> list[np.ndarray]:
+def folds_of(clips: Sequence[Clip], k: int, tasks: Tasks) -> list[np.ndarray]:
     """Deals clips into k folds by person and video, alike in frames and in labels.
+
+    Args:
+        clips: Whose folds.
+        k: Their number.
+        tasks: Whose labels count, besides those of `default_tasks`.
 
     Returns:
         k rising arrays of indices into `clips`: what each fold holds out.
@@ -29,21 +36,14 @@ def folds_of(clips: Sequence[Clip], k: int) -> list[np.ndarray]:
     """
     groups = linked([clip.group for clip in clips], [clip.video for clip in clips])
     frames = [len(clip.labels) for clip in clips]
-    labels = np.array([label_amounts(clip.labels) for clip in clips])
+    every = {**default_tasks(), **tasks}
+    labels = np.array([label_amounts(clip.labels, every) for clip in clips])
     return person_folds(groups, k, FOLD_SEED, frames, labels)
 
 
-def label_amounts(labels: FrameLabels) -> np.ndarray:
-    """How much of each kind of label a clip has: (8 + 12 + 4,) float64.
-
-    Frames of each expression, frames on which each unit is on, and the sums of positive and of
-    negative valence and arousal: folds that share all four alike have the same mean.
-    """
-    classes = np.bincount(labels.expr[labels.expr_mask], minlength=len(EXPRESSIONS))
-    units = (labels.au * labels.au_mask).sum(axis=0, dtype=np.float64)
-    va = labels.va[labels.va_mask].astype(np.float64)
-    signs = [va.clip(min=0).sum(axis=0), -va.clip(max=0).sum(axis=0)]
-    return np.concatenate([classes, units, *signs])
+def label_amounts(labels: FrameLabels, tasks: Tasks) -> np.ndarray:
+    """(C,) float64, how much of each kind of label of the tasks a clip has."""
+    return np.concatenate([task.amounts(task.labels_in(labels)) for task in tasks.values()])
 
 
 def person_folds(

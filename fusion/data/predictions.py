@@ -2,19 +2,20 @@
 
 Data flow: scores of the model > FramePredictions > `ID.parquet` or `ID.csv` > report, pandas.
 
-One row a frame. Columns: `frame` (1-based, as ABAW counts), `time` (s), `face`, `valence`,
-`arousal`, a probability for each of `EXPRESSIONS`, `expression` (name of the most probable), a
-probability for each of `UNITS`, and `AU1_on` ... `AU26_on` (probability at or above the threshold).
-A model that has learnt compound expressions adds `compound_Anger` ... `compound_Surprise`, the
-probability of each of `BASIC_EXPRESSIONS` by itself; a compound scores the sum of its two.
-What belongs to the whole file (id, video, thresholds, provenance) lies in the Parquet schema's
-metadata under `affuse`, and for CSV in `ID.csv.json` beside it. Nothing is lost in either format.
+One row a frame. Columns: `frame` (1-based, as ABAW counts), `time` (s), `face`, then those of each
+task: its values (`Task.columns`), and what follows from them (`Task.further_columns`). Of ABAW's
+tasks these are `valence`, `arousal`, a probability for each expression, `expression` (name of the
+most probable), a probability for each unit, and `AU1_on` ... (probability at or above the
+threshold).
+What belongs to the whole file (id, video, tasks, thresholds, provenance) lies in the Parquet
+schema's metadata under `affuse`, and for CSV in `ID.csv.json` beside it. Nothing is lost in either.
 
 Letters: F frames.
 """
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,8 +27,8 @@ import pyarrow.parquet
 
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
-from fusion.abaw.challenges import BASIC_EXPRESSIONS
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.tasks.base import Task
+from fusion.tasks.registry import FORMER, Tasks, default_tasks, make_tasks
 
 Format = Literal["parquet", "csv"]
 METADATA_KEY = b"affuse"
@@ -35,10 +36,6 @@ MADE_OF = "made of"
 """Key in the provenance: fingerprint of checkpoint and tracks."""
 SIDECAR = ".json"
 """Added to the name of a CSV file: where its metadata lies."""
-SUM_TOLERANCE = 1e-3
-"""How far the expressions' probabilities may be from adding up to 1."""
-COMPOUND_COLUMNS = tuple(f"compound_{name}" for name in BASIC_EXPRESSIONS)
-"""Of a model that has learnt compound expressions."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,11 @@ class FramePredictions:
         times: (F,) float64, seconds from the start of the video stream, strictly rising.
         face: (F,) bool, whether a face was seen; if not, the scores rest on the other streams and
             on the frames around.
-        va: (F, 2) float32, valence and arousal in [-1, 1].
-        expr: (F, 8) float32, probabilities of `EXPRESSIONS`; rows add up to 1.
-        au: (F, 12) float32, probability of each of `UNITS`.
-        thresholds: (12,) float32; a unit is on where its probability reaches its threshold.
+        tasks: What is said of each frame.
+        values: Task to (F, C) float32: values, or probabilities.
+        thresholds: Task to (C,) float32, of tasks whose values are on or off: on where a
+            probability reaches its threshold.
         provenance: What made them, e.g. the checkpoint's hash and each stream's revision.
-        compound: (F, 6) float32, probability of each of `BASIC_EXPRESSIONS` by itself; None where
-            the model has not learnt compound expressions.
 
     Raises:
         ValueError: If shapes, types or ranges break the contract.
@@ -67,51 +62,54 @@ class FramePredictions:
     video: str
     times: np.ndarray
     face: np.ndarray
-    va: np.ndarray
-    expr: np.ndarray
-    au: np.ndarray
-    thresholds: np.ndarray
+    tasks: Tasks
+    values: Mapping[str, np.ndarray]
+    thresholds: Mapping[str, np.ndarray] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
-    compound: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         frames = len(self.times)
-        self._expect("times", (frames,), np.float64, -np.inf, np.inf)
-        self._expect("face", (frames,), np.bool_, 0, 1)
-        self._expect("va", (frames, len(DIMENSIONS)), np.float32, -1, 1)
-        self._expect("expr", (frames, len(EXPRESSIONS)), np.float32, 0, 1)
-        self._expect("au", (frames, len(UNITS)), np.float32, 0, 1)
-        if self.compound is not None:
-            self._expect("compound", (frames, len(BASIC_EXPRESSIONS)), np.float32, 0, 1)
-        self._expect("thresholds", (len(UNITS),), np.float32, -np.inf, np.inf)
+        _expect("times", self.times, (frames,), np.float64, -np.inf, np.inf)
+        _expect("face", self.face, (frames,), np.bool_, 0, 1)
+        if list(self.tasks) != list(self.values):
+            raise ValueError(f"tasks {list(self.tasks)}, but values of {list(self.values)}")
+        for name, task in self.tasks.items():
+            width = len(task.columns)
+            low, high = task.value_range()
+            _expect(name, self.values[name], (frames, width), np.float32, low, high)
+            task.check_values(self.values[name])
+            if name in self.thresholds:
+                limits = self.thresholds[name]
+                _expect("thresholds", limits, (width,), np.float32, -np.inf, np.inf)
         if (np.diff(self.times) <= 0).any():
             raise ValueError("times must rise strictly")
-        if (np.abs(self.expr.sum(1) - 1) > SUM_TOLERANCE).any():
-            raise ValueError("the probabilities in expr must add up to 1")
-
-    def _expect(
-        self, name: str, shape: tuple[int, ...], dtype: type, low: float, high: float
-    ) -> None:
-        array = getattr(self, name)
-        if array.shape != shape or array.dtype != dtype:
-            raise ValueError(
-                f"{name} must be {shape} {dtype.__name__}, not {array.shape} {array.dtype}"
-            )
-        if not (np.isfinite(array) & (array >= low) & (array <= high)).all():
-            raise ValueError(f"{name} must be finite and in [{low}, {high}]")
 
     def __len__(self) -> int:
         return len(self.times)
 
-    @property
-    def expr_class(self) -> np.ndarray:
-        """(F,) int64, index of the most probable expression."""
-        return self.expr.argmax(1)
+    def decided(self, task: str) -> np.ndarray:
+        """What is scored of a task: (F, C) numbers, (F,) classes, or (F, C) on or off."""
+        return self.tasks[task].said_of(self.values[task], self.thresholds.get(task))
 
-    @property
-    def au_on(self) -> np.ndarray:
-        """(F, 12) bool, whether each unit is on."""
-        return self.au >= self.thresholds
+    def first(self, frames: int) -> "FramePredictions":
+        """At most so many of the first frames."""
+        return replace(
+            self,
+            times=self.times[:frames],
+            face=self.face[:frames],
+            values={name: rows[:frames] for name, rows in self.values.items()},
+        )
+
+
+def _expect(
+    name: str, array: np.ndarray, shape: tuple[int, ...], dtype: type, low: float, high: float
+) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(
+            f"{name} must be {shape} {dtype.__name__}, not {array.shape} {array.dtype}"
+        )
+    if not (np.isfinite(array) & (array >= low) & (array <= high)).all():
+        raise ValueError(f"{name} must be finite and in [{low:g}, {high:g}]")
 
 
 def write_predictions(
@@ -179,14 +177,10 @@ def _table(p: FramePredictions) -> pa.Table:
         "frame": np.arange(1, len(p) + 1, dtype=np.int64),
         "time": p.times,
         "face": p.face,
-        **dict(zip(DIMENSIONS, p.va.T, strict=True)),
-        **dict(zip(EXPRESSIONS, p.expr.T, strict=True)),
-        "expression": np.array(EXPRESSIONS)[p.expr_class],
-        **dict(zip(UNITS, p.au.T, strict=True)),
-        **{f"{unit}_on": on for unit, on in zip(UNITS, p.au_on.T, strict=True)},
     }
-    if p.compound is not None:
-        columns |= dict(zip(COMPOUND_COLUMNS, p.compound.T, strict=True))
+    for name, task in p.tasks.items():
+        columns |= dict(zip(task.columns, p.values[name].T, strict=True))
+        columns |= task.further_columns(p.values[name], p.thresholds.get(name))
     return pa.table({name: pa.array(np.ascontiguousarray(c)) for name, c in columns.items()})
 
 
@@ -196,7 +190,12 @@ def _metadata(p: FramePredictions) -> bytes:
         "id": p.id,
         "video": p.video,
         "frames": len(p),
-        "thresholds": dict(zip(UNITS, p.thresholds.tolist(), strict=True)),
+        "tasks": {name: task.description() for name, task in p.tasks.items()},
+        "thresholds": {
+            column: limit
+            for name, limits in p.thresholds.items()
+            for column, limit in zip(p.tasks[name].columns, limits.tolist(), strict=True)
+        },
         "provenance": p.provenance,
     }
     return json.dumps(content, indent=1).encode()
@@ -240,7 +239,7 @@ def _parse(path: Path) -> FramePredictions:
     data = path.read_bytes()
     if path.suffix == ".csv":
         metadata = json.loads(_sidecar(path).read_bytes())
-        table = pa.csv.read_csv(BytesIO(data), convert_options=_csv_types())
+        table = pa.csv.read_csv(BytesIO(data), convert_options=_csv_types(metadata))
     else:
         table = _read_parquet(data)
         metadata = json.loads((table.schema.metadata or {})[METADATA_KEY])
@@ -256,31 +255,44 @@ def _read_parquet(data: bytes) -> pa.Table:
         raise ValueError(error) from error
 
 
-def _csv_types() -> pa.csv.ConvertOptions:
-    scores = (*DIMENSIONS, *EXPRESSIONS, *UNITS, *COMPOUND_COLUMNS)
+def _csv_types(metadata: Mapping[str, Any]) -> pa.csv.ConvertOptions:
+    scores = [column for task in _tasks_of(metadata).values() for column in task.columns]
     types = {"frame": pa.int64(), "time": pa.float64(), "face": pa.bool_()}
     return pa.csv.ConvertOptions(column_types=types | dict.fromkeys(scores, pa.float32()))
 
 
-def _from_table(table: pa.Table, metadata: dict[str, Any]) -> FramePredictions:
-    """Puts the columns together again; `expression` and `AU_on` follow from the others."""
+def _tasks_of(metadata: Mapping[str, Any]) -> dict[str, Task]:
+    """The tasks of a file; those from before it said so may have compound expressions besides."""
+    if "tasks" in metadata:
+        return make_tasks(metadata["tasks"])
+    return {**default_tasks(), **make_tasks(dict.fromkeys(FORMER))}
 
-    def columns(names: tuple[str, ...], dtype: type) -> np.ndarray:
+
+def _from_table(table: pa.Table, metadata: dict[str, Any]) -> FramePredictions:
+    """Puts the columns together again; what follows from values is not looked at."""
+
+    def columns(names: Sequence[str], dtype: type) -> np.ndarray:
         return np.stack([table[name].to_numpy() for name in names], 1).astype(dtype)
 
-    held = set(COMPOUND_COLUMNS) & set(table.column_names)
     frames = table["frame"].to_numpy()
     if not np.array_equal(frames, np.arange(1, metadata["frames"] + 1)):
         raise ValueError(f"frames 1 to {metadata['frames']} expected in order")
+    tasks = _tasks_of(metadata)
+    if "tasks" not in metadata:
+        held = set(table.column_names)
+        tasks = {n: t for n, t in tasks.items() if n not in FORMER or held >= set(t.columns)}
+    limits = metadata["thresholds"]
     return FramePredictions(
         id=metadata["id"],
         video=metadata["video"],
         times=columns(("time",), np.float64)[:, 0],
         face=columns(("face",), np.bool_)[:, 0],
-        va=columns(DIMENSIONS, np.float32),
-        expr=columns(EXPRESSIONS, np.float32),
-        au=columns(UNITS, np.float32),
-        thresholds=np.array([metadata["thresholds"][unit] for unit in UNITS], np.float32),
+        tasks=tasks,
+        values={name: columns(task.columns, np.float32) for name, task in tasks.items()},
+        thresholds={
+            name: np.array([limits[column] for column in task.columns], np.float32)
+            for name, task in tasks.items()
+            if set(task.columns) <= set(limits)
+        },
         provenance=metadata["provenance"],
-        compound=columns(COMPOUND_COLUMNS, np.float32) if held else None,
     )

@@ -18,7 +18,7 @@ from fusion.streams.clip_tracks import clip_tracks
 
 Values = Mapping[str, Any]
 """Settings as plain values, nested as in a recipe."""
-RULES = 1
+RULES = 2
 """To be raised when equal labels and tracks train another model."""
 LASTS = ("epochs", "patience")
 """Settings that say how long a run lasts: with more of either it goes on."""
@@ -45,19 +45,14 @@ _INERT: dict[str, Callable[[Values], bool]] = {
     "model.order": lambda c: c["model"]["head"] != "streaming",
     "model.mutual": lambda c: c["model"]["head"] != "streaming",
     "model.scales": lambda c: c["model"]["head"] != "scales",
-    "model.bin_values": lambda c: not c["model"]["va_bins"],
-    "loss.va_kind": lambda c: not c["loss"]["va"],
-    "loss.au_kind": lambda c: not c["loss"]["au"],
-    "loss.au_balance": lambda c: not c["loss"]["au"],
-    "loss.balance": lambda c: not c["loss"]["expr"],
-    "loss.label_smoothing": lambda c: not c["loss"]["expr"],
-    "loss.compound_share": lambda c: not c["loss"]["compound"],
     "loss.teaching": lambda c: not c["inputs"]["teachers"],
     "loss.truth": _without_soft_teaching,
     "loss.temperature": _without_soft_teaching,
     "patience": lambda c: c["keep"] == "last",
 }
 """Setting to whether it has no effect, given all of them."""
+_LEARNING = ("loss", "balance", "label_smoothing", "share")
+"""Settings of a task that shape no model; without effect where it has no weight."""
 _PLACES = ("data.root", "data.store", "data.extra")
 """Where things lie; of no matter where it is known what they are."""
 
@@ -71,14 +66,42 @@ def changed_settings(new: Values, old: Values, *, places: bool) -> list[str]:
         places: Whether it matters where the data lies.
     """
     ignored = () if places else _PLACES
-    return [
+    changed = [
         name
         for name in _names(new)
         if name not in ignored
+        and not name.startswith("tasks.")
         and _at(new, name) != _at(old, name)
         and not (_is_inert(name, new) and _is_inert(name, old))
         and not (name in LASTS and _at(new, name) > _at(old, name))
     ]
+    return changed + changed_tasks(new["tasks"], old["tasks"])
+
+
+def changed_tasks(new: Mapping[str, Values], old: Mapping[str, Values]) -> list[str]:
+    """Dotted names of the settings of tasks by which a run would be another one.
+
+    Args:
+        new: Task to all its settings, of the run that is asked for.
+        old: Of the one that is there.
+    """
+    changed = [f"tasks.{task}" for task in new.keys() ^ old.keys()]
+    for task in new.keys() & old.keys():
+        ours, theirs = new[task], old[task]
+        changed += [
+            f"tasks.{task}.{name}"
+            for name in ours.keys() | theirs.keys()
+            if ours.get(name) != theirs.get(name)
+            and not (_is_idle(name, ours) and _is_idle(name, theirs))
+        ]
+    return sorted(changed)
+
+
+def _is_idle(name: str, task: Values) -> bool:
+    """Whether a setting of a task has no effect, given all of them."""
+    if name == "bin_values":
+        return not task.get("bins")
+    return name in _LEARNING and not task.get("weight")
 
 
 def same_model(new: Values, old: Values) -> bool:
@@ -119,7 +142,12 @@ def content_of(sources: list[Source], streams: list[str]) -> dict[str, str]:
     parts: dict[str, list[Any]] = {}
     for one in sources:
         tracks = tracks_content(clip_tracks(one.store, one.own, streams))
-        labels = {name: _hash(rows) for name, rows in vars(one.clip.labels).items()}
+        labels = {
+            task: [_hash(each.values), _hash(each.mask)]
+            for task, each in one.clip.labels.by_task.items()
+        }
+        times = getattr(one.clip.labels, "times", None)
+        labels |= {} if times is None else {"times": [_hash(times)]}
         parts.setdefault(one.clip.id, []).append([one.clip.group, labels, tracks])
     return {name: fingerprint(every, version=RULES) for name, every in parts.items()}
 

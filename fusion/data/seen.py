@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from fusion.tasks.labels import TASKS, Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import FrameLabels
+from fusion.tasks.registry import DEFAULT
 
 TRAINED, JUDGED, TUNED = "trained", "judged", "tuned"
 """Parts of a provenance: clips trained on, clips that chose the epoch, clips tuned on."""
@@ -23,10 +25,8 @@ ON, BY_FOLD = "on", "by_fold"
 """Parts of what is said of tuning: clips by task; what each fold's people were decided by."""
 KINDS = (TRAINED, JUDGED, TUNED, CROSS_FITTED)
 """What a model may know of a clip that it predicts."""
-NAMES = tuple(task.lower() for task in TASKS)
-
 ClipsByTask = dict[str, dict[str, str]]
-"""Task (va, expr, au) to the clips with such labels: id to sha256 of the file, "" if unknown."""
+"""Task to the clips with such labels: id to sha256 of the file, "" if unknown."""
 
 
 def clips_by_task(clips: Iterable[tuple[Clip, str]], tasks: Collection[str]) -> ClipsByTask:
@@ -57,7 +57,7 @@ def trained_clips(provenance: Mapping[str, Any]) -> ClipsByTask:
     """What a model was trained on; models from before this was kept tell ids, for all tasks."""
     if TRAINED in provenance:
         return {task: dict(clips) for task, clips in provenance[TRAINED].items()}
-    return {task: dict.fromkeys(provenance.get("train_clips", ()), "") for task in NAMES}
+    return {task: dict.fromkeys(provenance.get("train_clips", ()), "") for task in DEFAULT}
 
 
 def tasks_seen(seen: Mapping[str, Mapping[str, str]], clip: Clip, file: str = "") -> list[str]:
@@ -68,7 +68,7 @@ def tasks_seen(seen: Mapping[str, Mapping[str, str]], clip: Clip, file: str = ""
         clip: With its labels; of a clip without any all tasks are looked at.
         file: sha256 of the clip's file, "" if unknown.
     """
-    asked = clip.labels.tasks() or NAMES
+    asked = clip.labels.tasks() or list(seen)
     return [task for task in asked if task in seen and is_among(seen[task], clip.id, file)]
 
 
@@ -81,18 +81,18 @@ def is_among(clips: Mapping[str, str], track_id: str, file: str) -> bool:
 
 
 def tasks_of(payload: Mapping[str, Any]) -> list[str]:
-    """Tasks (va, expr, au) that a model has learnt, as its checkpoint's payload tells."""
+    """Tasks that a model has learnt, as its checkpoint's payload tells."""
     learnt = payload["provenance"].get("learnt")
     if learnt is not None:
-        return [task for task in NAMES if task in learnt]
-    weights = payload["config"].get("loss", {})
-    return [task for task in NAMES if weights.get(task, 1.0)]
+        return list(learnt)
+    weights = payload["config"].get("loss", {})  # of checkpoints from before this was kept
+    return [task for task in DEFAULT if weights.get(task, 1.0)]
 
 
 def chosen_by(provenance: Mapping[str, Any]) -> list[str]:
     """Tasks by whose labels, held out, a model's epoch or stage was chosen or it was tuned."""
     names = {*provenance.get("selected", ()), *tuned_clips(provenance)}
-    return [task for task in NAMES if task in names]
+    return in_order(names)
 
 
 def tuned_clips(provenance: Mapping[str, Any]) -> ClipsByTask:
@@ -119,16 +119,21 @@ def marks(provenance: Mapping[str, Any], clip: Clip, file: str = "") -> dict[str
         JUDGED: provenance.get(JUDGED, {}),
         TUNED: tuned_clips(provenance),
     }
-    unlabelled = replace(clip, labels=FrameLabels.empty(0))
+    unlabelled = replace(clip, labels=FrameLabels(0))
     said = {kind: tasks_seen(clips, unlabelled, file) for kind, clips in known.items()}
     return {kind: " ".join(tasks).upper() for kind, tasks in said.items() if tasks}
 
 
 def said_of(provenance: Mapping[str, str], key: str) -> list[str] | None:
-    """Tasks (va, expr, au) that predictions name under a key, any member's of an ensemble.
+    """Tasks that predictions name under a key, any member's of an ensemble.
 
     None if they say nothing of it.
     """
     texts = [text for name, text in provenance.items() if name.partition(" #")[0] == key]
     words = {word.lower() for text in texts for word in text.split()}
-    return [task for task in NAMES if task in words] if texts else None
+    return in_order(words) if texts else None
+
+
+def in_order(tasks: Iterable[str]) -> list[str]:
+    """Names of tasks as lists have them: those of ABAW in their order, then by name."""
+    return sorted(tasks, key=lambda t: (DEFAULT.index(t) if t in DEFAULT else len(DEFAULT), t))

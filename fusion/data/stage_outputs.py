@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from features.errors import UserError
@@ -24,10 +23,11 @@ from features.store.feature_track import (
     write_track,
 )
 from fusion.data.batch import Scores
-from fusion.data.columns import COLUMNS, OFFICIAL, parted, width
+from fusion.data.columns import parted, width
 from fusion.data.seen import ClipsByTask, tasks_seen
 from fusion.streams.clip_streams import Rows
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import Tasks
 
 OUTPUTS = "outputs"
 """Folder of a stage's outputs, in the folder of its run."""
@@ -44,10 +44,9 @@ class StageOutputs:
         folder: Of its outputs.
         revision: Hash of the checkpoint.
         tasks: Tasks that it has learnt: that have weight in its loss, and labels or a teacher.
+        says: All tasks of which its scores say something, learnt or not.
         labels: Tasks whose labels it, or a stage before it, was trained on or chosen by.
         dim: D.
-        bins: Bins of valence and of arousal in its scores.
-        compound: Whether its scores have sigmoids for compound expressions.
         streams: Stream name to dimensions, of all streams that it needs, its own feeds' too.
         feeds: Stage that feeds it to the revision of its checkpoint.
         seen: What it, or a stage before it, has been trained on: task to clips
@@ -60,10 +59,9 @@ class StageOutputs:
     folder: Path
     revision: str
     tasks: tuple[str, ...]
+    says: Tasks
     labels: tuple[str, ...]
     dim: int
-    bins: int
-    compound: bool
     streams: dict[str, int]
     feeds: dict[str, str]
     seen: ClipsByTask
@@ -75,7 +73,7 @@ class StageOutputs:
 
     def rows(self, kind: str, clip: Clip, frames: int) -> Rows:
         """A clip's features (F, D) or scores (F, C), read when they are sliced."""
-        columns = self.dim if kind == FEATURES else width(self.bins, self.compound)
+        columns = self.dim if kind == FEATURES else width(self.says)
         return Rows(self.path(kind, clip), (frames, columns))
 
     def is_there(self, clip: Clip, kinds: Sequence[str], made: str) -> bool:
@@ -161,12 +159,16 @@ class StageInputs:
             "start": {part: one.revision for part, one in self.start.items()},
         }
 
-    def check(self, tasks: Iterable[str], held_out: Iterable[Clip]) -> None:
+    def check(self, tasks: Tasks, held_out: Iterable[Clip]) -> None:
         """Checks that the stage can use what it gets.
+
+        Args:
+            tasks: Of the stage.
+            held_out: Clips that are validated on.
 
         Raises:
             UserError: If a stage has trained on labels that are held out now, two teachers teach
-                one task, or one teaches none that is learnt.
+                one task, or one teaches none that is learnt, or others under the same name.
         """
         clips = list(held_out)
         for one in (*self.feeds, *self.teachers, *self.start.values()):
@@ -176,7 +178,8 @@ class StageInputs:
                     f"{one.checkpoint} has trained on clips held out now ({', '.join(both[:3])});"
                     " train it on this split"
                 )
-        learnt, taught = set(tasks), dict[str, str]()
+        learnt = {name for name, task in tasks.items() if task.weight}
+        taught = dict[str, str]()
         for teacher in self.teachers:
             if not learnt & set(teacher.tasks):
                 raise UserError(
@@ -184,6 +187,12 @@ class StageInputs:
                     f" {_listed(learnt)}; leave the teacher out"
                 )
             for task in teacher.tasks:
+                if task in learnt and teacher.says[task].names != tasks[task].names:
+                    raise UserError(
+                        f"{teacher.checkpoint}: made for another set of labels"
+                        f" ({task.upper()}: {', '.join(teacher.says[task].names)}); leave the"
+                        " teacher out, or train it anew"
+                    )
                 if task in taught:
                     raise UserError(
                         f"teachers '{taught[task]}' and '{teacher.name}' both teach"
@@ -195,23 +204,18 @@ class StageInputs:
 NO_INPUTS = StageInputs()
 
 
-def teacher_scores(teachers: Sequence[tuple[StageOutputs, Tensor]]) -> Scores | None:
-    """What several teachers say of a window as one; NaN for tasks that none of them teaches.
+def teacher_scores(teachers: Sequence[tuple[StageOutputs, Tensor]]) -> Scores:
+    """What several teachers say of a window, each of the tasks that it has learnt.
 
     Args:
         teachers: Each with its scores (..., C).
     """
-    if not teachers:
-        return None
-    official = torch.full((*teachers[0][1].shape[:-1], OFFICIAL), torch.nan)
-    va_bins = None
-    for teacher, columns in teachers:
-        for task in teacher.tasks:
-            official[..., COLUMNS[task]] = columns[..., COLUMNS[task]]
-        if teacher.bins and "va" in teacher.tasks:
-            va_bins = parted(columns, teacher.bins, teacher.compound).va_bins
-    scores = parted(official)
-    return Scores(scores.va, scores.expr, scores.au, va_bins)
+    return {
+        task: scores
+        for teacher, columns in teachers
+        for task, scores in parted(columns, teacher.says).items()
+        if task in teacher.tasks
+    }
 
 
 def _listed(tasks: Iterable[str]) -> str:

@@ -10,18 +10,21 @@ import numpy as np
 
 from features.cli.wording import counted
 from features.errors import UserError
-from fusion.data.seen import LEARNT, NAMES, RECIPE, TRAINED, TUNED, said_of
+from fusion.data.seen import LEARNT, RECIPE, TRAINED, TUNED, said_of
 from fusion.ensembling.members import Member
-from fusion.tasks.labels import TASKS, Clip
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import Tasks
 
 Known = Mapping[str, np.ndarray]
-"""By task (`VA`, `EXPR`, `AU`): (M,) bool, members that have learnt it."""
+"""Task to (M,) bool, members that have learnt it."""
 
 
-def learnt_tasks(members: Sequence[Member], ids: Sequence[str]) -> dict[str, np.ndarray]:
+def learnt_tasks(
+    members: Sequence[Member], ids: Sequence[str], tasks: Tasks
+) -> dict[str, np.ndarray]:
     """Which members have learnt which task; all where none has, for then none is better."""
     told = [_learnt(member, ids) for member in members]
-    known = {task: np.array([task.lower() in one for one in told]) for task in TASKS}
+    known = {task: np.array([task in one for one in told]) for task in tasks}
     return {task: one if one.any() else np.ones(len(told), bool) for task, one in known.items()}
 
 
@@ -93,7 +96,7 @@ def require_own(members: Sequence[Member], labelled: Sequence[Member], ids: Sequ
 
 def _learnt(member: Member, ids: Sequence[str]) -> set[str]:
     told = [said_of(member.provenance(name), LEARNT) for name in ids]
-    return {task for one in told for task in (NAMES if one is None else one)}
+    return {task for one in told for task in (member.tasks if one is None else one)}
 
 
 def _recipes(member: Member, ids: Iterable[str]) -> set[str]:

@@ -7,11 +7,10 @@ A checkpoint's predictions are kept, so that an ensemble that was stopped goes o
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet
 
 from features.cli.default_corpus import root_or_demo
 from features.cli.progress import ProgressReport
@@ -27,9 +26,10 @@ from fusion.data.predictions import (
     read_provenance,
     write_predictions,
 )
-from fusion.ensembling.averaging import VaMoments, VaStatistics, require_same_frames
+from fusion.ensembling.averaging import FolderMoments, ValueStatistics, require_same_frames
 from fusion.evaluation.scored_clips import CorpusSettings
-from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import Tasks, title_of
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,25 @@ class Member:
         """What the predictions of a clip say of what made them."""
         return read_provenance(self.files[track_id])
 
+    @cached_property
+    def tasks(self) -> Tasks:
+        """What its first file says of each frame; all of its files must say as much.
+
+        Raises:
+            UserError: If that cannot be read.
+        """
+        return read_predictions(next(iter(self.files.values()))).tasks if self.files else {}
+
 
 def folder_member(path: Path) -> Member:
     """A folder of predictions as a member.
 
     Raises:
-        UserError: If there are none, or they are of another set of labels.
+        UserError: If there are none.
     """
     files = list_predictions(path)
     if not files:
         raise UserError(f"{path}: no predictions in it; fusion.predict makes some")
-    _require_labels(next(iter(files.values())))
     return Member(str(path), path, files=files)
 
 
@@ -117,13 +125,49 @@ def checkpoint_member(
     return Member(str(path), folder, list_predictions(folder))
 
 
-def read_clip(members: Sequence[Member], track_id: str) -> list[FramePredictions]:
-    """All members' predictions of one clip.
+def shared_tasks(members: Sequence[Member]) -> Tasks:
+    """What all members say of each frame, in the first one's order.
 
     Raises:
-        UserError: If a file is damaged, or of other frames than the first member's.
+        UserError: If there is nothing, or a task has other classes or columns in another member.
+    """
+    first = members[0]
+    shared = {n: t for n, t in first.tasks.items() if all(n in one.tasks for one in members)}
+    if not shared:
+        said = "; ".join(f"{m.name}: {', '.join(map(title_of, m.tasks))}" for m in members)
+        raise UserError(f"the members of an ensemble must share a task ({said})")
+    for name, member in ((name, member) for member in members[1:] for name in shared):
+        _require_labels(member.name, shared[name].columns, member.tasks[name].columns)
+    return shared
+
+
+def _require_labels(name: str, wanted: Sequence[str], held: Sequence[str]) -> None:
+    """UserError if a member's columns of a task are not those of the first member."""
+    if tuple(wanted) != tuple(held):
+        lacking = [column for column in wanted if column not in held]
+        said = f"no {', '.join(lacking)}" if lacking else ", ".join(held)
+        raise UserError(
+            f"{name}: made for another set of labels ({said});"
+            " the members of an ensemble must share theirs"
+        )
+
+
+def read_clip(members: Sequence[Member], tasks: Tasks, track_id: str) -> list[FramePredictions]:
+    """All members' predictions of one clip.
+
+    Args:
+        members: Of the ensemble.
+        tasks: What each of them must say of it.
+        track_id: The clip.
+
+    Raises:
+        UserError: If a file is damaged, lacks a task, or is of other frames than the first one's.
     """
     predictions = [read_predictions(member.files[track_id]) for member in members]
+    for member, one in zip(members, predictions, strict=True):
+        for name, task in tasks.items():
+            held = one.tasks[name].columns if name in one.tasks else ()
+            _require_labels(str(member.files[track_id]), task.columns, held)
     require_same_frames(predictions, [member.name for member in members])
     return predictions
 
@@ -143,43 +187,34 @@ def require_clips(members: Sequence[Member], ids: Sequence[str]) -> None:
             )
 
 
-def folder_statistics(members: Sequence[Member], ids: Sequence[str]) -> VaStatistics:
-    """Statistics of the members over all clips.
+def folder_statistics(
+    members: Sequence[Member], tasks: Tasks, ids: Sequence[str]
+) -> dict[str, ValueStatistics]:
+    """Statistics of the members over all clips, by task.
 
     Raises:
         UserError: If one gives a class no probability on any frame that another knows.
     """
-    moments, known = VaMoments(len(members)), np.zeros((len(members), len(EXPRESSIONS)), bool)
+    moments, count = FolderMoments(tasks, len(members)), len(members)
+    classes = {name: task.columns for name, task in tasks.items() if task.kind == "classes"}
+    known = {name: np.zeros((count, len(columns)), bool) for name, columns in classes.items()}
     with ProgressReport("read", len(ids)) as progress:
         for name in ids:
-            clip = read_clip(members, name)
-            moments.add(np.stack([one.va for one in clip]))
-            known |= np.array([(one.expr > 0).any(axis=0) for one in clip])
+            clip = read_clip(members, tasks, name)
+            moments.add(clip)
+            for task, seen in known.items():
+                seen |= np.array([(one.values[task] > 0).any(axis=0) for one in clip])
             progress.step(name)
-    for member, classes in zip(members, known, strict=True):
-        if unknown := np.flatnonzero(known.any(axis=0) & ~classes).tolist():
-            raise UserError(
-                f"{member.name}: made for another set of labels (no {EXPRESSIONS[unknown[0]]} on"
-                " any frame); the members of an ensemble must share theirs"
-            )
+    for task, seen in known.items():
+        _require_classes(members, classes[task], seen)
     return moments.statistics()
 
 
-def _require_labels(path: Path) -> None:
-    """UserError if a file of predictions lacks one of the labels."""
-    lacking = [name for name in (*EXPRESSIONS, *UNITS) if name not in _columns(path)]
-    if lacking:
-        raise UserError(
-            f"{path}: made for another set of labels (no {', '.join(lacking)});"
-            " the members of an ensemble must share theirs"
-        )
-
-
-def _columns(path: Path) -> list[str]:
-    if path.suffix == ".csv":
-        with path.open() as file:
-            return file.readline().rstrip("\n").replace('"', "").split(",")
-    try:
-        return list(pa.parquet.read_schema(path).names)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: damaged or not predictions; run fusion.predict again") from error
+def _require_classes(members: Sequence[Member], names: Sequence[str], seen: np.ndarray) -> None:
+    """UserError if a member never says a class that another says; `seen` is (M, C)."""
+    for member, classes in zip(members, seen, strict=True):
+        if unknown := np.flatnonzero(seen.any(axis=0) & ~classes).tolist():
+            raise UserError(
+                f"{member.name}: made for another set of labels (no {names[unknown[0]]} on"
+                " any frame); the members of an ensemble must share theirs"
+            )

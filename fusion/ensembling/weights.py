@@ -7,7 +7,6 @@ Letters: M members, N labelled frames of a task, C columns of a task.
 """
 
 import math
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,10 +15,17 @@ import numpy as np
 from features.errors import UserError
 from fusion.data.folds import folds_of, linked
 from fusion.data.predictions import FramePredictions
-from fusion.ensembling.averaging import VaMoments, VaStatistics, log_probabilities, logits
-from fusion.metrics.official import UndefinedScore, ccc, expression_score, mean_binary_f1
-from fusion.metrics.sufficient_statistics import confusion_of
-from fusion.tasks.labels import EXPRESSIONS, TASKS, Clip
+from fusion.ensembling.averaging import (
+    FolderMoments,
+    ValueStatistics,
+    from_space,
+    logits,
+    to_space,
+)
+from fusion.tasks.base import Rules, Task
+from fusion.tasks.clips import Clip, classes_of
+from fusion.tasks.labels import TaskLabels
+from fusion.tasks.registry import Tasks
 
 FOLDS = 5
 """Most folds of cross-fitting."""
@@ -34,64 +40,52 @@ class TaskFrames:
     """Labelled frames of one task, as the members see them.
 
     Attributes:
-        task: `VA`, `EXPR` or `AU`.
-        members: (M, N, C) float32 in the space where members are averaged: standardised valence
-            and arousal, log-probabilities, or logits above the threshold's.
-        truth: (N, 2) float32, (N,) int64, or (N, 12) float32.
-        mask: (N, 12) bool for AU; (N,) otherwise, all True.
+        task: Which one.
+        members: (M, N, C) float32 in the space where members are averaged (`to_space`); logits are
+            those above the threshold's.
+        labels: N rows.
+        clip: (N,) index of the clip.
         fold: (N,) fold of the person.
-        statistics: Of valence and arousal over the folder.
-        expressions: Names of the expressions that the data set has; empty: all.
+        statistics: Of continuous values over the folder; None for another kind of task.
+        classes: Names of the classes that the data set has; empty: all.
     """
 
-    task: str
+    task: Task
     members: np.ndarray
-    truth: np.ndarray
-    mask: np.ndarray
+    labels: TaskLabels
+    clip: np.ndarray
     fold: np.ndarray
-    statistics: VaStatistics
-    expressions: frozenset[str] = frozenset()
+    statistics: ValueStatistics | None = None
+    classes: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
-        return len(self.truth)
+        return len(self.labels)
 
     def rows(self, keep: np.ndarray) -> "TaskFrames":
         """Only the frames where (N,) `keep` is True."""
-        parts = {name: getattr(self, name)[keep] for name in ("truth", "mask", "fold")}
+        parts = {name: getattr(self, name)[keep] for name in ("labels", "clip", "fold")}
         return replace(self, members=self.members[:, keep], **parts)
 
     def only(self, members: np.ndarray) -> "TaskFrames":
         """The same frames as (m,) of the members see them."""
-        return replace(
-            self, members=self.members[members], statistics=self.statistics.only(members)
-        )
+        statistics = self.statistics and self.statistics.only(members)
+        return replace(self, members=self.members[members], statistics=statistics)
 
-    def decided(self, weights: np.ndarray) -> np.ndarray:
-        """What the members together say of each frame: values, classes, or units on."""
+    def said(self, weights: np.ndarray) -> np.ndarray:
+        """(N, C) what the members together say: values or probabilities, on from .5."""
         used = np.flatnonzero(weights)
         mean = np.tensordot(weights[used].astype(np.float32), self.members[used], axes=1)
-        return self.decide(mean, weights)
+        return from_space(self.task, mean, weights, self.statistics)
 
-    def decide(self, mean: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """The same from the members' weighted mean (N, C)."""
-        if self.task == "VA":
-            return self.statistics.restored(mean, weights)
-        return mean.argmax(axis=1) if self.task == "EXPR" else mean >= 0
-
-    def score(self, decided: np.ndarray) -> float:
-        """Official score of the task; NaN without a labelled frame."""
-        if not len(self):
-            return math.nan
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UndefinedScore)
-            if self.task == "VA":
-                return (
-                    ccc(self.truth[:, 0], decided[:, 0]) + ccc(self.truth[:, 1], decided[:, 1])
-                ) / 2
-            if self.task == "EXPR":
-                counts = confusion_of(self.truth, decided, len(EXPRESSIONS))
-                return float(expression_score(counts, expressions=self.expressions))
-            return mean_binary_f1(self.truth, decided, self.mask)
+    def score(self, values: np.ndarray) -> float:
+        """Official score of values (N, C); NaN without a labelled frame."""
+        labels = self.labels
+        if self.task.level == "clip" and len(self):
+            clips = [self.clip == one for one in np.unique(self.clip)]
+            rows = [self.task.scored_rows(labels[one], values[one]) for one in clips]
+            labels, values = _joined([one for one, _ in rows]), np.concatenate([v for _, v in rows])
+        statistics = self.task.statistics(labels, self.task.said_of(values, None))
+        return self.task.official(statistics, Rules(classes=self.classes))[self.task.title]
 
 
 Chooser = Callable[[TaskFrames], np.ndarray]
@@ -121,7 +115,9 @@ def forward(frames: TaskFrames) -> np.ndarray:
         scores = []
         for index, member in enumerate(frames.members):
             weights = (count + (np.arange(len(count)) == index)) / taken
-            scores.append(frames.score(frames.decide((total + member) / taken, weights)))
+            mean = (total + member) / taken
+            said = from_space(frames.task, mean, weights, frames.statistics)
+            scores.append(frames.score(said))
         pick = int(np.argmax(scores))
         if not scores[pick] > best + GAIN:
             break
@@ -136,29 +132,28 @@ CHOOSERS: dict[str, Chooser] = {"equal": equal, "score": by_score, "forward": fo
 
 def member_scores(frames: TaskFrames) -> list[float]:
     """Score of each member on its own."""
-    return [frames.score(frames.decided(one)) for one in np.eye(len(frames.members))]
+    return [frames.score(frames.said(one)) for one in np.eye(len(frames.members))]
 
 
 def cross_fitted(frames: TaskFrames, choose: Chooser) -> float:
     """Score over all frames, each decided with weights chosen on people of other folds."""
-    parts = []
+    if not len(frames):
+        return math.nan
+    said = np.empty(frames.members.shape[1:], np.float32)
     for fold in np.unique(frames.fold):
         held_out = frames.fold == fold
-        weights = choose(frames.rows(~held_out))
-        parts.append((np.flatnonzero(held_out), frames.rows(held_out).decided(weights)))
-    if not parts:
-        return math.nan
-    order = np.argsort(np.concatenate([index for index, _ in parts]))
-    return frames.score(np.concatenate([decided for _, decided in parts])[order])
+        said[held_out] = frames.rows(held_out).said(choose(frames.rows(~held_out)))
+    return frames.score(said)
 
 
 def collect(
-    clips: Sequence[Clip], predictions: Callable[[str], list[FramePredictions]]
+    clips: Sequence[Clip], tasks: Tasks, predictions: Callable[[str], list[FramePredictions]]
 ) -> dict[str, TaskFrames]:
     """Labelled frames of each task.
 
     Args:
         clips: With labels.
+        tasks: Those that are weighed.
         predictions: The members' predictions of an id, of the same frames.
 
     Raises:
@@ -171,48 +166,56 @@ def collect(
             f" {people}; give clips of more people, or --weights equal --select all"
         )
     fold_of = np.zeros(len(clips), np.int64)
-    for fold, held_out in enumerate(folds_of(clips, min(FOLDS, people))):
+    for fold, held_out in enumerate(folds_of(clips, min(FOLDS, people), tasks)):
         fold_of[held_out] = fold
-    pieces: dict[str, list[tuple[np.ndarray, ...]]] = {task: [] for task in TASKS}
-    moments: VaMoments | None = None
-    for clip, fold in zip(clips, fold_of.tolist(), strict=True):
+    pieces: dict[str, list[tuple[int, np.ndarray, TaskLabels]]] = {task: [] for task in tasks}
+    moments: FolderMoments | None = None
+    for number, clip in enumerate(clips):
         members = predictions(clip.id)
-        moments = moments or VaMoments(len(members))
-        moments.add(np.stack([one.va for one in members]))
-        for task, piece in _pieces(clip, members).items():
-            pieces[task].append((*piece, np.full(len(piece[1]), fold)))
+        moments = moments or FolderMoments(tasks, len(members))
+        moments.add(members)
+        labels = clip.labels_on(members[0].times)
+        for name, task in tasks.items():
+            own = task.labels_in(labels)
+            kept = own.rows if task.level == "frame" else np.full(len(own), own.rows.any())
+            numbers = np.stack([_numbers(task, one) for one in members])
+            pieces[name].append((number, numbers[:, kept], own[kept]))
     assert moments is not None
-    statistics = moments.statistics()
-    expressions = frozenset[str]().union(*(clip.expressions for clip in clips))
-    return {
-        task: replace(_joined(task, pieces[task], statistics), expressions=expressions)
-        for task in TASKS
-    }
+    statistics, classes = moments.statistics(), classes_of(clips)
+    found = {}
+    for name, task in tasks.items():
+        one = _frames(task, pieces[name], fold_of, statistics.get(name))
+        found[name] = replace(one, classes=classes.get(name, frozenset()))
+    return found
 
 
-def _pieces(clip: Clip, members: list[FramePredictions]) -> dict[str, tuple[np.ndarray, ...]]:
-    """By task: members (M, n, C), truth and mask of the clip's labelled frames."""
-    labels = clip.labels_on(members[0].times)
-    values = {
-        "VA": [one.va for one in members],
-        "EXPR": [log_probabilities(one.expr) for one in members],
-        "AU": [logits(one.au) - logits(one.thresholds) for one in members],
-    }
-    pieces: dict[str, tuple[np.ndarray, ...]] = {}
-    for task, arrays in values.items():
-        truth, mask = getattr(labels, task.lower()), getattr(labels, f"{task.lower()}_mask")
-        seen = mask.any(axis=1) if mask.ndim == 2 else mask
-        stacked = np.stack(arrays).astype(np.float32)
-        pieces[task] = (stacked[:, seen], truth[seen], mask[seen])
-    return pieces
+def _numbers(task: Task, one: FramePredictions) -> np.ndarray:
+    """(F, C) float32 of a member in the space of averages; continuous values as they are."""
+    values = one.values[task.name]
+    if task.kind == "values":
+        return values
+    numbers = to_space(task, values, None)
+    if task.name in one.thresholds:
+        numbers -= logits(one.thresholds[task.name])
+    return numbers.astype(np.float32)
 
 
-def _joined(
-    task: str, pieces: list[tuple[np.ndarray, ...]], statistics: VaStatistics
+def _frames(
+    task: Task,
+    pieces: Sequence[tuple[int, np.ndarray, TaskLabels]],
+    fold_of: np.ndarray,
+    statistics: ValueStatistics | None,
 ) -> TaskFrames:
-    """Pieces of all clips as one."""
-    members = np.concatenate([piece[0] for piece in pieces], axis=1)
-    if task == "VA":
+    """Number of the clip, members and labels of all clips as one."""
+    members = np.concatenate([numbers for _, numbers, _ in pieces], axis=1)
+    if statistics is not None:
         members = statistics.standardised(members).astype(np.float32)
-    truth, mask, fold = (np.concatenate([piece[i] for piece in pieces]) for i in (1, 2, 3))
-    return TaskFrames(task, members, truth, mask, fold, statistics)
+    labels = _joined([labels for *_, labels in pieces])
+    clip = np.repeat([number for number, *_ in pieces], [len(own) for *_, own in pieces])
+    return TaskFrames(task, members, labels, clip, fold_of[clip], statistics)
+
+
+def _joined(labels: Sequence[TaskLabels]) -> TaskLabels:
+    """Labels one after another."""
+    values = np.concatenate([one.values for one in labels])
+    return TaskLabels(values, np.concatenate([one.mask for one in labels]))

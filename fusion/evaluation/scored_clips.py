@@ -14,9 +14,11 @@ from features.cli.wording import counted
 from features.errors import UsageError, UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind, read_truth
+from fusion.abaw.reading.apart import READERS
 from fusion.corpora import read_corpus
-from fusion.data.seen import tasks_seen, trained_clips
-from fusion.tasks.labels import Clip
+from fusion.data.seen import is_among, trained_clips
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import sources_of, title_of
 
 if TYPE_CHECKING:
     from fusion.inference.checkpoint import Checkpoint
@@ -59,7 +61,10 @@ class LabelledSettings(CorpusSettings):
 
 
 def labelled_clips(
-    data: LabelledSettings, split: str | None, checkpoint: "Checkpoint | None" = None
+    data: LabelledSettings,
+    split: str | None,
+    checkpoint: "Checkpoint | None" = None,
+    task: str = "",
 ) -> list[Clip]:
     """Clips to score: of the hidden truth if there is one, else of a split.
 
@@ -67,10 +72,15 @@ def labelled_clips(
         data: Where they lie.
         split: Which; None and held_out as in `EvaluateSettings`.
         checkpoint: What is scored, if it is one.
+        task: Alone; empty: all of which the corpus has labels. Of one whose labels lie apart, the
+            clips of all splits if none is asked for.
 
     Raises:
         UserError: If there is none with labels.
     """
+    if task in READERS:
+        root = data.truth or root_or_demo(data.root)
+        return READERS[task](root, None if split == "held_out" else split)
     challenge = data.annotations(checkpoint.config if checkpoint else {})
     if data.truth:
         clips, where = read_truth(data.truth, challenge), data.truth
@@ -81,7 +91,12 @@ def labelled_clips(
     if not clips:
         name = split or "validation"
         raise UserError(f"{where}: no labelled '{name}' clips; see --split, --data.truth")
-    return clips
+    if not task:
+        return clips
+    alone = [replace(clip, labels=clip.labels.of_task(task)) for clip in clips]
+    if not (kept := [clip for clip in alone if clip.labels.tasks()]):
+        raise UserError(f"no clip has a label of {title_of(task)}; see --challenge, --split")
+    return kept
 
 
 def _of_split(
@@ -105,10 +120,16 @@ def require_untrained(checkpoint: "Checkpoint", store: TrackStore, clips: Sequen
     from fusion.data.loading.multi_corpus import file_of
 
     seen = trained_clips(checkpoint.provenance)
-    learnt = [replace(c, labels=c.labels.of_tasks(checkpoint.learnt)) for c in clips]
-    scored = [clip for clip in learnt if clip.labels.tasks()]
-    found = [c.id for c in scored if tasks_seen(seen, c, file_of(store, c, checkpoint.specs))]
-    if found:
+
+    def is_seen(clip: Clip, sources: set[str]) -> bool:
+        file = file_of(store, clip, checkpoint.specs)
+        return any(is_among(seen[each], clip.id, file) for each in sources & seen.keys())
+
+    learnt = {
+        t for c in clips for t in c.labels.tasks() if {*sources_of([t])} & {*checkpoint.learnt}
+    }
+    scored = [(c, own) for c in clips if (own := learnt & {*c.labels.tasks()})]
+    if found := [clip.id for clip, own in scored if is_seen(clip, {*sources_of(own)})]:
         raise UserError(
             f"{checkpoint.path}: trained on {len(found)} of {counted(len(scored), 'clip')}, such as"
             f" '{found[0]}'; score what its run held out with --split held_out, or with"

@@ -21,15 +21,10 @@ from features.store.fingerprint import weights_hash
 from fusion.data.seen import BY_FOLD, is_among, tasks_of
 from fusion.inference.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
 from fusion.inference.payload import ANSWERS, FORMAT, KEY, NETWORKS, read_payload
-from fusion.postprocess.decision import AuDecision, Decision
+from fusion.postprocess.decision import Decision
 from fusion.streams.adaptation import NO_ADAPTATION, Adaptation
 from fusion.streams.stream_spec import StreamSpec
-from fusion.tasks.labels import EXPRESSIONS, UNITS
-
-TASKS = ("va", "expr", "au")
-COMPOUND = "compound"
-_OLD_THRESHOLDS = "thresholds"
-"""Part of the payload, (12,), in checkpoints from before there was a decision."""
+from fusion.tasks.registry import Tasks
 
 
 @dataclass(frozen=True)
@@ -39,8 +34,8 @@ class Checkpoint:
     Attributes:
         path: The file.
         revision: Hash of the file.
-        answers: Task (`va`, `expr`, `au`, and `compound` where one answers it) to its network; one
-            network for all, unless stages of a recipe were put together.
+        answers: Task to the network that answers it; one network for all, unless stages of a recipe
+            were put together.
         decision: What was chosen on validation; neutral until fusion.tune has run.
         config: All settings of the run, plain values.
         provenance: Data, versions and revision of the code it comes from.
@@ -55,12 +50,17 @@ class Checkpoint:
 
     @property
     def network(self) -> Network:
-        """The network that answers VA: the only one, unless stages were put together."""
-        return self.answers["va"]
+        """The network that answers the first task: the only one, unless of several stages."""
+        return next(iter(self.answers.values()))
+
+    @property
+    def tasks(self) -> Tasks:
+        """What it says of each frame."""
+        return {name: network.tasks[name] for name, network in self.answers.items()}
 
     @property
     def learnt(self) -> list[str]:
-        """Tasks that it has learnt: va, expr, au. What it says of others means nothing."""
+        """Tasks that it has learnt; what it says of others means nothing."""
         return tasks_of({"config": self.config, "provenance": self.provenance})
 
     def held_out_decision(self, track_id: str, file: str = "") -> Decision | None:
@@ -76,7 +76,7 @@ class Checkpoint:
         decided = self.provenance.get("decided", {})
         for fold in decided.get(BY_FOLD, ()) if isinstance(decided, Mapping) else ():
             if is_among(fold["clips"], track_id, file):
-                return Decision.from_state(fold["decision"])
+                return Decision.from_state(fold["decision"], self.tasks)
         return None
 
     @property
@@ -116,8 +116,6 @@ def load_checkpoint(path: Path, device: str = "auto") -> Checkpoint:
             f"{path}: made by another version of affuse, with settings that this one does not know"
             f" ({', '.join(unknown)}); install that version, or train anew with this one"
         )
-    if payload["expressions"] != list(EXPRESSIONS) or payload["units"] != list(UNITS):
-        raise UserError(f"{path}: made for another set of labels; train anew")
     try:
         answers = _read_answers(content)
     except UserError as error:
@@ -126,11 +124,12 @@ def load_checkpoint(path: Path, device: str = "auto") -> Checkpoint:
         raise UserError(f"{path}: {error}{asked}") from error
     for one in answers.values():
         one.move(place)
+    tasks = {name: network.tasks[name] for name, network in answers.items()}
     return Checkpoint(
         path=path,
         revision=weights_hash(path),
         answers=answers,
-        decision=_read_decision(payload),
+        decision=Decision.from_state(payload["decision"], tasks),
         config=payload["config"],
         provenance=payload["provenance"],
     )
@@ -143,8 +142,7 @@ def _read_answers(content: Mapping[str, Any]) -> dict[str, Network]:
     if ANSWERS in payload:
         return {task: reader.of_revision(one) for task, one in payload[ANSWERS].items()}
     network = reader.read(slim(payload, content[WEIGHTS]))
-    tasks = (*TASKS, COMPOUND) if network.model.settings.compound else TASKS
-    return dict.fromkeys(tasks, network)
+    return dict.fromkeys(network.tasks, network)
 
 
 def kept_networks(path: Path) -> dict[str, Any]:
@@ -179,9 +177,7 @@ def write_assembly(
     payload = {
         "format": FORMAT,
         "config": dict(config),
-        "decision": Decision().state(),
-        "expressions": list(EXPRESSIONS),
-        "units": list(UNITS),
+        "decision": {},
         "provenance": dict(provenance),
         ANSWERS: {task: weights_hash(one) for task, one in answers.items()},
         NETWORKS: networks,
@@ -206,15 +202,8 @@ def write_decision(
         UserError: As `load_checkpoint`.
     """
     content, buffer = read_payload(path), BytesIO()
-    payload = {key: value for key, value in content[KEY].items() if key != _OLD_THRESHOLDS}
+    payload = dict(content[KEY])
     payload["decision"] = decision.state()
     payload["provenance"] = {**payload["provenance"], **provenance}
     torch.save({**content, KEY: payload}, buffer)
     write_atomically(out, buffer.getvalue())
-
-
-def _read_decision(payload: Mapping[str, Any]) -> Decision:
-    """The decision; of checkpoints from before there was one, the neutral with its thresholds."""
-    if "decision" in payload:
-        return Decision.from_state(payload["decision"])
-    return Decision(au=AuDecision(thresholds=tuple(payload[_OLD_THRESHOLDS].tolist())))

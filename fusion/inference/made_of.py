@@ -13,7 +13,7 @@ from fusion.streams import clip_streams
 from fusion.streams.clip_tracks import clip_tracks
 from fusion.streams.person_normalization import person_of
 
-RULES = 1
+RULES = 2
 """To be raised when the same networks make other scores of the same tracks."""
 
 

@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+from fusion.inference.older_formats import weights_brought_up
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
 from fusion.streams.adaptation import Adaptation
 from fusion.streams.normalization import Normaliser
 from fusion.streams.stream_spec import StreamSpec
+from fusion.tasks.registry import Tasks, make_tasks
 
 PREFIX = "model."
 """Of the AffectModel's weights in the state of the Lightning module."""
@@ -22,6 +24,7 @@ WEIGHTS = "state_dict"
 """Where weights lie in a checkpoint."""
 DESCRIPTION = (
     "model",
+    "tasks",
     "specs",
     "normalisers",
     "align_window",
@@ -56,6 +59,11 @@ class Network:
     stride: int
     adaptation: Adaptation
     feeds: dict[str, "Network"] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> Tasks:
+        """What it says of each frame."""
+        return self.model.tasks
 
     def all(self) -> Iterator["Network"]:
         """This network and all that feed it, directly or not."""
@@ -121,9 +129,11 @@ class NetworkReader:
         feeds = {name: self.of_revision(one) for name, one in content.get("feeds", {}).items()}
         specs = {name: StreamSpec(**spec) for name, spec in content["specs"].items()}
         dims = {name: spec.dim for name, spec in specs.items()}
-        model = AffectModel(ModelSettings(**content["model"]), dims, list(feeds))
+        model = AffectModel(
+            ModelSettings(**content["model"]), dims, list(feeds), make_tasks(content["tasks"])
+        )
         weights = {key.removeprefix(PREFIX): rows for key, rows in content[WEIGHTS].items()}
-        model.load_state_dict(weights)
+        model.load_state_dict(weights_brought_up(weights))
         return Network(
             model=model.eval(),
             specs=specs,

@@ -17,7 +17,7 @@ from features.store.feature_track import MAIN, SOUND
 from features.store.track_store import TrackStore
 from fusion.data.predictions import Format, FramePredictions, read_metadata, read_provenance
 from fusion.streams.clip_tracks import explained
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 
 CONTENT, PLACE = "source", "source file"
 """Keys in the provenance: sha256 of what was predicted, and where it lay."""

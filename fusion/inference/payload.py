@@ -14,17 +14,15 @@ from typing import Any
 import torch
 
 from features.errors import UserError
-from fusion.model.older_settings import modern
+from fusion.inference.older_formats import brought_up, of_other_labels
 from fusion.model.settings import ModelSettings
-from fusion.postprocess.decision import Decision
 from fusion.streams.adaptation import NO_ADAPTATION, Adaptation
 from fusion.streams.normalization import Normaliser
 from fusion.streams.stream_spec import StreamSpec
-from fusion.tasks.labels import EXPRESSIONS, UNITS
 
 KEY = "affuse"
 """Where the payload lies in a Lightning checkpoint."""
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of what is stored, settings of the model among it, so that an older
 version knows at once that it cannot read a file. A test holds the two together."""
 OLDEST = 1
@@ -39,6 +37,7 @@ def make_payload(
     *,
     config: Mapping[str, Any],
     model: ModelSettings,
+    tasks: Mapping[str, Any],
     specs: Mapping[str, StreamSpec],
     normalisers: Mapping[str, Normaliser],
     align_window: float,
@@ -54,6 +53,7 @@ def make_payload(
     Args:
         config: All settings of the run.
         model: Size and shape.
+        tasks: What it says of each frame, with all settings, plain values.
         specs: Of each stream.
         normalisers: Of each stream.
         align_window: Seconds over which audio tokens are averaged for a frame.
@@ -68,11 +68,10 @@ def make_payload(
         "format": FORMAT,
         "config": dict(config),
         "model": asdict(model),
+        "tasks": dict(tasks),
         "specs": {name: asdict(spec) for name, spec in specs.items()},
         "normalisers": {name: one.state() for name, one in normalisers.items()},
-        "decision": Decision().state(),
-        "expressions": list(EXPRESSIONS),
-        "units": list(UNITS),
+        "decision": {},
         "align_window": align_window,
         "window": window,
         "stride": stride,
@@ -98,19 +97,9 @@ def read_payload(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or KEY not in content:
         raise UserError(f"{path}: not a checkpoint of this project; train anew")
     _require_format(path, content[KEY].get("format"))
-    return {**content, KEY: _modern(content[KEY])}
-
-
-def _modern(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """A payload of any format, with the settings of models in their places of today."""
-    kept = {key: _modern(one) for key, one in payload.get(NETWORKS, {}).items()}
-    config = payload.get("config", {})
-    parts: dict[str, Any] = {NETWORKS: kept} if kept else {}
-    if "model" in payload:
-        parts["model"] = modern(payload["model"])
-    if "model" in config:
-        parts["config"] = {**config, "model": modern(config["model"])}
-    return {**payload, **parts}
+    if of_other_labels(content[KEY]):
+        raise UserError(f"{path}: made for another set of labels; train anew")
+    return {**content, KEY: {**brought_up(content[KEY]), "format": FORMAT}}
 
 
 def _require_format(path: Path, number: object) -> None:

@@ -10,19 +10,16 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from features.cli.progress import ProgressReport
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
 from fusion.corpora import with_persons
-from fusion.data.columns import COLUMNS
-from fusion.data.columns import COMPOUND as SIX
+from fusion.data.columns import parted
 from fusion.data.loading.multi_corpus import Source, file_of
 from fusion.data.predictions import MADE_OF, FramePredictions
 from fusion.data.run_identity import recipe_of
 from fusion.data.seen import CROSS_FITTED, LEARNT, RECIPE, TUNED, chosen_by, marks
-from fusion.inference.checkpoint import COMPOUND, Checkpoint
+from fusion.inference.checkpoint import Checkpoint
 from fusion.inference.made_of import made_of
 from fusion.inference.provenance import CHOSEN
 from fusion.inference.runner import NetworkRunner
@@ -31,7 +28,7 @@ from fusion.streams.clip_streams import ClipStreams, load_clip
 from fusion.streams.clip_tracks import clip_ids, clips_of
 from fusion.streams.person_normalization import People, fit_people
 from fusion.streams.stream_spec import require_same_specs, stream_specs
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 
 log = logging.getLogger(__name__)
 
@@ -120,11 +117,11 @@ def raw_scores(
 
 def _answered(checkpoint: Checkpoint, runner: NetworkRunner) -> RawScores:
     """What the networks say of a clip, each of the task that it answers."""
-    columns = {task: runner.run(one).scores for task, one in checkpoint.answers.items()}
-    official = np.concatenate([columns[task][:, COLUMNS[task]] for task in COLUMNS], axis=1)
-    compound = columns[COMPOUND][:, -SIX:] if COMPOUND in columns else None
-    clip, streams = runner.clip, runner.streams
-    return RawScores(clip, streams.times, streams.face, official, compound)
+    scores = {
+        task: parted(runner.run(one).scores, one.tasks)[task]
+        for task, one in checkpoint.answers.items()
+    }
+    return RawScores(runner.clip, runner.streams.times, runner.streams.face, scores)
 
 
 def known_people(
@@ -186,8 +183,9 @@ def _to_predictions(
         video=raw.clip.video,
         times=raw.times,
         face=raw.face,
-        **decision.apply(raw)._asdict(),
-        thresholds=np.array(decision.au.thresholds, np.float32),
+        tasks=checkpoint.tasks,
+        values=decision.apply(raw),
+        thresholds=decision.thresholds(),
         provenance={"checkpoint": checkpoint.revision, **known, **_origin(checkpoint), **revisions},
     )
 

@@ -3,14 +3,13 @@
 Data flow: Checkpoint, or provenance of FramePredictions > Sources > `fusion.abaw.rules`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from features.store.fingerprint import weights_hash
 from fusion.abaw.rules import Source
-from fusion.data.seen import LEARNT, chosen_by, said_of
-from fusion.tasks.labels import TASKS
+from fusion.data.seen import LEARNT, chosen_by, in_order, said_of
 
 if TYPE_CHECKING:
     from fusion.inference.checkpoint import Checkpoint
@@ -28,26 +27,27 @@ JOINED = " + "
 def sources_of_checkpoint(checkpoint: "Checkpoint") -> list[Source]:
     """The model itself, and the encoder of each of its streams."""
     origin = checkpoint.provenance
-    tasks = None if "tasks" not in origin else {str(task).upper() for task in origin["tasks"]}
     models = _models(
         f"model {checkpoint.path}",
         str(origin.get("corpus", "")).split(JOINED),
-        None if tasks is None else tuple(task for task in TASKS if task in tasks),
-        tuple(task.upper() for task in chosen_by(origin)),
-        None if LEARNT not in origin else tuple(task.upper() for task in checkpoint.learnt),
+        _named(origin["tasks"]) if "tasks" in origin else None,
+        _named(chosen_by(origin)),
+        _named(checkpoint.learnt) if LEARNT in origin else None,
     )
     specs = checkpoint.specs.items()
     return [*models, *(_stream(name, spec.encoder, spec.revision) for name, spec in specs)]
 
 
 def sources_of_predictions(
-    provenances: Iterable[Mapping[str, str]], checkpoint: Path
+    provenances: Iterable[Mapping[str, str]], checkpoint: Path, held: Collection[str] = ()
 ) -> list[Source]:
     """Models and encoders that stored predictions name.
 
     Args:
         provenances: `FramePredictions.provenance` of each id.
         checkpoint: May be the file that made them, which then speaks for itself.
+        held: Tasks of which all of them say something, if known: no other counts as learnt, and
+            where they do not tell what has been learnt, these do.
     """
     provenances = list(provenances)
     entries = {entry for one in provenances for entry in one.items()}
@@ -62,15 +62,30 @@ def sources_of_predictions(
         if key.startswith(STREAM)
     ]
     corpora = [v for key, values in entries if key.startswith(CORPUS) for v in values.split(JOINED)]
-    named = {word for key, value in entries if key.startswith(LABELS) for word in value.split()}
-    tasks = tuple(task for task in TASKS if task in named)
     what = f"model {', '.join(sorted(revisions))}" if revisions else "the model"
-    chosen = {word for key, value in entries if key.startswith(CHOSEN) for word in value.split()}
-    by = tuple(task for task in TASKS if task in chosen)
     told = [found for one in provenances if (found := said_of(one, LEARNT)) is not None]
-    names = {task.upper() for found in told for task in found}
-    learnt = tuple(task for task in TASKS if task in names) if told else None
-    return [*_models(what, corpora, tasks or None, by, learnt), *streams]
+    learnt = {task for found in told for task in found} if told else set(held)
+    learnt &= set(held or learnt)
+    return [
+        *_models(
+            what,
+            corpora,
+            _named(_words(entries, LABELS)) or None,
+            _named(_words(entries, CHOSEN)),
+            _named(learnt) if told or held else None,
+        ),
+        *streams,
+    ]
+
+
+def _words(entries: Iterable[tuple[str, str]], kind: str) -> set[str]:
+    """All words under a key, numbered or not."""
+    return {word for key, value in entries if key.startswith(kind) for word in value.split()}
+
+
+def _named(tasks: Iterable[str]) -> tuple[str, ...]:
+    """Tasks as sources name them: each once, in capitals."""
+    return tuple(task.upper() for task in in_order({task.lower() for task in tasks}))
 
 
 def _models(

@@ -21,7 +21,8 @@ from fusion.data.windowing import WindowPool
 from fusion.inference.network import Network
 from fusion.streams.clip_streams import ClipStreams, Rows
 from fusion.streams.person_normalization import People
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import FrameLabels
 
 BATCH = 16
 """Windows that are run at once; does not change the result."""
@@ -33,7 +34,7 @@ class NetworkOutput:
 
     Attributes:
         features: (F, D) float32, what its heads read.
-        scores: (F, C) float32, columns as in fusion/data/columns.py.
+        scores: (F, C) float32, columns of the network's tasks as in fusion/data/columns.py.
     """
 
     features: np.ndarray
@@ -70,7 +71,7 @@ class NetworkRunner:
 
     def _windows(self, network: Network, feeds: Mapping[str, Rows | np.ndarray]) -> WindowDataset:
         return WindowDataset(
-            [replace(self.clip, labels=FrameLabels.empty(0))],
+            [replace(self.clip, labels=FrameLabels(0))],
             [self.streams.only(network.specs)],
             network.normalisers,
             network.window,
@@ -89,7 +90,7 @@ def _run(network: Network, windows: WindowDataset) -> NetworkOutput:
     dim = 0
     for batch in loader:
         features = network.model.features(batch.inputs_on(network.device))
-        columns = joined(network.model.heads(features))
+        columns = joined(network.model.heads(features), network.tasks)
         both = torch.cat([features.flatten(2).float(), columns], dim=-1).cpu()
         dim = both.shape[-1] - columns.shape[-1]
         pool.add(batch.clip.tolist(), batch.start.tolist(), both.numpy())

@@ -1,93 +1,36 @@
 """Masked losses: Scores and Targets of a batch > one loss a task > weighted total.
 
 A label that is not there has no influence and gets a gradient of exactly zero; a task without any
-label in the batch has a loss of 0. Losses are computed in float32 even under mixed precision.
-Those of valence-arousal and of units lie in va.py and au.py, what a teacher adds in
-distillation.py.
+label in the batch has a loss of 0. Losses are computed in float32 even under mixed precision. What
+the loss of a task is, the task says (`Task.loss`); what a teacher adds, distillation.py.
 
-Letters: B windows, T frames of a window, C classes, U units.
+Letters: B windows, T frames of a window.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from fusion.data.batch import Scores, Targets
-from fusion.losses.au import au_loss
 from fusion.losses.config import LossSettings
 from fusion.losses.distillation import label_targets, soft_loss, taught_by, truth_weight
-from fusion.losses.va import ccc_loss, va_loss
-from fusion.tasks.labels import EXPRESSIONS, UNITS, FrameLabels
+from fusion.model.blocks.naming import key_of
+from fusion.tasks.labels import FrameLabels
+from fusion.tasks.registry import Tasks
 
-__all__ = [
-    "LabelCounts",
-    "LossSettings",
-    "MultiTaskLoss",
-    "au_pos_weights",
-    "ccc_loss",
-    "expr_weights",
-    "label_counts",
-]
+__all__ = ["LossSettings", "MultiTaskLoss", "fit_losses"]
 
-MOST_ON = 50.0
-"""Greatest weight of a unit that is on."""
+Fitted = Mapping[str, Mapping[str, Tensor]]
+"""Task to what its loss takes from the training labels (see `Task.fit`)."""
 
 
-@dataclass(frozen=True)
-class LabelCounts:
-    """How often each label occurs among the valid ones.
-
-    Attributes:
-        expr: (C,) int64, frames of each expression.
-        au_on: (U,) int64, frames with the unit on.
-        au_off: (U,) int64, frames with the unit off.
-    """
-
-    expr: np.ndarray
-    au_on: np.ndarray
-    au_off: np.ndarray
-
-
-def label_counts(labels: Iterable[FrameLabels]) -> LabelCounts:
-    """Counts the valid labels of clips; give it those of the training split only."""
-    expr = np.zeros(len(EXPRESSIONS), np.int64)
-    au_on, au_off = np.zeros(len(UNITS), np.int64), np.zeros(len(UNITS), np.int64)
-    for clip in labels:
-        expr += np.bincount(clip.expr[clip.expr_mask], minlength=len(EXPRESSIONS))
-        au_on += ((clip.au > 0.5) & clip.au_mask).sum(axis=0)
-        au_off += ((clip.au <= 0.5) & clip.au_mask).sum(axis=0)
-    return LabelCounts(expr, au_on, au_off)
-
-
-def expr_weights(counts: LabelCounts, balance: float) -> Tensor:
-    """Weight of each expression in the cross-entropy, (C,) float32.
-
-    frequency^-balance, scaled to a mean of 1 over the training labels. A class that never occurs
-    in training gets 1; it can only matter through label smoothing.
-    """
-    seen = counts.expr > 0
-    share = counts.expr[seen] / max(counts.expr.sum(), 1)
-    weights = np.ones(len(counts.expr), np.float32)
-    if seen.any():
-        raw = share**-balance
-        weights[seen] = raw / (raw * share).sum()
-    return torch.from_numpy(weights)
-
-
-def au_pos_weights(counts: LabelCounts, balance: float) -> Tensor:
-    """Weight of 'on' against 'off' of each unit, (U,) float32: (off / on)^balance, at most 50.
-
-    A unit that training never shows on, or never off, gets 1. With balance 1, the cap (`MOST_ON`)
-    holds for units that are on in less than 2 % of the frames: without it, a handful of frames,
-    true or mistaken, would outweigh all others.
-    """
-    both = (counts.au_on > 0) & (counts.au_off > 0)
-    ratio = np.divide(counts.au_off, counts.au_on, out=np.ones(len(both)), where=both)
-    return torch.from_numpy(np.minimum(ratio**balance, MOST_ON).astype(np.float32))
+def fit_losses(tasks: Tasks, labels: Iterable[FrameLabels]) -> dict[str, dict[str, Tensor]]:
+    """What the losses take from the labels of the training split; give it no others."""
+    clips = list(labels)
+    return {
+        name: task.fit([task.labels_in(clip) for clip in clips]) for name, task in tasks.items()
+    }
 
 
 class MultiTaskLoss(nn.Module):
@@ -99,28 +42,26 @@ class MultiTaskLoss(nn.Module):
     in the batch it is 0.
 
     Args:
-        settings: Weights of the tasks and kinds of their losses.
-        expr_weights: (C,) weight of each expression.
-        au_pos_weights: (U,) weight of 'on' of each unit.
+        settings: How the losses are joined.
+        tasks: Whose losses.
+        fitted: What they take from the training labels.
 
     Raises:
         UserError: For settings that make no loss.
     """
 
-    expr_weights: Tensor
-    au_pos_weights: Tensor
-
-    def __init__(
-        self, settings: LossSettings, expr_weights: Tensor, au_pos_weights: Tensor
-    ) -> None:
+    def __init__(self, settings: LossSettings, tasks: Tasks, fitted: Fitted) -> None:
         super().__init__()
         settings.check()
         self.settings = settings
-        self.register_buffer("expr_weights", expr_weights)
-        self.register_buffer("au_pos_weights", au_pos_weights)
+        self.tasks = {name: task for name, task in tasks.items() if not task.by_features}
+        self._fitted = {name: tuple(fitted.get(name, {})) for name in self.tasks}
+        for name, parts in fitted.items():
+            for part, tensor in parts.items():
+                self.register_buffer(f"{name}_{part}", tensor)
         self.log_variance: nn.ParameterDict | None = None
         if settings.weighting == "uncertainty":
-            learnt = {task: nn.Parameter(torch.zeros(())) for task in ("va", "expr", "au")}
+            learnt = {key_of(name): nn.Parameter(torch.zeros(())) for name in self.tasks}
             self.log_variance = nn.ParameterDict(learnt)
 
     def forward(
@@ -135,63 +76,40 @@ class MultiTaskLoss(nn.Module):
         Args:
             scores: What the model says.
             targets: The truth.
-            teacher: What the teacher says; None without one.
+            teacher: What the teacher says, of the tasks that it teaches; None without one.
             frames: (B, T) bool, real frames, on which alone there is teaching; None: all.
 
         Returns:
-            Scalars `va`, `expr`, `au` (each without the weight of its task) and `total`.
-
-        Raises:
-            UserError: For a loss over bins of a model without.
+            A scalar for each task (without its weight) and `total`.
         """
-        if frames is None:
-            frames = torch.ones_like(targets.va_mask)
-        if teacher is not None and self.settings.teaching == "labels":
-            targets, teacher = label_targets(targets, teacher, frames), None
-        losses = {
-            "va": self._va(scores, targets),
-            "expr": self._expr(scores.expr.float(), targets),
-            "au": self._au(scores.au.float(), targets),
-        }
-        masks = {task: getattr(targets, f"{task}_mask") for task in losses}
-        if teacher is not None:
-            taught, truth = vars(taught_by(teacher, frames)), self.settings.truth
-            soft = soft_loss(scores, teacher, targets, frames, self.settings)
-            for task, loss in soft.items():
-                weight = truth_weight(masks[task], taught[task], truth)
-                losses[task] = weight * losses[task] + loss
-                masks[task] = masks[task] | taught[task]
-        parts = [self._part(task, loss, masks[task]) for task, loss in losses.items()]
+        losses: dict[str, Tensor] = {}
+        parts: list[Tensor] = []
+        for name, task in self.tasks.items():
+            own, truth = scores[name], targets[name]
+            real = torch.ones_like(own[..., 0], dtype=torch.bool) if frames is None else frames
+            said = (teacher or {}).get(name)
+            if said is not None and self.settings.teaching == "labels":
+                truth, said = label_targets(task, truth, said, real), None
+            loss = task.loss(own, truth, self._parts_of(name))
+            known = truth.mask
+            if said is not None:
+                taught = taught_by(task, said, real)
+                soft = soft_loss(task, own, said, truth.mask, taught, self.settings)
+                loss = truth_weight(truth.mask, taught, self.settings.truth) * loss + soft
+                known = known | taught
+            losses[name] = loss
+            parts.append(self._part(name, loss, known))
         losses["total"] = torch.stack(parts).sum()
         return losses
 
+    def _parts_of(self, task: str) -> dict[str, Tensor]:
+        """What a task's loss takes from the training labels."""
+        return {part: getattr(self, f"{task}_{part}") for part in self._fitted[task]}
+
     def _part(self, task: str, loss: Tensor, known: Tensor) -> Tensor:
         """What a task adds to the total, given the mask of what is known of it."""
-        weight = getattr(self.settings, task)
+        weight = self.tasks[task].weight
         if self.log_variance is None:
             return weight * loss
-        learnt = self.log_variance[task]
+        learnt = self.log_variance[key_of(task)]
         return weight * known.any() * 0.5 * (torch.exp(-learnt) * loss + learnt)
-
-    def _va(self, scores: Scores, targets: Targets) -> Tensor:
-        """Each dimension over all valid frames of the batch at once."""
-        mask = targets.va_mask
-        bins = None if scores.va_bins is None else scores.va_bins[mask].float()
-        return va_loss(self.settings.va_kind, scores.va[mask].float(), targets.va[mask], bins)
-
-    def _expr(self, logits: Tensor, targets: Targets) -> Tensor:
-        """Class-weighted cross-entropy; a weighted mean over the valid frames."""
-        chosen = logits[targets.expr_mask]
-        if not len(chosen):
-            return chosen.sum()
-        return functional.cross_entropy(
-            chosen,
-            targets.expr[targets.expr_mask],
-            weight=self.expr_weights,
-            label_smoothing=self.settings.label_smoothing,
-        )
-
-    def _au(self, logits: Tensor, targets: Targets) -> Tensor:
-        """Over the valid elements."""
-        kind, weights = self.settings.au_kind, self.au_pos_weights
-        return au_loss(kind, logits, targets.au, targets.au_mask, weights)

@@ -9,7 +9,7 @@ sets of predictions are scored on the same draws (paired bootstrap), so that wha
 video cancels out of their difference.
 
 A class that a draw has neither in truth nor in prediction counts as F1 0 there, as the official
-score has it: with few videos the intervals of EXPR and AU reach low for that reason too.
+score has it: with few videos the intervals of an F1 reach low for that reason too.
 
 Letters: V videos, B draws, K values.
 """
@@ -21,16 +21,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from fusion.abaw.challenges import LATEST
-from fusion.metrics.official import (
-    MetricAccumulator,
-    counted_classes,
-    expression_counts,
-    expression_score,
-    unit_score,
-)
-from fusion.metrics.sufficient_statistics import PairMoments, f1_of, share
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.metrics.official import TOTAL, MetricAccumulator, pooled
+from fusion.tasks.base import LATEST
 
 T = TypeVar("T")
 LEVEL = 0.95
@@ -91,56 +83,25 @@ def scores_of_draws(
         videos: V statistics.
         weights: (B, V), how often each video is drawn.
         edition: Number of the challenge.
-        exact: In edition 2, AU accuracy by whole frames.
+        exact: In edition 2, accuracy of binary vectors by whole frames.
 
     Returns:
-        (B,) official scores, then F1 of each expression and unit. A task that a draw has no label
-        of is NaN there, as is its P; tasks that no video has labels of are left out of P.
+        (B,) official scores, then those of each class, value or element. A task that a draw has no
+        label of is NaN there, as is its P; tasks that no video has labels of are left out of P.
     """
-    expressions = frozenset[str]().union(*(video.expressions for video in videos))
-    confusion = _pooled(weights, [video.confusion for video in videos])
-    units = _pooled(weights, [video.units for video in videos])
-    whole = _pooled(weights, [video.exact for video in videos])
-    valence, arousal = (
-        pooled_ccc(weights, [video.va[i] for video in videos]) for i in range(len(DIMENSIONS))
-    )
-    tasks = {
-        "VA": (valence + arousal) / 2,
-        "EXPR": expression_score(confusion, edition, expressions),
-        "AU": unit_score(units, whole, edition, exact),
-    }
-    labelled = [score for score in tasks.values() if not np.isnan(score).all()]
-    total = np.sum(labelled, axis=0) if labelled else np.full(len(weights), np.nan)
-    counted = counted_classes(edition, expressions)
-    frames = confusion[:, counted].sum((1, 2))[:, None]
-    classes = np.where(frames > 0, f1_of(expression_counts(confusion, counted)), np.nan)
-    named = zip((EXPRESSIONS[i] for i in counted), classes.T, strict=True)
-    units_f1 = np.where(units[..., 3] > 0, f1_of(units[..., :3]), np.nan)
-    official = {"CCC_V": valence, "CCC_A": arousal, **tasks, "P": total}
-    return official | dict(named) | dict(zip(UNITS, units_f1.T, strict=True))
-
-
-def pooled_ccc(weights: np.ndarray, moments: Sequence[PairMoments]) -> np.ndarray:
-    """(B,) CCC of the videos' samples, each taken as often as (B, V) weights say.
-
-    As `PairMoments.ccc`: NaN without a frame, 0 where either side is constant.
-    """
-    count = np.array([m.count for m in moments], np.float64)
-    means = np.stack([m.mean for m in moments])
-    # Sums around the mean of all keep their digits in float64; sums around zero would not.
-    centre = share(count @ means, count.sum())
-    shift = np.where(count[:, None] > 0, means - centre, 0.0)
-    square = np.stack([m.square for m in moments]) + count[:, None] * shift**2
-    product = np.array([m.product for m in moments]) + count * shift.prod(1)
-
-    frames = weights @ count
-    mean = share(weights @ (count[:, None] * shift), frames[:, None])
-    spread = (weights @ square - frames[:, None] * mean**2).sum(1)
-    gap = (mean + centre) @ np.array([1.0, -1.0])
-    both = weights @ product - frames * mean.prod(1)
-    score = share(2 * both, spread + frames * gap**2)
-    score[_constant(weights, moments)] = 0.0
-    return np.where(frames > 0, score, np.nan)
+    whole = pooled(videos)
+    official: dict[str, np.ndarray] = {}
+    parts: dict[str, np.ndarray] = {}
+    total: list[np.ndarray] = []
+    for name, task in whole.tasks.items():
+        own = [video.statistics.get(name) or task.no_statistics() for video in videos]
+        found, of_classes = task.draws(own, weights, whole.rules(name, edition, exact))
+        official |= found
+        parts |= of_classes
+        if not np.isnan(found[task.title]).all():
+            total.append(found[task.title])
+    sums = np.sum(total, axis=0) if total else np.full(len(weights), np.nan)
+    return {**official, TOTAL: sums, **parts}
 
 
 def intervals(draws: dict[str, np.ndarray], level: float = LEVEL) -> dict[str, Interval]:
@@ -220,24 +181,6 @@ def paired(
         )
         for name in whole[0]
     }
-
-
-def _pooled(weights: np.ndarray, counts: Sequence[np.ndarray]) -> np.ndarray:
-    """(B, ...) sums of V arrays of counts (...), each taken as often as (B, V) weights say."""
-    table = np.stack(counts).astype(np.float64)
-    return (weights @ table.reshape(len(table), -1)).reshape(len(weights), *table.shape[1:])
-
-
-def _constant(weights: np.ndarray, moments: Sequence[PairMoments]) -> np.ndarray:
-    """(B,) bool: whether the truth or the prediction has one value only in a draw."""
-    drawn = weights > 0
-    constant = np.zeros(len(weights), bool)
-    for side in range(2):
-        low = np.array([m.low[side] for m in moments])
-        high = np.array([m.high[side] for m in moments])
-        least = np.where(drawn, low, np.inf).min(1)
-        constant |= least == np.where(drawn, high, -np.inf).max(1)
-    return constant
 
 
 def _share_better(difference: np.ndarray) -> float:

@@ -7,7 +7,7 @@ Only counts are kept, so memory does not grow with the frames. Row i of the labe
 as is row i of the predictions; where one has more rows than the other the surplus is not scored.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,10 +16,11 @@ from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
 from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
-from fusion.data.seen import KINDS, LEARNT, NAMES, said_of
+from fusion.data.seen import KINDS, LEARNT, in_order, said_of
 from fusion.metrics.calibration import Calibration
-from fusion.metrics.official import MetricAccumulator
-from fusion.tasks.labels import TASKS, Clip, once_each
+from fusion.metrics.official import MetricAccumulator, pooled
+from fusion.tasks.clips import Clip, once_each
+from fusion.tasks.registry import made_of, make_task, sources_of, title_of
 
 FEW_FRAMES = 2
 """Containers and decoders may differ by so many frames; more is another video."""
@@ -38,7 +39,7 @@ class Marked:
     def of_kind(self, kind: str) -> list[str]:
         """Tasks, as users call them, of whose labels the model knew something by a kind of mark."""
         found = {task for marks in self.marks.values() for task in marks.get(kind, ())}
-        return [task for task in TASKS if task.lower() in found]
+        return [title_of(task) for task in in_order(found)]
 
     def marked(self, kind: str) -> list[str]:
         """Ids of the scored clips that have a kind of mark."""
@@ -90,18 +91,22 @@ class Evaluation(Marked):
         Args:
             predictions: Of a labelled clip that was not scored before.
             frames: Score so many frames at most; None: all.
-            tasks: Score these alone (va, expr, au); None: those that the model has learnt.
+            tasks: Score these alone; None: those that the model has learnt.
+
+        Raises:
+            UserError: If a labelled task is made of another, and the model has learnt neither.
         """
         clip = self.clips[predictions.id]
+        predictions = as_scored(predictions, clip)
         tasks = learnt_by(predictions) if tasks is None else tasks
         self.unlearnt |= set(clip.labels.tasks()) - set(tasks)
         rows = clip.labels.rows_for(len(predictions))
         compare_lengths(self, predictions.id, rows, len(predictions))
-        shown = predictions if frames is None else first_frames(predictions, frames)
+        shown = predictions if frames is None else predictions.first(frames)
         labels = clip.labels_on(shown.times).of_tasks(tasks)
-        self.mark(predictions, labels.tasks())
-        metrics = MetricAccumulator(expressions=clip.expressions)
-        metrics.add(labels, shown.va, shown.expr_class, shown.au_on)
+        self.mark(predictions, sources_of(labels.tasks()))
+        metrics = MetricAccumulator(shown.tasks, clip.classes)
+        metrics.add(labels, shown.values, shown.thresholds)
         self.scored[predictions.id] = metrics
         self.frames[predictions.id] = len(shown)
         self.calibration.add(labels, shown)
@@ -144,27 +149,42 @@ def compare_lengths(evaluation: HasRemarks, name: str, rows: int, frames: int) -
 
 
 def learnt_by(predictions: FramePredictions) -> list[str]:
-    """Tasks (va, expr, au) that the model of predictions has learnt; all if they do not say."""
+    """Tasks that the model of predictions has learnt, or what these are made into.
+
+    All if the predictions do not say.
+    """
     said = said_of(predictions.provenance, LEARNT)
-    return list(NAMES) if said is None else said
+    every = predictions.tasks.items()
+    return [name for name, task in every if said is None or {name, task.made_of} & set(said)]
 
 
-def pooled(parts: Iterable[MetricAccumulator]) -> MetricAccumulator:
-    """Statistics of all parts together."""
-    total = MetricAccumulator()
-    for part in parts:
-        total.merge(part)
-    return total
+def as_scored(predictions: FramePredictions, clip: Clip) -> FramePredictions:
+    """Predictions with the tasks that are scored.
 
+    A task that is made of another's labels is scored where it has labels of its own, derived from
+    the other's predictions if the model has not learnt it; where a clip has only such labels, no
+    other task is.
 
-def first_frames(predictions: FramePredictions, frames: int) -> FramePredictions:
-    """At most the first so many frames of a clip's predictions."""
-    arrays = {name: getattr(predictions, name) for name in _BY_FRAME}
-    rows = {name: rows[:frames] for name, rows in arrays.items() if rows is not None}
-    return replace(predictions, **rows)
-
-
-_BY_FRAME = ("times", "face", "va", "expr", "au", "compound")
+    Raises:
+        UserError: If the model has learnt neither of the two.
+    """
+    labelled, learnt = clip.labels.by_task, learnt_by(predictions)
+    made = {name: of for name in labelled if (of := made_of(name))}
+    others = labelled.keys() - made.keys() or not made
+    tasks = {n: t for n, t in predictions.tasks.items() if n in made or (others and not t.made_of)}
+    if tasks.keys() == predictions.tasks.keys() and made.keys() <= tasks.keys():
+        return predictions
+    values = {name: predictions.values[name] for name in tasks}
+    for name in made.keys() - tasks.keys():
+        task, source = make_task(name), make_task(made[name])
+        derived = task.derived(predictions.values) if source.name in learnt else None
+        if derived is None:
+            raise UserError(
+                f"{predictions.id}: its model has not learnt {source.heading.lower()}, of which"
+                f" {task.heading.lower()} are made; train with labels of {source.title}"
+            )
+        tasks[name], values[name] = task, derived
+    return replace(predictions, tasks=tasks, values=values)
 
 
 def score_store(folder: Path, clips: Sequence[Clip]) -> Evaluation:
@@ -228,9 +248,9 @@ def _wanted(folder: Path, clips: dict[str, Clip]) -> dict[str, Path]:
 
 
 def _read(path: Path, evaluation: Evaluation) -> FramePredictions | None:
-    """The file's predictions; None if it is damaged, which the evaluation then knows."""
+    """The file's predictions; None if they cannot be scored, which the evaluation then knows."""
     try:
-        return read_predictions(path)
+        return as_scored(read_predictions(path), evaluation.clips[path.stem])
     except UserError as error:
         evaluation.faults[path.stem] = str(error)
         return None

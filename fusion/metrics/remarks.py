@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 from features.cli.wording import counted
 from features.errors import UserError
-from fusion.abaw.challenges import LATEST
-from fusion.data.seen import CROSS_FITTED, JUDGED, TRAINED, TUNED
+from fusion.data.seen import CROSS_FITTED, JUDGED, TRAINED, TUNED, in_order
 from fusion.metrics.evaluation import Evaluation, Marked
-from fusion.tasks.labels import TASKS
+from fusion.tasks.base import LATEST
+from fusion.tasks.registry import title_of
 
 MARK = "NOT TO BE QUOTED (in-sample): "
 """Before each line of scores on clips that the model has learnt from."""
@@ -36,7 +36,7 @@ def remarks(evaluation: Marked, edition: int = LATEST) -> list[str]:
     if evaluation.marked(JUDGED):
         lines.append(f"training chose its epoch on {_share(evaluation, JUDGED)}")
     if isinstance(evaluation, Evaluation) and evaluation.unlearnt:
-        names = [task for task in TASKS if task.lower() in evaluation.unlearnt]
+        names = [title_of(task) for task in in_order(evaluation.unlearnt)]
         lines.append(f"not scored: {', '.join(names)}, which the model has not learnt")
     return lines
 

@@ -16,27 +16,34 @@ from fusion.model.feeds import SummedFeeds
 from fusion.model.heads import make_heads
 from fusion.model.settings import ModelSettings, check_settings
 from fusion.model.streams import StreamEncoder, drop_streams
+from fusion.tasks.registry import Tasks, default_tasks
 
 
 class AffectModel(nn.Module):
-    """Valence-arousal, expression and action units of every frame of a window.
+    """What is asked of every frame of a window, by streams of features.
 
     Args:
         settings: Size and shape.
         streams: Name to number of features of each stream the model takes; none if it lives on
             feeds alone.
         feeds: Stages whose features the model takes, each `dim` wide.
+        tasks: What it says of each frame; None: valence-arousal, expressions and action units.
 
     Raises:
         UserError: For settings that make no model.
     """
 
     def __init__(
-        self, settings: ModelSettings, streams: dict[str, int], feeds: Sequence[str] = ()
+        self,
+        settings: ModelSettings,
+        streams: dict[str, int],
+        feeds: Sequence[str] = (),
+        tasks: Tasks | None = None,
     ) -> None:
         super().__init__()
-        check_settings(settings, streams, feeds)
-        self.settings = settings
+        tasks = default_tasks() if tasks is None else tasks
+        check_settings(settings, streams, feeds, tasks)
+        self.settings, self.tasks = settings, dict(tasks)
         self.streams = dict(streams)
         fusion, context = settings.fusion_block, settings.temporal_block
         self.static = fusion.static(list(streams)) if streams else []
@@ -48,7 +55,7 @@ class AffectModel(nn.Module):
         self.fusion = fusion.build(settings.fusion_shape(list(streams))) if streams else None
         self.feeds = SummedFeeds(feeds, settings.dim, settings.dropout, beside=bool(streams))
         self.temporal = context.build(settings.temporal_shape)
-        self.heads = make_heads(settings)
+        self.heads = make_heads(settings, tasks)
 
     def forward(self, batch: Batch) -> Scores:
         """Scores of every frame; those of padding mean nothing.

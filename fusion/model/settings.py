@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from features.cli.choices import Choice
 from features.errors import UserError
 from fusion.model.older_settings import OLDER, moved, older_settings, tell
-from fusion.tasks.labels import BinValues
+from fusion.tasks.registry import Tasks
 
 if TYPE_CHECKING:
     from fusion.model.fusion import FusionSettings, FusionShape
@@ -45,13 +45,12 @@ class ModelSettings:
             so that the model learns to do without.
         head: Heads of the tasks: `parallel`, side by side; `streaming`, each fed by the one
             before (PASN); `scales`, each at its own scale of a temporal pyramid.
-        order: Order of the streaming heads, each task once.
-        mutual: Whether EXPR and VA also correct the units of streaming heads, and VA enters EXPR.
-        scales: Scale of the temporal pyramid that each task's head reads, from 0, the fastest.
-        va_bins: Bins of valence, and of arousal, over [-1, 1] whose expectation is the value; 0
-            for heads that say the value itself.
-        bin_values: What a bin stands for: its `centres`, or `ends`, which is linspace(-1, 1, K).
-        compound: Whether there is a head of six sigmoids for compound expressions.
+        order: Order of the streaming heads, each task once; empty: binary vectors, then classes,
+            then values.
+        mutual: Whether classes and values also correct the binary vectors of streaming heads, and
+            values enter the classes.
+        scales: Scale of the temporal pyramid that each task's head reads, from 0, the fastest;
+            empty: 0 for binary vectors, 1 for classes, 2 for values.
     """
 
     dim: int = 128
@@ -63,12 +62,9 @@ class ModelSettings:
     dropout: float = 0.2
     stream_dropout: float = 0.2
     head: Head = "parallel"
-    order: tuple[str, ...] = ("au", "expr", "va")
+    order: tuple[str, ...] = ()
     mutual: bool = False
-    scales: dict[str, int] = field(default_factory=lambda: {"au": 0, "expr": 1, "va": 2})
-    va_bins: int = 0
-    bin_values: BinValues = "centres"
-    compound: bool = False
+    scales: dict[str, int] = field(default_factory=dict)
 
     # Older names, taken for one release.
     leader: InitVar[str | None] = None
@@ -140,9 +136,11 @@ class ModelSettings:
 
 
 def check_settings(
-    settings: ModelSettings, streams: dict[str, int], feeds: Sequence[str] = ()
+    settings: ModelSettings, streams: dict[str, int], feeds: Sequence[str], tasks: Tasks
 ) -> None:
     """Raises UserError, naming the setting, for settings that make no model."""
+    if not tasks:
+        raise UserError("the model has nothing to say; name at least one task under tasks")
     if not streams and not feeds:
         raise UserError("the model has no stream to look at; name at least one under data.streams")
     for name in ("dim", "stream_dim", "kernel"):
@@ -154,35 +152,52 @@ def check_settings(
     if streams:
         settings.fusion_block.check(settings.fusion_shape(list(streams)))
     settings.temporal_block.check(settings.temporal_shape)
-    _check_heads(settings)
+    _check_heads(settings, tasks)
 
 
-def _check_heads(settings: ModelSettings) -> None:
-    kind = f"with model.head {settings.head}"
+def _check_heads(settings: ModelSettings, tasks: Tasks) -> None:
     _require_choice("head", settings.head, get_args(Head))
-    _require_choice("bin_values", settings.bin_values, get_args(BinValues))
-    once_each = sorted(settings.order) == sorted(ModelSettings.order)
-    _require("order", list(settings.order), once_each, "au, expr and va, each once, in any order")
-    bins = settings.va_bins
-    _require("va_bins", bins, bins == 0 or bins > 1, "0, or at least 2")
+    if settings.order:
+        rule = f"{', '.join(tasks)}, each once, in any order"
+        _require("order", list(settings.order), sorted(settings.order) == sorted(tasks), rule)
     if settings.head == "streaming":
-        _require("va_bins", bins, bins == 0, f"0 {kind}")
-        _require("compound", settings.compound, not settings.compound, f"false {kind}")
+        apart = [name for name, task in tasks.items() if task.by_features]
+        kind = f"parallel or scales with tasks.{apart[0]}" if apart else ""
+        _require("head", "streaming", not apart, kind)
     if settings.head == "scales":
-        _check_scales(settings)
+        _check_scales(settings, tasks)
     elif settings.temporal_block.rows:
         name = settings.temporal_block.name
         _require("head", settings.head, False, f"scales with model.temporal {name}")
 
 
-def _check_scales(settings: ModelSettings) -> None:
+def _check_scales(settings: ModelSettings, tasks: Tasks) -> None:
     context, scales = settings.temporal_block, settings.scales
     _require("temporal", context.name, context.rows > 0, "pyramid with model.head scales")
-    every = set(scales) == set(ModelSettings.order)
-    _require("scales", scales, every, "a scale each for au, expr and va")
-    within = all(0 <= scale < context.rows for scale in scales.values())
+    if scales:
+        named = [name for name, task in tasks.items() if not task.made_of]
+        every = set(named) <= set(scales) <= set(tasks)
+        _require("scales", scales, every, f"a scale each for {', '.join(named)}")
+    used = scales_of(settings, tasks)
+    within = all(0 <= scale < context.rows for scale in used.values())
     rule = f"from 0 to {context.rows - 1}, with model.temporal.scales {context.rows}"
-    _require("scales", scales, within, rule)
+    _require("scales", scales or dict(sorted(used.items())), within, rule)
+
+
+def scales_of(settings: ModelSettings, tasks: Tasks) -> dict[str, int]:
+    """Scale of the temporal pyramid that each task reads; one made of another's labels reads its.
+
+    A task that the settings do not name reads that of its kind (see `ModelSettings.scales`).
+    """
+    kinds = {"binary": 0, "classes": 1, "values": 2}
+
+    def of(name: str) -> int:
+        if name in settings.scales or name not in tasks:
+            return settings.scales.get(name, 0)
+        own = tasks[name]
+        return of(own.made_of) if own.made_of in tasks else kinds[own.kind]
+
+    return {name: of(name) for name in tasks}
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

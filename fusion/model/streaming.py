@@ -1,14 +1,14 @@
 """Streaming heads of PASN: one task after another, each fed by the one before.
 
-Data flow for the order AU > EXPR > VA, where e is the norm of a frame:
+Data flow for action units, then expressions, then valence-arousal, where e is the norm of a frame:
 
-    e                               > 16 numbers a unit > logits > relations between units
-                                                        > AU stream
-    relu(linear of e) + AU stream   > norm > logits     > EXPR stream
-    relu(linear of e) + EXPR stream > norm > tanh
+    e                               > 16 numbers an element > logits > relations between elements
+                                                            > stream of a binary vector
+    relu(linear of e) + that stream > norm > logits         > stream of the classes
+    relu(linear of e) + that stream > norm > tanh
 
-Letters: B windows, T frames, D channels of a frame, W width of a stream, U units, V numbers a unit,
-J width of what a head reads.
+Letters: B windows, T frames, D channels of a frame, W width of a stream, U elements of a binary
+vector, V numbers an element, J width of what a head reads.
 """
 
 import math
@@ -18,14 +18,19 @@ import torch
 from torch import Tensor, nn
 
 from fusion.data.batch import Scores
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.model.blocks.naming import key_of
+from fusion.tasks.registry import Tasks
 
-ORDER = ("au", "expr", "va")
-"""Tasks in the order of the released code."""
 WIDTH = 64
 """W: width of a task's own features of a frame, and of the stream that it hands on."""
 UNIT_WIDTH = 16
-"""V: numbers that describe one unit."""
+"""V: numbers that describe one element of a binary vector."""
+
+
+def streaming_order(tasks: Tasks) -> tuple[str, ...]:
+    """Tasks in the order of the released code: binary vectors, then classes, then values."""
+    kinds = ("binary", "classes", "values")
+    return tuple(sorted(tasks, key=lambda name: kinds.index(tasks[name].kind)))
 
 
 class StreamingHeads(nn.Module):
@@ -39,59 +44,81 @@ class StreamingHeads(nn.Module):
       norm sees one frame and nothing else.
     - A unit has one logit, not two, so that ZLPR, cross-entropy and thresholds speak of the same
       number; the layer of relations is U to U, not 2U to 2U.
-    - Any order of the tasks. The first reads the frame alone; units that are not the first read
-      the frame joined with the stream before them.
-    - `mutual` is defined so that no order makes a circle: EXPR's and VA's own features of the
-      frame, before any stream has joined them, make a linear correction of the unit logits, and
-      VA's enter EXPR.
+    - Any order of any tasks. The first reads the frame alone; a binary vector that is not the first
+      reads the frame joined with the stream before it.
+    - `mutual` is defined so that no order makes a circle: the own features of the frame of classes
+      and of values, before any stream has joined them, make a linear correction of the logits of
+      binary vectors, and those of values enter the classes.
 
     The last task hands nothing on, so every parameter has a gradient.
 
     Args:
         dim: D of the frames.
-        order: Every task once.
-        mutual: Whether EXPR and VA speak back.
+        tasks: What is said.
+        order: Every task once; empty: `streaming_order`.
+        mutual: Whether classes and values speak back.
     """
 
-    def __init__(self, dim: int, *, order: Sequence[str] = ORDER, mutual: bool = False) -> None:
+    def __init__(
+        self, dim: int, tasks: Tasks, order: Sequence[str] = (), *, mutual: bool = False
+    ) -> None:
         super().__init__()
-        self.order = tuple(order)
+        self.said = dict(tasks)
+        usual = streaming_order(tasks)
+        self.order = tuple(order) or usual
+        of_kind = {
+            kind: [name for name in usual if tasks[name].kind == kind]
+            for kind in ("binary", "classes", "values")
+        }
+        self.speak_back = of_kind["values"] if mutual else []
+        self.corrected = of_kind["binary"] if mutual else []
         self.norm = nn.LayerNorm(dim)
-        self.features = nn.ModuleDict({task: _features(dim) for task in ("expr", "va")})
+        self.own = [*of_kind["classes"], *of_kind["values"]]
+        self.features = nn.ModuleDict({key_of(task): _features(dim) for task in self.own})
         self.tasks = nn.ModuleDict()
-        for task in ORDER:
-            own = dim if task == "au" else WIDTH
-            before = 0 if task == self.order[0] else WIDTH
-            back = WIDTH if mutual and task == "expr" else 0
-            hands_on = task != self.order[-1]
-            self.tasks[task] = _head(task, own + before + back, hands_on)
-        self.correction = nn.Linear(2 * WIDTH, len(UNITS)) if mutual else None
+        for name in usual:
+            task = tasks[name]
+            joined = dim if task.kind == "binary" else WIDTH
+            joined += 0 if name == self.order[0] else WIDTH
+            joined += WIDTH * len(self.speak_back) if task.kind == "classes" else 0
+            self.tasks[key_of(name)] = _head(task.kind, joined, task.width, name != self.order[-1])
+        self.correction = nn.ModuleDict(
+            {
+                key_of(name): nn.Linear(len(self.own) * WIDTH, tasks[name].width)
+                for name in self.corrected
+                if self.own
+            }
+        )
 
     def forward(self, x: Tensor) -> Scores:
         """Scores of (B, T, D)."""
         e = self.norm(x)
-        own = {"au": e, "expr": self.features["expr"](e), "va": self.features["va"](e)}
-        stream, scores = e[..., :0], {}
-        for task in self.order:
-            back = [own["va"]] if self.correction is not None and task == "expr" else []
-            joined = torch.cat([own[task], stream, *back], dim=-1)
-            scores[task], stream = self.tasks[task](joined)
-        if self.correction is not None:
-            scores["au"] = scores["au"] + self.correction(torch.cat([own["expr"], own["va"]], -1))
-        return Scores(va=torch.tanh(scores["va"]), expr=scores["expr"], au=scores["au"])
+        own = {name: self.features[key_of(name)](e) for name in self.own}
+        stream, raw = e[..., :0], {}
+        for name in self.order:
+            back = [own[other] for other in self.speak_back]
+            parts = [own.get(name, e), stream]
+            if self.said[name].kind == "classes":
+                parts += back
+            raw[name], stream = self.tasks[key_of(name)](torch.cat(parts, dim=-1))
+        for name in self.corrected if self.own else ():
+            both = torch.cat([own[other] for other in self.own], -1)
+            raw[name] = raw[name] + self.correction[key_of(name)](both)
+        return {name: task.scores(raw[name]) for name, task in self.said.items()}
 
 
 class UnitHead(nn.Module):
-    """Action units: a vector for each, a logit from each, and what the logits say of one another.
+    """A binary vector: numbers for each element, a logit of them, and what logits say of others.
 
     Args:
         joined: J.
+        units: U.
         hands_on: Whether a task comes after.
     """
 
-    def __init__(self, joined: int, hands_on: bool) -> None:
+    def __init__(self, joined: int, units: int, hands_on: bool) -> None:
         super().__init__()
-        units, bound = len(UNITS), 1 / math.sqrt(UNIT_WIDTH)  # that of nn.Linear(UNIT_WIDTH, 1)
+        bound = 1 / math.sqrt(UNIT_WIDTH)  # that of nn.Linear(UNIT_WIDTH, 1)
         self.vectors = nn.Linear(joined, units * UNIT_WIDTH)
         self.weight = nn.Parameter(torch.empty(units, UNIT_WIDTH).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(units).uniform_(-bound, bound))
@@ -131,8 +158,7 @@ def _features(dim: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(dim, WIDTH), nn.ReLU())
 
 
-def _head(task: str, joined: int, hands_on: bool) -> nn.Module:
-    if task == "au":
-        return UnitHead(joined, hands_on)
-    outputs = {"expr": len(EXPRESSIONS), "va": len(DIMENSIONS)}[task]
+def _head(kind: str, joined: int, outputs: int, hands_on: bool) -> nn.Module:
+    if kind == "binary":
+        return UnitHead(joined, outputs, hands_on)
     return FrameHead(joined, outputs, hands_on)

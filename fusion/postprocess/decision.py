@@ -1,32 +1,28 @@
 """What is chosen on validation, and how it turns a model's scores into final values.
 
-Data flow: scores (F, 22) of ONE clip > valence-arousal and probabilities (F, C) > smoothed, frames
-without a face filled (fusion/postprocess/smoothing.py) > temperature, class bias > Decided >
-FramePredictions.
-Six more columns, for compound expressions, are smoothed as expressions are, and nothing else.
+Data flow: scores (F, W) of each task of ONE clip > values or probabilities (F, C) > smoothed,
+frames without a face filled (fusion/tasks/deciding/smoothing.py) > the task's own decision
+(temperature, class bias, ...) > final values > FramePredictions.
 
 Smoothed and interpolated are probabilities, not logits: they are bounded, so that one overconfident
 frame cannot outweigh the second around it, and the mean of calibrated probabilities is the share of
-the window in which a unit is on. A threshold means the same in either space.
+the window in which an element is on. A threshold means the same in either space.
 
-`fusion.tune` chooses a Decision; without it a checkpoint has the neutral one, `Decision()`.
+`fusion.tune` chooses a Decision; without it a checkpoint has the neutral one.
 
-Letters: F frames of a clip, C columns of a task.
+Letters: F frames of a clip, W scores and C columns of a task.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
-from scipy.special import expit, softmax
 
-from fusion.postprocess.smoothing import NONE, Smoothing, smooth
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS, Clip
-
-FLOOR = 1e-7
-"""Least probability of an expression of which a logarithm is taken."""
-SPLIT_AT = (len(DIMENSIONS), len(DIMENSIONS) + len(EXPRESSIONS))
-"""Columns of scores at which expressions and units begin."""
+from fusion.tasks.base import Task, TaskDecision
+from fusion.tasks.clips import Clip
+from fusion.tasks.deciding.smoothing import smooth
+from fusion.tasks.registry import Tasks
 
 
 @dataclass(frozen=True)
@@ -37,131 +33,64 @@ class RawScores:
         clip: Whose.
         times: (F,) float64 seconds.
         face: (F,) bool, whether a face was seen.
-        scores: (F, 22): valence, arousal, 8 expression logits, 12 unit logits.
-        compound: (F, 6) logits of the basic expressions, each by itself; None without such a head.
+        scores: Task to its scores (F, W).
     """
 
     clip: Clip
     times: np.ndarray
     face: np.ndarray
-    scores: np.ndarray
-    compound: np.ndarray | None = None
-
-
-class Decided(NamedTuple):
-    """Final values of one clip.
-
-    Attributes:
-        va: (F, 2) float32 in [-1, 1].
-        expr: (F, 8) float32 probabilities; the most probable class is the decision.
-        au: (F, 12) float32 probabilities, to be held against the thresholds.
-        compound: (F, 6) float32 probabilities of the basic expressions, each by itself, or None.
-    """
-
-    va: np.ndarray
-    expr: np.ndarray
-    au: np.ndarray
-    compound: np.ndarray | None = None
-
-
-@dataclass(frozen=True)
-class VaDecision:
-    """For valence and arousal: how they are smoothed."""
-
-    smoothing: Smoothing = NONE
-
-    def values(self, smoothed: np.ndarray) -> np.ndarray:
-        """(F, 2) float32 in [-1, 1]."""
-        return smoothed.clip(-1, 1).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class ExprDecision:
-    """For expressions.
-
-    Attributes:
-        smoothing: Of the probabilities.
-        temperature: Divides the log-probabilities, so that they mean what they say.
-        bias: 8 numbers, added to the log-probabilities afterwards.
-    """
-
-    smoothing: Smoothing = NONE
-    temperature: float = 1.0
-    bias: tuple[float, ...] = (0.0,) * len(EXPRESSIONS)
-
-    def values(self, smoothed: np.ndarray) -> np.ndarray:
-        """(F, 8) float32 probabilities."""
-        scaled = log_probabilities(smoothed) / self.temperature + np.array(self.bias)
-        return softmax(scaled, axis=1).astype(np.float32)
-
-    def compound_values(self, smoothed: np.ndarray) -> np.ndarray:
-        """(F, 6) float32 probabilities; temperature and bias are of classes that exclude others."""
-        return smoothed.clip(0, 1).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class AuDecision:
-    """For action units.
-
-    Attributes:
-        smoothing: Of the probabilities.
-        thresholds: 12 numbers; a unit is on where its float32 probability reaches its threshold.
-    """
-
-    smoothing: Smoothing = NONE
-    thresholds: tuple[float, ...] = (0.5,) * len(UNITS)
-
-    def values(self, smoothed: np.ndarray) -> np.ndarray:
-        """(F, 12) float32 probabilities."""
-        return smoothed.clip(0, 1).astype(np.float32)
+    scores: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is chosen on validation, task by task; by default nothing: the neutral decision."""
+    """What is chosen on validation, task by task.
 
-    va: VaDecision = field(default_factory=VaDecision)
-    expr: ExprDecision = field(default_factory=ExprDecision)
-    au: AuDecision = field(default_factory=AuDecision)
+    Attributes:
+        tasks: Of which something is decided.
+        by_task: Task to its decision.
+    """
 
-    def apply(self, raw: RawScores) -> Decided:
-        """Final values of one clip, whatever else is predicted with it."""
-        va, expr, au = bounded(raw.scores)
+    tasks: Tasks
+    by_task: Mapping[str, TaskDecision]
 
-        def smoothed(values: np.ndarray, smoothing: Smoothing) -> np.ndarray:
-            return smooth(values, raw.times, raw.face, smoothing)
+    @staticmethod
+    def neutral(tasks: Tasks) -> "Decision":
+        """The decision that changes nothing."""
+        return Decision(tasks, {name: task.neutral() for name, task in tasks.items()})
 
-        compound = None
-        if raw.compound is not None:
-            kept = smoothed(expit(raw.compound), self.expr.smoothing)
-            compound = self.expr.compound_values(kept)
-        return Decided(
-            self.va.values(smoothed(va, self.va.smoothing)),
-            self.expr.values(smoothed(expr, self.expr.smoothing)),
-            self.au.values(smoothed(au, self.au.smoothing)),
-            compound,
-        )
+    def apply(self, raw: RawScores) -> dict[str, np.ndarray]:
+        """Task to its final values (F, C) of one clip, whatever else is predicted with it."""
+        return {name: self.of(name, raw) for name in self.tasks}
+
+    def of(self, name: str, raw: RawScores) -> np.ndarray:
+        """Final values (F, C) of one task."""
+        task, decision = self.tasks[name], self.by_task[name]
+        return task.final(decision, smoothed(task, raw, decision))
+
+    def thresholds(self) -> dict[str, np.ndarray]:
+        """Task to the thresholds (C,) of its values, of tasks that have any."""
+        found = {name: task.thresholds(self.by_task[name]) for name, task in self.tasks.items()}
+        return {name: limits for name, limits in found.items() if limits is not None}
 
     def state(self) -> dict[str, Any]:
         """Plain values, for a checkpoint."""
-        return asdict(self)
+        return {name: asdict(decision) for name, decision in self.by_task.items()}
 
     @staticmethod
-    def from_state(state: dict[str, Any]) -> "Decision":
-        """The decision that `state` was taken of."""
+    def from_state(state: Mapping[str, Any], tasks: Tasks) -> "Decision":
+        """The decision that `state` was taken of.
 
-        def of(kind: type, task: str) -> Any:
-            return kind(**state[task] | {"smoothing": Smoothing(**state[task]["smoothing"])})
+        A task that it does not name is decided as the one of whose labels it is made, else not.
+        """
 
-        return Decision(of(VaDecision, "va"), of(ExprDecision, "expr"), of(AuDecision, "au"))
+        def of(name: str, task: Task) -> TaskDecision:
+            own = state.get(name) or state.get(task.made_of)
+            return task.decision_of(own) if own else task.neutral()
 
-
-def bounded(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scores (F, 22) as valence-arousal and probabilities, float64, nothing decided."""
-    va, expr, au = np.split(scores.astype(np.float64), SPLIT_AT, axis=1)
-    return va, softmax(expr, axis=1), expit(au)
+        return Decision(tasks, {name: of(name, task) for name, task in tasks.items()})
 
 
-def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Logarithms that stay finite; a fitted parabola may leave values at or below 0."""
-    return np.log(np.maximum(probabilities, FLOOR))
+def smoothed(task: Task, raw: RawScores, decision: TaskDecision) -> np.ndarray:
+    """(F, C) float64 values or probabilities of a task, smoothed."""
+    return smooth(task.bounded(raw.scores[task.name]), raw.times, raw.face, decision.smoothing)

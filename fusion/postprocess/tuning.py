@@ -10,18 +10,19 @@ whose cross-fitted score is not above the neutral one keeps the neutral decision
 Letters: N frames of all clips, K clips, J smoothings, C columns of a task.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 import numpy as np
 
 from features.cli.progress import ProgressReport
 from fusion.data.folds import linked, person_folds
-from fusion.metrics.official import MetricAccumulator
-from fusion.postprocess.decision import SPLIT_AT, Decision, RawScores, bounded
-from fusion.postprocess.objectives import CRITERIA
-from fusion.postprocess.smoothing import (
+from fusion.metrics.official import TOTAL, MetricAccumulator
+from fusion.postprocess.decision import Decision, RawScores
+from fusion.tasks.base import Task
+from fusion.tasks.clips import classes_of
+from fusion.tasks.deciding.smoothing import (
     NONE,
     Kind,
     Smoothing,
@@ -29,7 +30,8 @@ from fusion.postprocess.smoothing import (
     interpolate_gaps,
     smooth,
 )
-from fusion.tasks.labels import TASKS, FrameLabels
+from fusion.tasks.labels import TaskLabels, one_after_another
+from fusion.tasks.registry import Tasks
 
 SECONDS = (0.5, 1.0, 2.0, 10 / 3, 6.0)
 """Widths that are tried; 10/3 s are +-50 frames at 30 fps."""
@@ -45,22 +47,20 @@ class Pool:
 
     Attributes:
         raws: K clips with their scores.
+        tasks: Of which the clips have scores.
         labels: Of all N frames.
         clip: (N,) int64, index of each frame's clip.
         groups: K names; clips that share a person or a video share the name.
-        expressions: Names of the expressions that the data set has; empty: all.
+        classes: Task to the names of the classes that the data set has.
     """
 
-    def __init__(self, raws: Sequence[RawScores]) -> None:
-        self.raws = list(raws)
-        matched = [raw.clip.labels_on(raw.times) for raw in raws]
-        self.labels = FrameLabels(
-            **{name: np.concatenate([getattr(one, name) for one in matched]) for name in _FIELDS}
-        )
+    def __init__(self, raws: Sequence[RawScores], tasks: Tasks) -> None:
+        self.raws, self.tasks = list(raws), dict(tasks)
+        self.labels = one_after_another([raw.clip.labels_on(raw.times) for raw in raws])
         self.clip = np.repeat(np.arange(len(raws)), [len(raw.times) for raw in raws])
         clips = [raw.clip for raw in raws]
         self.groups = linked([clip.group for clip in clips], [clip.video for clip in clips])
-        self.expressions = frozenset[str]().union(*(clip.expressions for clip in clips))
+        self.classes = classes_of(clips)
 
     def folds(self, k: int) -> list[np.ndarray]:
         """Indices of the clips that each of k folds holds out, at most as many as there are people.
@@ -71,23 +71,26 @@ class Pool:
         frames = np.bincount(self.clip, minlength=len(self.raws)).tolist()
         return person_folds(self.groups, min(k, max(len(set(self.groups)), 2)), SEED, frames)
 
-    def labels_of(self, frames: np.ndarray) -> FrameLabels:
-        """Labels of the frames under a mask (N,)."""
-        return FrameLabels(**{name: getattr(self.labels, name)[frames] for name in _FIELDS})
+    def labels_of(self, task: Task) -> TaskLabels:
+        """Labels of a task, N rows."""
+        return task.labels_in(self.labels)
 
-    def smoothed(self, task: str, smoothing: Smoothing) -> np.ndarray:
+    def smoothed(self, task: Task, smoothing: Smoothing) -> np.ndarray:
         """(N, C) float64 of a task, each clip smoothed alone."""
-        index = TASKS.index(task)
         return np.concatenate(
-            [smooth(bounded(r.scores)[index], r.times, r.face, smoothing) for r in self.raws]
+            [
+                smooth(task.bounded(raw.scores[task.name]), raw.times, raw.face, smoothing)
+                for raw in self.raws
+            ]
         )
 
     def smoothing_counts(self) -> dict[str, np.ndarray]:
-        """(J, K, ...) of each task: the counts of every candidate (see
-        fusion.postprocess.objectives).
-        """
-        values = [np.concatenate(bounded(raw.scores), axis=1) for raw in self.raws]
-        counts: dict[str, list[np.ndarray]] = {task: [] for task in TASKS}
+        """Task to (J, K, ...), the counts of every candidate (see `Task.counts`)."""
+        values = [
+            np.concatenate([t.bounded(raw.scores[n]) for n, t in self.tasks.items()], axis=1)
+            for raw in self.raws
+        ]
+        counts: dict[str, list[np.ndarray]] = {task: [] for task in self.tasks}
         with ProgressReport("smoothings", len(FILTERS)) as progress:
             for filter_ in FILTERS:
                 clips = [
@@ -102,19 +105,17 @@ class Pool:
 
     def _count(self, clips: list[np.ndarray], counts: dict[str, list[np.ndarray]]) -> None:
         """Adds the counts of one candidate to those of each task."""
-        columns = np.split(np.concatenate(clips), SPLIT_AT, axis=1)
-        for task, values in zip(TASKS, columns, strict=True):
-            counts[task].append(
-                CRITERIA[task].counts(values, self.labels, self.clip, len(self.raws))
-            )
-
-
-_FIELDS = tuple(vars(FrameLabels.empty(0)))
+        every = np.concatenate(clips)
+        ends = np.cumsum([len(task.columns) for task in self.tasks.values()])
+        columns = np.split(every, ends[:-1], axis=1)
+        for (name, task), values in zip(self.tasks.items(), columns, strict=True):
+            labels = self.labels_of(task)
+            counts[name].append(task.counts(values, labels, self.clip, len(self.raws)))
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """A decision and what it is worth: official scores by `VA`, `EXPR`, `AU`, `P`.
+    """A decision and what it is worth: official scores by the titles of the tasks, and `P`.
 
     Attributes:
         decision: Best on all clips; neutral in the tasks in which tuning does not help.
@@ -124,7 +125,7 @@ class Tuned:
         cross_fitted: Each person decided by what was chosen on the others, in all tasks.
         in_sample: Chosen and scored on the same clips: too good.
         quoted: Of the decision as it is kept: cross-fitted where tuned, neutral elsewhere.
-        counted: What EXPR and AU are means over, a line each, where it is not all that there is.
+        counted: What scores are means over, a line each, where it is not all that there is.
         by_fold: What gives the quoted scores: indices of the clips of each fold, and the decision
             chosen on the others.
     """
@@ -140,36 +141,40 @@ class Tuned:
     by_fold: tuple[tuple[np.ndarray, Decision], ...] = ()
 
 
-def tune_clips(raws: Sequence[RawScores], folds: int) -> Tuned:
+def tune_clips(raws: Sequence[RawScores], tasks: Tasks, folds: int) -> Tuned:
     """Chooses the decision on labelled clips with cross-fitting over people.
 
     Args:
         raws: What the model says of them; labels are in `RawScores.clip`.
+        tasks: What is decided.
         folds: Most folds of people.
 
     Raises:
         UserError: If the clips are of fewer than two people.
     """
-    pool = Pool(raws)
+    every, tasks = tasks, {name: task for name, task in tasks.items() if not task.made_of}
+    pool = Pool(raws, tasks)
     held_out = pool.folds(folds)
     counts = pool.smoothing_counts()
-    neutral = dict(zip(TASKS, vars(Decision()).values(), strict=True))
+    neutral = Decision.neutral(tasks).by_task
     chosen: dict[str, Any] = {}
     of_folds: dict[str, list[Any]] = {}
     decided: dict[str, dict[str, np.ndarray]] = {"neutral": {}, "cross": {}, "in": {}}
-    with ProgressReport("choices", len(TASKS)) as progress:
-        for task in TASKS:
-            chosen[task] = choose(pool, task, counts[task], np.arange(len(pool.raws)))
-            decided["neutral"][task] = _decided(pool, task, neutral[task])
-            of_folds[task] = choices_of_folds(pool, task, counts[task], held_out)
-            decided["cross"][task] = _decided_by_folds(pool, task, held_out, of_folds[task])
-            decided["in"][task] = _decided(pool, task, chosen[task])
-            progress.step(task)
+    with ProgressReport("choices", len(tasks)) as progress:
+        for name, task in tasks.items():
+            chosen[name] = choose(pool, task, counts[name], np.arange(len(pool.raws)))
+            decided["neutral"][name] = _decided(pool, task, neutral[name])
+            of_folds[name] = choices_of_folds(pool, task, counts[name], held_out)
+            decided["cross"][name] = _decided_by_folds(pool, task, held_out, of_folds[name])
+            decided["in"][name] = _decided(pool, task, chosen[name])
+            progress.step(task.title)
     scores = {name: _scores(pool, of_tasks) for name, of_tasks in decided.items()}
-    tuned = tuple(t for t in TASKS if scores["cross"][t] > scores["neutral"][t])
-    kept = {t: decided["cross" if t in tuned else "neutral"][t] for t in TASKS}
+    tuned = tuple(
+        name for name, t in tasks.items() if scores["cross"][t.title] > scores["neutral"][t.title]
+    )
+    kept = {name: decided["cross" if name in tuned else "neutral"][name] for name in tasks}
     return Tuned(
-        decision=Decision(*(chosen[t] if t in tuned else neutral[t] for t in TASKS)),
+        decision=_of_all(every, {n: (chosen if n in tuned else neutral)[n] for n in tasks}),
         tuned=tuned,
         folds=len(held_out),
         neutral=scores["neutral"],
@@ -178,30 +183,37 @@ def tune_clips(raws: Sequence[RawScores], folds: int) -> Tuned:
         quoted=_scores(pool, kept),
         counted=tuple(_pooled(pool, kept).counted()),
         by_fold=tuple(
-            (clips, Decision(*(of_folds[t][fold] if t in tuned else neutral[t] for t in TASKS)))
+            (
+                clips,
+                _of_all(every, {n: of_folds[n][fold] if n in tuned else neutral[n] for n in tasks}),
+            )
             for fold, clips in enumerate(held_out)
         ),
     )
 
 
-def choose(pool: Pool, task: str, counts: np.ndarray, clips: np.ndarray) -> Any:
+def _of_all(tasks: Tasks, chosen: Mapping[str, Any]) -> Decision:
+    """The decision of all tasks: one that is made of another's labels is decided as that one."""
+    return Decision.from_state({name: asdict(one) for name, one in chosen.items()}, tasks)
+
+
+def choose(pool: Pool, task: Task, counts: np.ndarray, clips: np.ndarray) -> Any:
     """A task's decision that is best on some clips, given the counts (J, K, ...) of all."""
-    criterion = CRITERIA[task]
-    best = int(np.argmax(criterion.scores(counts[:, clips].sum(axis=1))))
+    best = int(np.argmax(task.count_scores(counts[:, clips].sum(axis=1))))
     frames = np.isin(pool.clip, clips)
     values = pool.smoothed(task, CANDIDATES[best])[frames]
-    return criterion.fit(CANDIDATES[best], values, pool.labels_of(frames))
+    return task.best(CANDIDATES[best], values, pool.labels_of(task)[frames])
 
 
 def cross_fitted(
-    pool: Pool, task: str, counts: np.ndarray, folds: Sequence[np.ndarray]
+    pool: Pool, task: Task, counts: np.ndarray, folds: Sequence[np.ndarray]
 ) -> np.ndarray:
     """(N, ...) decided values, those of each fold by what is best on the other folds."""
     return _decided_by_folds(pool, task, folds, choices_of_folds(pool, task, counts, folds))
 
 
 def choices_of_folds(
-    pool: Pool, task: str, counts: np.ndarray, folds: Sequence[np.ndarray]
+    pool: Pool, task: Task, counts: np.ndarray, folds: Sequence[np.ndarray]
 ) -> list[Any]:
     """For each fold of clips the task's decision that is best on the other folds."""
     every = np.arange(len(pool.raws))
@@ -209,7 +221,7 @@ def choices_of_folds(
 
 
 def _decided_by_folds(
-    pool: Pool, task: str, folds: Sequence[np.ndarray], choices: Sequence[Any]
+    pool: Pool, task: Task, folds: Sequence[np.ndarray], choices: Sequence[Any]
 ) -> np.ndarray:
     """(N, ...) decided values, the clips of each fold by its own decision."""
     parts = []
@@ -221,17 +233,18 @@ def _decided_by_folds(
     return out
 
 
-def _decided(pool: Pool, task: str, decision: Any) -> np.ndarray:
-    return CRITERIA[task].decided(decision, pool.smoothed(task, decision.smoothing))
+def _decided(pool: Pool, task: Task, decision: Any) -> np.ndarray:
+    values = task.final(decision, pool.smoothed(task, decision.smoothing))
+    return task.decided(decision, values)
 
 
 def _pooled(pool: Pool, decided: dict[str, np.ndarray]) -> MetricAccumulator:
-    metrics = MetricAccumulator(expressions=pool.expressions)
-    metrics.add(pool.labels, *(decided[task] for task in TASKS))
+    metrics = MetricAccumulator(pool.tasks, pool.classes)
+    metrics.add_decided(pool.labels, decided)
     return metrics
 
 
 def _scores(pool: Pool, decided: dict[str, np.ndarray]) -> dict[str, float]:
-    """Official scores of decided values of all three tasks."""
+    """Official scores of decided values of all tasks."""
     scores = _pooled(pool, decided).scores()
-    return {name: scores[name] for name in (*TASKS, "P")}
+    return {name: scores[name] for name in (*(t.title for t in pool.tasks.values()), TOTAL)}

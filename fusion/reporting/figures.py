@@ -5,7 +5,8 @@ tables of fusion.reporting.tables and Calibration > PNG bytes; equal input, equa
 Letters: C classes, M bins, K panels.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 
 import matplotlib.style
@@ -15,19 +16,24 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from fusion.metrics.calibration import Calibration, Reliability
-from fusion.reporting.timeline import DIMENSION_COLOURS, HEAT, STYLE
+from fusion.metrics.calibration import Calibration
+from fusion.reporting.lanes import HEAT, colours_of
+from fusion.reporting.timeline import STYLE
+from fusion.tasks.base import Task
+from fusion.tasks.scoring.reliability import Reliability
 
 DPI = 100
 POINT, QUIET, INK = "#0072B2", "#CCCCCC", "#222222"
-CLIP_MEASURES = ("CCC_V", "CCC_A", "EXPR F1", "AU F1")
+ABREAST = 4
+"""Most panels in a row."""
 
 
-def draw_confusion(table: pd.DataFrame) -> bytes:
+def draw_confusion(table: pd.DataFrame, heading: str) -> bytes:
     """Frames by true class (rows) and predicted class, coloured by the share of the row.
 
     Args:
-        table: What `confusion_table` (or its like) makes: names of the true classes, then counts.
+        table: What `confusion_table` makes: names of the true classes, then counts.
+        heading: What the classes are.
     """
     true, predicted = list(table.iloc[:, 0]), list(table.columns[1:])
     confusion = table[predicted].to_numpy()
@@ -40,63 +46,72 @@ def draw_confusion(table: pd.DataFrame) -> bytes:
         for (i, j), value in np.ndenumerate(confusion):
             ink = "white" if shares[i, j] > 0.55 else INK
             text = f"{shares[i, j]:.0%}\n{value:,}" if value else "0"
-            axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=9)
+            axes.text(j, i, text, ha="center", verticalalignment="center", color=ink, fontsize=9)
         axes.set_xticks(range(len(predicted)), predicted, rotation=30, ha="right")
         axes.set_yticks(range(len(true)), true)
         axes.set(xlabel="predicted", ylabel="true")
-        axes.set_title("Expressions: share of the true class's frames, and frames", loc="left")
+        axes.set_title(f"{heading}: share of the true class's frames, and frames", loc="left")
         axes.spines[:].set_visible(False)
         figure.colorbar(image, ax=axes, shrink=0.8)
 
     return _picture((10.0, 8.5), draw)
 
 
-def draw_f1(classes: pd.DataFrame, units: pd.DataFrame) -> bytes:
-    """F1 of each expression and unit with its interval, and how frequent it is in the truth."""
+def draw_f1(tables: Sequence[tuple[Task, pd.DataFrame]]) -> bytes:
+    """F1 of each class or element with its interval, and how frequent it is in the truth.
+
+    Args:
+        tables: Tasks, a panel each, with their tables.
+    """
 
     def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2)
-        frames = max(int(classes["true"].sum()), 1)
-        _draw_intervals(left, _with_share(classes["expression"], classes["true"] / frames), classes)
-        share = units["true"] / units["valid"].clip(lower=1)
-        _draw_intervals(right, _with_share(units["unit"], share), units)
-        for axes, title in ((left, "Expressions"), (right, "Action units")):
+        for axes, (task, rows) in zip(_grid(figure, len(tables)), tables, strict=True):
+            valid = rows["valid"].clip(lower=1) if "valid" in rows else max(rows["true"].sum(), 1)
+            _draw_intervals(axes, _with_share(rows[task.thing], rows["true"] / valid), rows)
             axes.set(xlim=(-0.02, 1.02), xlabel="F1, 95 % interval by video")
-            axes.set_title(f"{title} (share of the labelled frames)", loc="left", fontsize=12)
+            title = f"{task.heading} (share of the labelled frames)"
+            axes.set_title(title, loc="left", fontsize=12)
 
-    return _picture((13.0, 5.5), draw)
+    return _picture(_size(len(tables), 6.5, 5.5), draw)
 
 
 def draw_calibration(calibration: Calibration) -> bytes:
     """What was observed where something was predicted: on the diagonal all is as it says."""
-    every_unit = Reliability(0.0, 1.0, calibration.au.counts.sum(0, keepdims=True))
-    panels = [
-        ("Expression: confidence", "right", calibration.expr, 0),
-        ("Action units: probability", "on", every_unit, 0),
-        ("Valence", "mean label", calibration.va, 0),
-        ("Arousal", "mean label", calibration.va, 1),
-    ]
+    panels: list[tuple[str, str, Reliability, int, str]] = []
+    for task, kept in calibration.of_kinds():
+        if task.kind == "classes":
+            panels.append((f"{task.thing.capitalize()}: confidence", "right", kept, 0, POINT))
+        elif task.kind == "binary" and task.quantities:
+            every = Reliability(kept.low, kept.high, kept.counts.sum(0, keepdims=True))
+            panels.append((f"{task.heading}: probability", "on", every, 0, POINT))
+        elif task.kind == "values":
+            named = zip(task.names, colours_of(task), strict=True)
+            for i, (name, colour) in enumerate(named):
+                panels.append((name.capitalize(), "mean label", kept, i, colour))
 
     def draw(figure: Figure) -> None:
-        for axes, panel in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        for axes, panel in zip(_grid(figure, len(panels)), panels, strict=True):
             _draw_reliability(axes, *panel)
 
-    return _picture((17.0, 4.8), draw)
+    return _picture(_size(len(panels), 4.25, 4.8), draw)
 
 
-def draw_clips(clips: pd.DataFrame) -> bytes:
-    """Each clip's scores from worst to best, a panel a measure; the worst are named."""
+def draw_clips(clips: pd.DataFrame, measures: Mapping[str, tuple[float, float] | None]) -> bytes:
+    """Each clip's scores from worst to best, a panel a measure; the worst are named.
+
+    Args:
+        clips: What `clip_table` makes.
+        measures: Columns that are drawn, each with the range of its axis; None: free.
+    """
 
     def draw(figure: Figure) -> None:
-        for axes, measure in zip(
-            figure.subplots(1, len(CLIP_MEASURES)), CLIP_MEASURES, strict=True
-        ):
+        panels = _grid(figure, len(measures))
+        for axes, (measure, ends) in zip(panels, measures.items(), strict=True):
             known = clips.dropna(subset=[measure]).sort_values([measure, "id"])
             rank = np.arange(1, len(known) + 1)
             axes.axhline(0, color=QUIET, linewidth=0.8, zorder=0)
             axes.plot(rank, known[measure], "o", color=POINT, markersize=4, alpha=0.8)
-            low = -1.05 if measure.startswith("CCC") else -0.02
-            axes.set(ylim=(low, 1.05), xlabel="clips, worst first")
+            axes.set(xlabel="clips, worst first", **({"ylim": ends} if ends else {}))
             axes.set_title(measure, loc="left", fontsize=12)
             worst = [f"{v:.2f}  {_short(i)}" for i, v in known[["id", measure]].head(3).values]
             axes.text(
@@ -109,7 +124,7 @@ def draw_clips(clips: pd.DataFrame) -> bytes:
                 in_layout=False,  # long ids would leave no room for the panels
             )
 
-    return _picture((17.0, 4.5), draw)
+    return _picture(_size(len(measures), 4.25, 4.5), draw)
 
 
 def draw_comparison(table: pd.DataFrame, names: Sequence[str]) -> bytes:
@@ -157,7 +172,7 @@ def _with_share(names: pd.Series, share: pd.Series) -> list[str]:
 
 
 def _draw_reliability(
-    axes: Axes, title: str, observed: str, reliability: Reliability, index: int
+    axes: Axes, title: str, observed: str, reliability: Reliability, index: int, colour: str
 ) -> None:
     low, high = reliability.low, reliability.high
     predicted, seen, frames = (values[index] for values in reliability.curves())
@@ -172,13 +187,27 @@ def _draw_reliability(
     axes.bar(lefts, heights, width * 0.9, low, align="edge", color=QUIET)
     axes.plot([low, high], [low, high], color="#999999", linewidth=1, linestyle="--")
     some = frames > 0
-    colour = DIMENSION_COLOURS[index]
     if some.any():  # an empty line that is not clipped has no place, and the layout collapses
         axes.plot(predicted[some], seen[some], "o-", color=colour, markersize=5, clip_on=False)
     ticks = np.linspace(low, high, 5)
     axes.set(xticks=ticks, yticks=ticks, xlim=(low, high), ylim=(low, high))
     axes.set(xlabel="predicted (bars: frames)", ylabel=observed)
     axes.set_aspect("equal")
+
+
+def _size(panels: int, width: float, height: float) -> tuple[float, float]:
+    """Inches of a picture of so many panels of a width and height."""
+    return width * min(panels, ABREAST), height * math.ceil(panels / ABREAST)
+
+
+def _grid(figure: Figure, panels: int) -> list[Axes]:
+    """Axes of so many panels, `ABREAST` of them abreast."""
+    columns = min(panels, ABREAST)
+    rows = math.ceil(panels / ABREAST)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for spare in axes[panels:]:
+        spare.set_axis_off()
+    return list(axes[:panels])
 
 
 def _picture(size: tuple[float, float], draw: Callable[[Figure], None]) -> bytes:

@@ -6,57 +6,25 @@ Comparison by score > `comparison.md`, `comparison.csv`, `comparison.png`.
 All files are written by rename, so each is at any instant the old one or the whole new one.
 """
 
+from __future__ import annotations
+
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from features.cli.wording import counted
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
-from fusion.metrics.bootstrap import Comparison, Interval, bootstrap
+from fusion.metrics.bootstrap import Comparison, Interval
 from fusion.metrics.evaluation import Evaluation
-from fusion.metrics.remarks import MARK, in_sample, remarks
-from fusion.tasks.labels import TASKS
+from fusion.metrics.remarks import in_sample, remarks
+from fusion.reporting.rules import Rules
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # pandas and matplotlib take a second
     import pandas as pd
 
-OFFICIAL = ("CCC_V", "CCC_A", "VA", "EXPR", "AU", "P")
-"""What is shown of a comparison on the screen; its folder has every class and unit."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How scores and intervals are taken.
-
-    Attributes:
-        edition: Number of the challenge.
-        exact: In edition 2, AU accuracy by whole frames.
-        draws: Draws of the bootstrap.
-        seed: Seed of the draws.
-    """
-
-    edition: int
-    exact: bool
-    draws: int
-    seed: int
-
-    def intervals(self, evaluation: Evaluation) -> dict[str, Interval]:
-        """95 % intervals of all scores; empty with fewer than two videos."""
-        videos = list(evaluation.videos().values())
-        return bootstrap(videos, self.draws, self.seed, self.edition, self.exact)
-
-    def line(self, videos: int) -> str:
-        """One sentence on where the intervals come from."""
-        if videos < 2 or self.draws < 1:
-            return "No intervals: they need two videos and --draws above 0."
-        return (
-            f"95 % intervals: bootstrap over {videos} videos (all people and frames of a video"
-            f" together), {counted(self.draws, 'draw')}, seed {self.seed}, percentiles."
-        )
+    from fusion.reporting.tables import TaskTables
 
 
 def format_scores(scores: Mapping[str, float]) -> str:
@@ -76,16 +44,16 @@ def format_intervals(intervals: Mapping[str, Interval]) -> str:
 
 
 def format_comparison(
-    comparisons: Mapping[str, Comparison], names: Sequence[str], shown_scores: Sequence[str] = ()
+    comparisons: Mapping[str, Comparison], names: Sequence[str], shown_scores: Iterable[str]
 ) -> str:
     """A line a score: values, difference with its interval, how often the first wins.
 
     Args:
         comparisons: By score.
         names: What the first and the second are called.
-        shown_scores: Scores to show; none: the official ones.
+        shown_scores: Scores to show; a folder of a comparison has every class besides.
     """
-    shown = {name: comparisons[name] for name in shown_scores or OFFICIAL}
+    shown = {name: comparisons[name] for name in shown_scores}
     lines = [
         f"{name:<5} {c.first:6.3f} {c.second:6.3f}  difference {c.difference:+.3f}{_chance(c)}"
         for name, c in shown.items()
@@ -126,32 +94,48 @@ def write_report(
         rules: How scores were taken.
         title: What was scored.
     """
-    from fusion.reporting import figures as pictures  # pandas and matplotlib
-    from fusion.reporting import tables
+    from fusion.reporting import tables  # pandas
+    from fusion.reporting.report_text import report_text
 
-    metrics, calibration = evaluation.metrics, evaluation.calibration
+    of_tasks = tables.task_tables(evaluation, intervals, rules.edition)
+    bins = tables.bin_table(evaluation.calibration)
+    clips = tables.clip_table(evaluation, rules.edition)
     parts = {
-        "scores": tables.score_table(metrics.scores(rules.edition, rules.exact), intervals),
-        "affect": tables.affect_table(metrics),
-        "classes": tables.class_table(metrics, intervals, rules.edition),
-        "confusion": tables.confusion_table(metrics, rules.edition),
-        "units": tables.unit_table(metrics, intervals, calibration),
-        "calibration": tables.bin_table(calibration),
-        "clips": tables.clip_table(evaluation, rules.edition),
+        "scores": tables.score_table(rules.scores(evaluation), intervals),
+        **{name: table for each in of_tasks for name, table in each.files().items()},
+        **({"calibration": bins} if len(bins.columns) else {}),
+        "clips": clips,
     }
-    drawn = {
-        "confusion": pictures.draw_confusion(parts["confusion"]),
-        "f1": pictures.draw_f1(parts["classes"], parts["units"]),
-        "calibration": pictures.draw_calibration(calibration),
-        "clips": pictures.draw_clips(parts["clips"]),
-    }
+    drawn = _pictures(evaluation, of_tasks, clips)
     _write_csv(folder, parts)
     for name, image in drawn.items():
         write_atomically(folder / f"{name}.png", image)
     write_atomically(folder / "scores.json", _json(evaluation, intervals, rules).encode())
     report = folder / "report.md"
-    write_atomically(report, _markdown(evaluation, parts, rules, title).encode())
+    text = report_text(evaluation, of_tasks, parts, drawn.keys(), rules, title)
+    write_atomically(report, text.encode())
     return report
+
+
+def _pictures(
+    evaluation: Evaluation, of_tasks: Sequence[TaskTables], clips: pd.DataFrame
+) -> dict[str, bytes]:
+    """The pictures, PNG, by the names of their files; none of what there is nothing to draw."""
+    from fusion.reporting import figures as pictures  # pandas and matplotlib
+
+    drawn = {
+        each.confusion_name: pictures.draw_confusion(each.confusion, each.task.heading)
+        for each in of_tasks
+        if each.confusion is not None
+    }
+    if detected := [each for each in of_tasks if "F1" in each.rows]:
+        drawn["f1"] = pictures.draw_f1([(each.task, each.rows) for each in detected])
+    if any(task.quantities for task in evaluation.calibration.tasks.values()):
+        drawn["calibration"] = pictures.draw_calibration(evaluation.calibration)
+    tasks = evaluation.metrics.tasks.values()
+    if measures := {name: axis for task in tasks for name, axis in task.measures.items()}:
+        drawn["clips"] = pictures.draw_clips(clips, measures)
+    return drawn
 
 
 def write_comparison(
@@ -182,66 +166,10 @@ def write_comparison(
     return path
 
 
-def _markdown(
-    evaluation: Evaluation, parts: "Mapping[str, pd.DataFrame]", rules: Rules, title: str
-) -> str:
-    from fusion.reporting import tables
-
-    errors = evaluation.calibration.errors()
-    videos = len(evaluation.videos())
-    faults = [f"{n}: labels but no prediction" for n in evaluation.missing]
-    faults += [f"{n}: {what}" for n, what in (evaluation.faults | evaluation.remarks).items()]
-    scores = evaluation.metrics.scores(rules.edition, rules.exact)
-    labelled = {task: not math.isnan(scores[task]) for task in TASKS}
-    reasons = in_sample(evaluation)
-    notes = remarks(evaluation, rules.edition)
-    lines = [
-        f"# {MARK if reasons else ''}Scores of {title}",
-        *(["\n".join(f"- {note}" for note in (*reasons, *notes))] if reasons or notes else []),
-        f"{counted(len(evaluation.scored), 'clip')} of {counted(videos, 'video')},"
-        f" {counted(sum(evaluation.frames.values()), 'frame')}; rules of edition {rules.edition}."
-        f" {rules.line(videos)}",
-        *(["Not as expected:", "\n".join(f"- {fault}" for fault in faults)] if faults else []),
-        tables.to_markdown(parts["scores"]),
-        "## Valence and arousal",
-        *_if(
-            labelled["VA"],
-            "Bias is mean predicted - mean true; scale is the ratio of the standard deviations.",
-            tables.to_markdown(parts["affect"]),
-        ),
-        "## Expressions",
-        *_if(
-            labelled["EXPR"],
-            tables.to_markdown(parts["classes"]),
-            "Frames, a row a true class, a column a predicted one:",
-            tables.to_markdown(parts["confusion"]),
-            "![Confusion](confusion.png)",
-        ),
-        "## Action units",
-        *_if(labelled["AU"], tables.to_markdown(parts["units"])),
-        *(["![F1](f1.png)"] if labelled["EXPR"] or labelled["AU"] else []),
-        "## Calibration",
-        f"Expected calibration error, equal-width bins: expressions (confidence of the decided"
-        f" class) {_number(errors['EXPR'])}, units (mean) {_number(errors['AU'])}. The bins are in"
-        " `calibration.csv`.",
-        "![Calibration](calibration.png)",
-        "## Clips",
-        "F1 is the mean over the classes or units that occur in the clip.",
-        tables.to_markdown(parts["clips"]),
-        "![Clips](clips.png)",
-    ]
-    return "\n\n".join(lines) + "\n"
-
-
-def _if(labelled: bool, *paragraphs: str) -> Sequence[str]:
-    """Paragraphs of a task, or that there is nothing to say of it."""
-    return paragraphs if labelled else ["No labels."]
-
-
 def _json(evaluation: Evaluation, intervals: Mapping[str, Interval], rules: Rules) -> str:
     """Scores for programs; what has no value is null."""
     metrics = evaluation.metrics
-    scores = metrics.scores(rules.edition, rules.exact) | metrics.class_scores(rules.edition)
+    scores = rules.scores(evaluation) | metrics.class_scores(rules.edition)
     content = {
         "edition": rules.edition,
         "clips": len(evaluation.scored),
@@ -265,10 +193,6 @@ def _or_null(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.3f}"
-
-
-def _write_csv(folder: Path, parts: "Mapping[str, pd.DataFrame]") -> None:
+def _write_csv(folder: Path, parts: Mapping[str, pd.DataFrame]) -> None:
     for name, table in parts.items():
         write_atomically(folder / f"{name}.csv", table.to_csv(index=False).encode())

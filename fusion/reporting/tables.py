@@ -1,4 +1,4 @@
-"""Tables of an evaluation: scores, classes, units, valence and arousal, clips, confusion, bins.
+"""Tables of an evaluation: scores, those of each task, confusion, clips, bins; a comparison.
 
 Evaluation + intervals > pandas tables of full precision > CSV, Markdown
 (fusion.reporting.score_report).
@@ -8,16 +8,17 @@ Shares, F1 and errors are 0 to 1. A score without any label is NaN, and a dash i
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from fusion.metrics.bootstrap import Comparison, Interval
-from fusion.metrics.calibration import Calibration, Reliability
+from fusion.metrics.calibration import Calibration
 from fusion.metrics.evaluation import Evaluation
-from fusion.metrics.official import MetricAccumulator, counted_classes, expression_counts
-from fusion.metrics.sufficient_statistics import f1_of, share
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.tasks.base import Task
+from fusion.tasks.scoring.reliability import Reliability
 
 NO_INTERVAL = Interval(math.nan, math.nan)
 
@@ -29,94 +30,90 @@ def score_table(scores: Mapping[str, float], intervals: Mapping[str, Interval]) 
     )
 
 
-def class_table(
-    metrics: MetricAccumulator, intervals: Mapping[str, Interval], edition: int
-) -> pd.DataFrame:
-    """One row an expression: frames in truth and prediction, precision, recall, F1."""
-    classes = counted_classes(edition, metrics.expressions)
-    counts = expression_counts(metrics.confusion, classes)
-    names = [EXPRESSIONS[i] for i in classes]
-    known = np.full(len(names), metrics.confusion[classes].any())
-    table = {"expression": names, **_detection(counts, known), **_ends(names, intervals)}
-    return pd.DataFrame(table)
+@dataclass(frozen=True)
+class TaskTables:
+    """What is shown of one task.
 
-
-def detection_table(
-    title: str, names: Sequence[str], counts: np.ndarray, intervals: Mapping[str, Interval]
-) -> pd.DataFrame:
-    """One row a class, from (K, 3) counts: frames true and predicted, precision, recall, F1."""
-    known = np.full(len(names), counts.any())
-    table = {title: list(names), **_detection(counts, known), **_ends(list(names), intervals)}
-    return pd.DataFrame(table)
-
-
-def unit_table(
-    metrics: MetricAccumulator, intervals: Mapping[str, Interval], calibration: Calibration
-) -> pd.DataFrame:
-    """One row a unit: valid frames, on in truth and prediction, precision ... calibration error."""
-    counts, valid = metrics.units[:, :3], metrics.units[:, 3]
-    table = pd.DataFrame({"unit": UNITS, "valid": valid, **_detection(counts, valid > 0)})
-    ends = _ends(UNITS, intervals)
-    accuracy = _ratio(valid - counts[:, 1:].sum(1), valid)
-    return table.assign(**ends, accuracy=accuracy, ECE=calibration.au.errors())
-
-
-def affect_table(metrics: MetricAccumulator) -> pd.DataFrame:
-    """One row for valence and for arousal: bias and scale of the prediction, r, CCC.
-
-    `bias` is mean predicted - mean true, `scale` the ratio of the standard deviations (ddof 0).
+    Attributes:
+        task: The task.
+        name: Of the file of `rows`.
+        rows: A row a class, value or element (`Task.table`), F1 with its interval.
+        confusion_name: Of the file of `confusion`.
+        confusion: Frames by class, a row a true one, a column a predicted one; None without.
     """
-    rows = []
-    for name, m in zip(DIMENSIONS, metrics.va, strict=True):
-        mean = m.mean if m.count else np.full(2, np.nan)
-        true, predicted = m.deviation()
-        rows.append(
-            {
-                "dimension": name,
-                "frames": m.count,
-                "mean true": mean[0],
-                "mean predicted": mean[1],
-                "bias": mean[1] - mean[0],
-                "std true": true,
-                "std predicted": predicted,
-                "scale": predicted / true if true > 0 else math.nan,
-                "r": m.correlation(),
-                "CCC": m.ccc(),
-            }
+
+    task: Task
+    name: str
+    rows: pd.DataFrame
+    confusion_name: str
+    confusion: pd.DataFrame | None
+
+    def files(self) -> dict[str, pd.DataFrame]:
+        """The tables by the names of their files."""
+        more = {} if self.confusion is None else {self.confusion_name: self.confusion}
+        return {self.name: self.rows, **more}
+
+
+def task_tables(
+    evaluation: Evaluation, intervals: Mapping[str, Interval], edition: int
+) -> list[TaskTables]:
+    """Tables of each task that is scored; files of the same name get the task's before it."""
+    metrics, used, found = evaluation.metrics, set[str](), []
+    for name, task in metrics.tasks.items():
+        kept = evaluation.calibration.kept.get(name) or task.no_reliability()
+        statistics, rules = metrics.statistics[name], metrics.rules(name, edition)
+        rows = task.table(statistics, rules, kept)
+        confusion = task.confusion(statistics, rules)
+        files = [f if f not in used else f"{name}_{f}" for f in (task.report_name, "confusion")]
+        one = TaskTables(
+            task,
+            files[0],
+            _with_intervals(rows, task.thing, intervals),
+            files[1],
+            None if confusion is None else confusion_table(task, *confusion),
         )
-    return pd.DataFrame(rows)
+        used |= one.files().keys()
+        found.append(one)
+    return found
 
 
-def confusion_table(metrics: MetricAccumulator, edition: int) -> pd.DataFrame:
-    """Frames by expression: a row a true class, a column a predicted one."""
-    classes = counted_classes(edition, metrics.expressions)
-    table = pd.DataFrame(metrics.confusion[classes], columns=list(EXPRESSIONS))
-    table.insert(0, "true \\ predicted", [EXPRESSIONS[i] for i in classes])
+def _with_intervals(
+    columns: Mapping[str, Any], names: str, intervals: Mapping[str, Interval]
+) -> pd.DataFrame:
+    """A table whose F1 is followed by the ends of its interval."""
+    table: dict[str, Any] = {}
+    for name, column in columns.items():
+        table[name] = column
+        if name == "F1":
+            table |= _ends(list(columns[names]), intervals)
+    return pd.DataFrame(table)
+
+
+def confusion_table(task: Task, true: Sequence[str], counts: np.ndarray) -> pd.DataFrame:
+    """Frames by class, (K, C): a row a true class, a column a predicted one."""
+    table = pd.DataFrame(counts, columns=list(task.names))
+    table.insert(0, "true \\ predicted", list(true))
     return table
 
 
 def clip_table(evaluation: Evaluation, edition: int) -> pd.DataFrame:
     """One row a scored clip, in order of the ids.
 
-    F1 is the mean over the classes or units that occur in the clip's truth or prediction: few clips
-    show all of them, and the official mean would count the others as 0.
+    F1 is the mean over the classes or elements that occur in the clip's truth or prediction: few
+    clips show all of them, and the official mean would count the others as 0.
     """
-    rows = []
+    tasks, rows = evaluation.metrics.tasks, []
     for name in sorted(evaluation.scored):
-        clip, metrics = evaluation.clips[name], evaluation.scored[name]
-        valence, arousal = (moments.ccc() for moments in metrics.va)
-        rows.append(
-            {
-                "id": name,
-                "video": clip.video,
-                "frames": evaluation.frames[name],
-                "VA frames": metrics.va[0].count,
-                "CCC_V": valence,
-                "CCC_A": arousal,
-                **_clip_expressions(metrics, edition),
-                **_clip_units(metrics),
-            }
-        )
+        metrics = evaluation.scored[name]
+        row = {
+            "id": name,
+            "video": evaluation.clips[name].video,
+            "frames": evaluation.frames[name],
+        }
+        for key, task in tasks.items():
+            own = metrics.statistics.get(key) or task.no_statistics()
+            row |= task.clip_scores(own, metrics.rules(key, edition))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -137,12 +134,12 @@ def comparison_table(comparisons: Mapping[str, Comparison]) -> pd.DataFrame:
 
 def bin_table(calibration: Calibration) -> pd.DataFrame:
     """One row a bin that has frames, quantity by quantity: range, frames, both means."""
-    parts = [
-        _bins("confidence", calibration.expr, 0),
-        *(_bins(unit, calibration.au, i) for i, unit in enumerate(UNITS)),
-        *(_bins(name, calibration.va, i) for i, name in enumerate(DIMENSIONS)),
-    ]
-    return pd.concat(parts, ignore_index=True)
+    parts: dict[str, pd.DataFrame] = {}
+    for task, kept in calibration.of_kinds():
+        for i, quantity in enumerate(task.quantities):
+            name = quantity if quantity not in parts else f"{task.title} {quantity}"
+            parts[name] = _bins(name, kept, i)
+    return pd.concat(parts.values(), ignore_index=True) if parts else pd.DataFrame()
 
 
 def to_markdown(table: pd.DataFrame, digits: int = 3) -> str:
@@ -167,51 +164,6 @@ def _cell(value: object, digits: int) -> str:
 def _ends(names: list[str] | tuple[str, ...], intervals: Mapping[str, Interval]) -> dict:
     found = [intervals.get(name, NO_INTERVAL) for name in names]
     return {"low": [each.low for each in found], "high": [each.high for each in found]}
-
-
-def _detection(counts: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
-    """Columns from (K, 3) both, only predicted, only true; F1 is NaN where not (K,) `known`."""
-    both, predicted, true = counts.T
-    return {
-        "true": both + true,
-        "predicted": both + predicted,
-        "precision": _ratio(both, both + predicted),
-        "recall": _ratio(both, both + true),
-        "F1": np.where(known, f1_of(counts), np.nan),
-    }
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """`part / whole`, NaN where the whole is 0."""
-    return np.where(whole > 0, share(part, whole), np.nan)
-
-
-def _clip_expressions(metrics: MetricAccumulator, edition: int) -> dict[str, float]:
-    classes = counted_classes(edition, metrics.expressions)
-    counts = expression_counts(metrics.confusion, classes)
-    frames = int(metrics.confusion[classes].sum())
-    return {
-        "EXPR frames": frames,
-        "EXPR accuracy": float(counts[:, 0].sum()) / frames if frames else math.nan,
-        "EXPR F1": _mean_f1_of_present(counts),
-    }
-
-
-def _clip_units(metrics: MetricAccumulator) -> dict[str, float]:
-    elements = int(metrics.units[:, 3].sum())
-    wrong = int(metrics.units[:, 1:3].sum())
-    f1 = _mean_f1_of_present(metrics.units[:, :3])
-    return {
-        "AU frames": int(metrics.exact[1]),
-        "AU accuracy": 1 - wrong / elements if elements else math.nan,
-        "AU F1": f1 if elements else math.nan,
-    }
-
-
-def _mean_f1_of_present(counts: np.ndarray) -> float:
-    """Mean F1 over the rows of (K, 3) counts that are not all 0; NaN if there is none."""
-    present = counts.any(1)
-    return float(f1_of(counts[present]).mean()) if present.any() else math.nan
 
 
 def _bins(name: str, reliability: Reliability, index: int) -> pd.DataFrame:

@@ -2,26 +2,24 @@
 
 Data flow: FramePredictions + FrameLabels + Envelope > frames grouped by columns of pixels > PNG.
 
-Truth that is not there is a gap: in the lines, in the ribbon, in the strips beneath the units.
+What a lane shows, and where, the kind of the task says (fusion/reporting/lanes.py).
 Long videos have many frames in one column of pixels. Then lines show the mean with the range from
 the least to the greatest value, ribbons the most frequent class, heat maps the mean.
 
-Letters: F frames, G groups of frames, N sound levels, U units.
+Letters: F frames, G groups of frames, N sound levels.
 """
 
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from textwrap import shorten
-from typing import Any
 
 import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from features.cli.wording import counted
@@ -29,21 +27,18 @@ from features.store.atomic_file import write_atomically
 from fusion.data.predictions import FramePredictions
 from fusion.metrics.official import ccc
 from fusion.reporting.grouping import Groups
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS, FrameLabels
+from fusion.reporting.lanes import draw_strips, draw_task, heights_of, shades_of
+from fusion.tasks.labels import FrameLabels
 
 SIZE, DPI = (16.0, 10.0), 100
+FULL = 10.7
+"""Height of lanes, in their units, above which a picture grows."""
 FLOOR_DB = -60.0
 """Sound this far below the loudest moment is drawn as silence."""
 FAINT_DB = -50.0
 """A loudest moment below this is not drawn as loud."""
 
-# Okabe and Ito's palette, told apart with any colour vision; the two classes without a direction
-# (Neutral, Other) are greys.
-COLOURS = ("#C8C8C8", "#D55E00", "#009E73", "#CC79A7", "#F0E442", "#0072B2", "#56B4E9", "#555555")
-DIMENSION_COLOURS = ("#0072B2", "#D55E00")
-TRUTH, ON, SEEN, SOUND, FAINT = "#222222", "#810F7C", "#009E73", "#8A8A8A", "#666666"
-OFF = "#E6E6E6"
-HEAT = "BuPu"
+SEEN, SOUND, FAINT = "#009E73", "#8A8A8A", "#666666"
 STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 11,
@@ -52,7 +47,10 @@ STYLE = {
     "legend.frameon": False,
     "legend.fontsize": 11,
 }
-HEIGHTS = {"valence": 2.1, "arousal": 2.1, "expression": 0.9, "units": 4.4, "face": 0.3}
+FACE, LOUD = 0.3, 0.8
+"""Heights of the lanes of the face and of the sound; those of tasks: fusion/reporting/lanes.py."""
+AGREED = 4
+"""Most values whose agreement with the truth has room beside the title."""
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 """Seconds between marks of the time axis."""
 
@@ -76,7 +74,9 @@ def draw_timeline(
     envelope: Envelope | None,
     path: Path,
 ) -> None:
-    """Draws one person's timeline as a PNG of 1600 x 1000 pixels; equal input, equal bytes.
+    """Draws one person's timeline as a PNG; equal input, equal bytes.
+
+    1600 x 1000 pixels, more where there are many lanes.
 
     Args:
         predictions: At least one frame.
@@ -84,21 +84,23 @@ def draw_timeline(
         envelope: Loudness of the sound; without it the panel is left out.
         path: The PNG.
     """
-    truth = (labels or FrameLabels.empty(0)).on(predictions.times)
+    truth = (labels or FrameLabels(0)).on(predictions.times)
     groups = Groups.of(predictions.times)
-    heights = HEIGHTS if envelope is None else HEIGHTS | {"sound": 0.8}
+    tasks = [task for task in predictions.tasks.values() if task.drawn]
+    lanes = [heights_of(task, below) for task, below in zip_longest(tasks, tasks[1:])]
+    heights = [*chain(*lanes), FACE, *([] if envelope is None else [LOUD])]
     with matplotlib.style.context(["default", STYLE]):
-        figure = Figure(figsize=SIZE, dpi=DPI)
+        width, height = SIZE
+        figure = Figure(figsize=(width, height * max(sum(heights) / FULL, 1)), dpi=DPI)
         FigureCanvasAgg(figure)
-        panels = dict(zip(heights, _panels(figure, list(heights.values())), strict=True))
-        for i, name in enumerate(DIMENSIONS):
-            _draw_dimension(panels[name], groups, predictions, truth, i)
-        _draw_expressions(panels["expression"], groups, predictions, truth)
-        _draw_units(panels["units"], groups, predictions, truth)
-        _draw_face(panels["face"], groups, predictions.face)
+        panels = list(_panels(figure, heights))
+        rest = iter(panels)
+        for task, own in zip(tasks, lanes, strict=True):
+            draw_task(list(islice(rest, len(own))), task, groups, predictions, truth)
+        _draw_face(next(rest), groups, predictions.face)
         if envelope is not None:
-            _draw_sound(panels["sound"], envelope)
-        _set_time_axis(list(panels.values()), groups.edges[0], groups.edges[-1])
+            _draw_sound(next(rest), envelope)
+        _set_time_axis(panels, groups.edges[0], groups.edges[-1])
         _write_title(figure, predictions, truth)
         image = BytesIO()
         figure.savefig(image, format="png", metadata={"Software": None})
@@ -106,101 +108,14 @@ def draw_timeline(
 
 
 def _panels(figure: Figure, heights: list[float]) -> np.ndarray:
-    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
+    axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
     figure.subplots_adjust(left=0.09, right=0.885, top=0.905, bottom=0.085, hspace=0.14)
-    return axes
-
-
-def _draw_dimension(
-    axes: Axes, groups: Groups, predictions: FramePredictions, truth: FrameLabels, i: int
-) -> None:
-    everywhere = np.ones(len(predictions), bool)
-    axes.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
-    if truth.va_mask.any():
-        _draw_line(axes, groups, truth.va[:, i], truth.va_mask, TRUTH, "truth")
-    _draw_line(axes, groups, predictions.va[:, i], everywhere, DIMENSION_COLOURS[i], "predicted")
-    axes.set(ylim=(-1.05, 1.05), yticks=(-1, -0.5, 0, 0.5, 1), ylabel=DIMENSIONS[i])
-    axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.05))
-
-
-def _draw_line(
-    axes: Axes, groups: Groups, values: np.ndarray, mask: np.ndarray, colour: str, label: str
-) -> None:
-    """Mean line, with the range around it where a group has several frames; gaps stay gaps."""
-    mean = groups.mean(values, mask)
-    axes.plot(groups.centres, mean, color=colour, linewidth=1.5, label=label)
-    if len(groups.starts) < len(values):
-        low, high = groups.range(values, mask)
-        axes.fill_between(
-            groups.centres, low, high, color=colour, alpha=0.22, linewidth=0, label="its range"
-        )
-    known = ~np.ma.getmaskarray(mean)
-    alone = known & ~np.append(known[1:], False) & ~np.append(False, known[:-1])
-    axes.plot(groups.centres[alone], mean[alone], ".", color=colour, markersize=3)
-
-
-def _draw_expressions(
-    axes: Axes, groups: Groups, predictions: FramePredictions, truth: FrameLabels
-) -> None:
-    rows = {"predicted": (predictions.expr_class, np.ones(len(predictions), bool))}
-    if truth.expr_mask.any():
-        rows["truth"] = (truth.expr, truth.expr_mask)
-    ribbons = [groups.most_frequent(*row, len(EXPRESSIONS)) for row in rows.values()]
-    colours = ListedColormap(COLOURS)
-    _draw_strips(axes, groups.edges, np.ma.stack(ribbons), 0.04, 0.96, colours, len(COLOURS) - 1)
-    axes.set_yticks(np.arange(len(rows)) + 0.5, list(rows))
-    axes.set_ylabel("expression")
-    patches = [Patch(color=c, label=name) for c, name in zip(COLOURS, EXPRESSIONS, strict=True)]
-    axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.005, 1.1))
-
-
-def _draw_units(
-    axes: Axes, groups: Groups, predictions: FramePredictions, truth: FrameLabels
-) -> None:
-    """Probability, beneath it whether the unit is on (its threshold reached), then the truth."""
-    everywhere = np.ones_like(predictions.au, bool)
-    probability = groups.mean(predictions.au, everywhere).T
-    heat = _draw_strips(axes, groups.edges, probability, 0.06, 0.47, HEAT)
-    decided = groups.mean(predictions.au_on, everywhere).T
-    _draw_strips(axes, groups.edges, decided, 0.53, 0.67, _shades(OFF, ON))
-    patches = [Patch(color=ON, label="predicted on")]
-    if truth.au_mask.any():
-        true = groups.mean(truth.au, truth.au_mask).T
-        _draw_strips(axes, groups.edges, true, 0.72, 0.86, _shades(OFF, TRUTH))
-        patches.append(Patch(color=TRUTH, label="truth on"))
-    axes.set_yticks(np.arange(len(UNITS)) + 0.45, UNITS)
-    axes.set_ylabel("action units")
-    axes.legend(handles=patches, loc="lower left", bbox_to_anchor=(1.005, -0.04))
-    bar = axes.inset_axes((1.016, 0.2, 0.012, 0.38))
-    axes.figure.colorbar(heat, cax=bar, ticks=(0, 0.5, 1)).set_label("probability")
-
-
-def _draw_strips(
-    axes: Axes,
-    edges: np.ndarray,
-    rows: np.ma.MaskedArray,
-    low: float,
-    high: float,
-    colours: Any,
-    top: float = 1.0,
-) -> Any:
-    """Draws row i of (R, G) values as a strip from i + `low` to i + `high`, downwards."""
-    number = len(rows)
-    borders = (np.arange(number)[:, None] + (low, high)).ravel()
-    spaced = np.ma.zeros((2 * number - 1, rows.shape[1]))  # matplotlib reads masked values too
-    spaced[1::2] = np.ma.masked
-    spaced[::2] = rows
-    axes.set_ylim(number, 0)
-    return axes.pcolormesh(edges, borders, spaced, cmap=colours, vmin=0, vmax=top)
-
-
-def _shades(none: str, full: str) -> LinearSegmentedColormap:
-    return LinearSegmentedColormap.from_list("shades", (none, full))
+    return axes[:, 0]
 
 
 def _draw_face(axes: Axes, groups: Groups, face: np.ndarray) -> None:
     share = groups.mean(face, np.ones(len(face), bool))
-    _draw_strips(axes, groups.edges, share[None], 0.0, 1.0, _shades("#FFFFFF", SEEN))
+    draw_strips(axes, groups.edges, share[None], 0.0, 1.0, shades_of("#FFFFFF", SEEN))
     axes.set_yticks([0.5], ["face seen"])
 
 
@@ -253,10 +168,20 @@ def _write_title(figure: Figure, predictions: FramePredictions, truth: FrameLabe
 
 
 def agreement(predictions: FramePredictions, truth: FrameLabels) -> str:
-    """CCC of valence and arousal over this video's labelled frames; empty without truth."""
-    mask = truth.va_mask
-    if not mask.any():
-        return ""
-    scores = (ccc(truth.va[mask, i], predictions.va[mask, i]) for i in range(len(DIMENSIONS)))
-    named = "   ".join(f"{name} {s:.2f}" for name, s in zip(DIMENSIONS, scores, strict=True))
-    return f"CCC   {named}   ({counted(int(mask.sum()), 'labelled frame')})"
+    """CCC of each value of a task over this video's labelled frames; empty without truth."""
+    for name, task in predictions.tasks.items():
+        labels = task.labels_in(truth)
+        if task.kind != "values" or len(task.names) > AGREED or not labels.mask.any():
+            continue
+        mask = labels.mask if labels.mask.ndim == 2 else labels.mask[:, None]
+        columns = zip(
+            task.names,
+            labels.values.T,
+            predictions.values[name].T,
+            np.broadcast_to(mask, labels.values.shape).T,
+            strict=True,
+        )
+        scores = [f"{n} {ccc(true[m], said[m]):.2f}" for n, true, said, m in columns if m.any()]
+        frames = counted(int(labels.rows.sum()), "labelled frame")
+        return f"CCC   {'   '.join(scores)}   ({frames})"
+    return ""

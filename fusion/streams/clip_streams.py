@@ -33,7 +33,7 @@ from fusion.streams.clip_tracks import (
     opened,
     read_clock,
 )
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 
 CACHE = ".aligned"
 """Folder of aligned tracks, in the store's own folder unless a setting says otherwise."""

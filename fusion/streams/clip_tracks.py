@@ -18,7 +18,8 @@ from features.store.feature_track import SOUND, DamagedTrack, TrackInfo
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.layout import video_of
 from fusion.streams.alignment import is_clip_level
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import FrameLabels
 
 FACES = "faces"
 """Stream whose times are the frame clock and whose `valid` says where the face was seen."""
@@ -149,7 +150,7 @@ def clips_of(store: TrackStore, ids: Iterable[str]) -> list[Clip]:
         with explained():
             known = store.told(name) or store.told(video_of(name))
         video = known.video if known else name
-        clips.append(Clip(name, video, "test", FrameLabels.empty(0), name))
+        clips.append(Clip(name, video, "test", FrameLabels(0), name))
     return clips
 
 

@@ -26,7 +26,7 @@ from features.cli.wording import counted
 from fusion.streams.adaptation import Adaptation
 from fusion.streams.clip_streams import ClipStreams
 from fusion.streams.normalization import Moments, Normaliser
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 
 FLOOR = 1e-12
 """Least running variance, below which there is only rounding."""

@@ -1,1 +1,1 @@
-"""What is learnt: labels with masks, and the parts that belong to one task."""
+"""What is learnt: labels with masks, and one file a task (`base.Task` says what a task is)."""

@@ -1,112 +1,125 @@
-"""Tasks, classes and units of ABAW, and the labels of one annotated person, with masks.
+"""Labels of one annotated person, task by task, with masks.
 
-The fillers of the files (-5, -1) stay outside: here a missing label is a False in a mask.
+The fillers of the files (-5, -1) stay outside: here a missing label is a False in a mask. Which
+tasks there are and what their values mean, the tasks say themselves (fusion/tasks/NAME.py); here
+they are rows under a name.
 
-Letters: F frames of one annotation file.
+Letters: F frames of one annotation file, C columns of a task's values.
 """
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
-from typing import Literal, Self
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 
-from features.errors import UserError
-
-TASKS = ("VA", "EXPR", "AU")
-DIMENSIONS = ("valence", "arousal")
-EXPRESSIONS = (
-    "Neutral",
-    "Anger",
-    "Disgust",
-    "Fear",
-    "Happiness",
-    "Sadness",
-    "Surprise",
-    "Other",
-)
-"""Editions 3 and later; edition 2 has the first seven."""
-UNITS = (
-    "AU1",
-    "AU2",
-    "AU4",
-    "AU6",
-    "AU7",
-    "AU10",
-    "AU12",
-    "AU15",
-    "AU23",
-    "AU24",
-    "AU25",
-    "AU26",
-)
-
-
-BinValues = Literal["centres", "ends"]
-"""What a bin of valence or arousal stands for (fusion/tasks/va_bins.py)."""
 REACH = 0.6
 """Steps to the row that a frame takes: half a step, and a little for times that are not even."""
+
+
+@dataclass(frozen=True)
+class TaskLabels:
+    """Labels of one task; values under a False mask are zero and mean nothing.
+
+    Attributes:
+        values: (F,) int64 classes, or (F, C) float32.
+        mask: (F,) bool, or (F, C) where a row may be labelled in part.
+        names: What the values are of, in the order of the data set: its classes, or its columns;
+            the task that uses them puts them into its own order. Empty: they are in that already.
+    """
+
+    values: np.ndarray
+    mask: np.ndarray
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> "TaskLabels":
+        """Some of the rows."""
+        return TaskLabels(self.values[rows], self.mask[rows], self.names)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(F,) bool: rows that have any label."""
+        return self.mask if self.mask.ndim == 1 else np.asarray(self.mask.any(axis=1))
+
+    def blank(self, frames: int) -> "TaskLabels":
+        """`frames` rows of the same kind without a label."""
+        return TaskLabels(
+            np.zeros((frames, *self.values.shape[1:]), self.values.dtype),
+            np.zeros((frames, *self.mask.shape[1:]), bool),
+            self.names,
+        )
+
+    def placed(self, frames: int, places: slice | np.ndarray) -> "TaskLabels":
+        """Row i at row `places[i]` of `frames` rows; the others are not labelled."""
+        out = self.blank(frames)
+        out.values[places], out.mask[places] = self.values, self.mask
+        return out
 
 
 @dataclass(frozen=True)
 class FrameLabels:
     """Labels of one person in one video; row i belongs to frame i + 1 of the file.
 
-    Values under a False mask are zero and mean nothing.
-
     Attributes:
-        va: (F, 2) float32, valence and arousal in [-1, 1].
-        va_mask: (F,) bool; the two are valid together or not at all.
-        expr: (F,) int64, index into `EXPRESSIONS`.
-        expr_mask: (F,) bool.
-        au: (F, 12) float32, 0 or 1, order of `UNITS`.
-        au_mask: (F, 12) bool, per element.
+        frames: F.
+        by_task: Task to its labels, F rows each; a task that is not there has no label.
     """
 
-    va: np.ndarray
-    va_mask: np.ndarray
-    expr: np.ndarray
-    expr_mask: np.ndarray
-    au: np.ndarray
-    au_mask: np.ndarray
+    frames: int
+    by_task: Mapping[str, TaskLabels] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for task, labels in self.by_task.items():
+            if len(labels) != self.frames:
+                raise ValueError(
+                    f"{task}: labels {labels.values.shape} are not of {self.frames} frames"
+                )
 
     def __len__(self) -> int:
-        return len(self.va)
+        return self.frames
 
-    @staticmethod
-    def empty(frames: int) -> "FrameLabels":
-        """`frames` rows without a single label."""
-        return FrameLabels(
-            va=np.zeros((frames, len(DIMENSIONS)), np.float32),
-            va_mask=np.zeros(frames, bool),
-            expr=np.zeros(frames, np.int64),
-            expr_mask=np.zeros(frames, bool),
-            au=np.zeros((frames, len(UNITS)), np.float32),
-            au_mask=np.zeros((frames, len(UNITS)), bool),
-        )
-
-    def resized(self, frames: int) -> "FrameLabels":
-        """The same labels for a video of `frames` frames: surplus rows cut, absent rows masked."""
-        out = FrameLabels.empty(frames)
-        shared = min(frames, len(self))
-        for name in vars(out):
-            getattr(out, name)[:shared] = getattr(self, name)[:shared]
-        return out
+    def __getitem__(self, task: str) -> TaskLabels:
+        """The labels of a task; KeyError if it has none at all."""
+        return self.by_task[task]
 
     def tasks(self) -> list[str]:
-        """Tasks of which there is any label: va, expr, au."""
-        return [task.lower() for task in TASKS if getattr(self, f"{task.lower()}_mask").any()]
+        """Tasks of which there is any label."""
+        return [task for task, labels in self.by_task.items() if labels.mask.any()]
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(F,) bool: rows that have any label of any task."""
+        known = np.zeros(self.frames, bool)
+        for labels in self.by_task.values():
+            known |= labels.rows
+        return known
+
+    def with_task(self, task: str, labels: TaskLabels) -> Self:
+        """These labels with those of a task, in place of any that it had."""
+        return replace(self, by_task={**self.by_task, task: labels})
 
     def of_task(self, task: str) -> Self:
-        """The labels of one task (va, expr, au) alone."""
+        """The labels of one task alone."""
         return self.of_tasks((task,))
 
     def of_tasks(self, tasks: Collection[str]) -> Self:
-        """The labels of some tasks (va, expr, au) alone."""
-        others = {
-            n: np.zeros_like(a) for n, a in vars(self).items() if n.split("_")[0] not in tasks
-        }
-        return replace(self, **others)
+        """The labels of some tasks alone."""
+        return replace(self, by_task={t: each for t, each in self.by_task.items() if t in tasks})
+
+    def at(self, rows: slice | np.ndarray) -> "FrameLabels":
+        """Some of the rows: a slice, indices or a mask (F,)."""
+        count = len(np.arange(self.frames)[rows])
+        return FrameLabels(count, {task: each[rows] for task, each in self.by_task.items()})
+
+    def resized(self, frames: int) -> "FrameLabels":
+        """The same labels for a video of `frames` frames: surplus rows cut, absent rows masked."""
+        shared = slice(min(frames, len(self)))
+        return FrameLabels(
+            frames, {t: each[shared].placed(frames, shared) for t, each in self.by_task.items()}
+        )
 
     def on(self, times: np.ndarray) -> "FrameLabels":
         """A row for each frame of a video, whose times are (F,) float64 seconds."""
@@ -122,27 +135,17 @@ class FrameLabels:
         Args:
             places: (F,) whole numbers from 0, each once.
         """
-        out = FrameLabels.empty(int(places.max()) + 1)
-        for name, array in vars(out).items():
-            array[places] = getattr(self, name)
-        return out
+        frames = int(places.max()) + 1
+        return FrameLabels(frames, {t: e.placed(frames, places) for t, e in self.by_task.items()})
 
 
 @dataclass(frozen=True)
 class ClipLabels(FrameLabels):
     """Labels of a whole clip: one row (F = 1), which holds for every frame of the video."""
 
-    @staticmethod
-    def of_expression(name: str | None) -> "ClipLabels":
-        """One of `EXPRESSIONS` for the whole clip and no other label; None: not even that."""
-        row = FrameLabels.empty(1)
-        if name is not None:
-            row.expr[:], row.expr_mask[:] = EXPRESSIONS.index(name), True
-        return ClipLabels(**vars(row))
-
     def resized(self, frames: int) -> FrameLabels:
         """The row once for each of `frames` frames."""
-        return FrameLabels(**{n: np.repeat(rows, frames, axis=0) for n, rows in vars(self).items()})
+        return self.at(np.zeros(frames, np.int64))
 
     def rows_for(self, frames: int) -> int:
         """As many as there are frames."""
@@ -160,7 +163,7 @@ class TimedLabels(FrameLabels):
         times: (F,) float64, seconds from the start of the video stream, strictly rising.
     """
 
-    times: np.ndarray
+    times: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def step(self) -> float:
@@ -183,9 +186,10 @@ class TimedLabels(FrameLabels):
             ValueError: If most rows lie behind the last frame: they are of another video, or their
                 times are no seconds.
         """
-        out = FrameLabels.empty(len(times))
         if not len(times) or not len(self):
-            return out
+            return FrameLabels(
+                len(times), {task: each.blank(len(times)) for task, each in self.by_task.items()}
+            )
         if 2 * self.behind(times) > len(self):
             raise ValueError(
                 f"its labels reach {self.times[-1]:g} s, but it ends at {times[-1]:g} s; give the"
@@ -195,82 +199,43 @@ class TimedLabels(FrameLabels):
         before, after = after - 1, after.clip(max=len(self) - 1)
         earlier = times - self.times[before] <= self.times[after] - times
         nearest = np.where(earlier, before, after)
-        near = np.abs(self.times[nearest] - times) <= self.reach(times)
-        for name, rows in vars(out).items():
-            rows[near] = getattr(self, name)[nearest[near]]
-        return out
+        near = np.flatnonzero(np.abs(self.times[nearest] - times) <= self.reach(times))
+        return FrameLabels(
+            len(times),
+            {t: each[nearest[near]].placed(len(times), near) for t, each in self.by_task.items()},
+        )
 
     def behind(self, times: np.ndarray) -> int:
         """Rows that are too late for the last frame."""
         return int((self.times > times[-1] + self.reach(times)).sum()) if len(times) else len(self)
-
-    def of_tasks(self, tasks: Collection[str]) -> Self:
-        """The labels of some tasks (va, expr, au) alone."""
-        return replace(super().of_tasks(tasks), times=self.times)
 
     def rows_for(self, frames: int) -> int:
         """As many as there are frames."""
         return frames
 
 
-@dataclass(frozen=True)
-class Clip:
-    """One annotated (or listed) person in one video, in one part of the data.
-
-    Attributes:
-        id: Name of the annotation file's stem, e.g. `12` or `12_left`.
-        video: Id of the raw video, e.g. `12`.
-        split: `train`, `validation` or `test`.
-        labels: One row a frame, or one for all (`ClipLabels`); no rows if nothing is known.
-        group: Who or what must not be split over folds: the person if known, else the video.
-        origin: What its labels are from, for messages, e.g. `RAVDESS`.
-        expressions: Names of the expressions that its data set has, over which EXPR is scored;
-            empty: all of ABAW's.
-    """
-
-    id: str
-    video: str
-    split: str
-    labels: FrameLabels
-    group: str
-    origin: str = ""
-    expressions: frozenset[str] = frozenset()
-
-    def labels_on(self, times: np.ndarray) -> FrameLabels:
-        """A row of labels for each frame of the clip.
-
-        Args:
-            times: (F,) float64, seconds.
-
-        Raises:
-            UserError: If labels that have times are of another video.
-        """
-        try:
-            return self.labels.on(times)
-        except ValueError as error:
-            raise UserError(f"{self.id}: {error}") from error
-
-
-def once_each(clips: Iterable[Clip]) -> list[Clip]:
-    """One clip for each id, in order of first appearance, with the labels of all that have it.
-
-    An id may lie in several splits, for different tasks.
-
-    Raises:
-        UserError: If two clips of one id have labels of the same task.
-    """
-    found: dict[str, Clip] = {}
-    for clip in clips:
-        first = found.setdefault(clip.id, clip)
-        if first is clip:
-            continue
-        if both := sorted(set(first.labels.tasks()) & set(clip.labels.tasks())):
-            raise UserError(
-                f"'{clip.id}' has labels of {both[0].upper()} in {first.split} and in {clip.split};"
-                " remove it from one of them"
+def one_after_another(parts: Sequence[FrameLabels]) -> FrameLabels:
+    """Labels of several clips as those of one; a part without a task has no label of it."""
+    like = {task: each for one in parts for task, each in one.by_task.items()}
+    rows = {
+        task: [one.by_task.get(task) or each.blank(len(one)) for one in parts]
+        for task, each in like.items()
+    }
+    return FrameLabels(
+        sum(map(len, parts)),
+        {
+            task: TaskLabels(
+                np.concatenate([one.values for one in each]),
+                np.concatenate([one.mask for one in each]),
+                each[0].names if each else (),
             )
-        frames = max(len(first.labels), len(clip.labels))
-        parts = [vars(one.labels.resized(frames)) for one in (first, clip)]
-        labels = {name: parts[0][name] + parts[1][name] for name in parts[0]}  # zero if unlabelled
-        found[clip.id] = replace(first, labels=FrameLabels(**labels))
-    return list(found.values())
+            for task, each in rows.items()
+        },
+    )
+
+
+def united(first: FrameLabels, second: FrameLabels) -> FrameLabels:
+    """Labels of two that have none of the same task, on as many frames as the longer has."""
+    frames = max(len(first), len(second))
+    ours, theirs = (one.of_tasks(one.tasks()).resized(frames) for one in (first, second))
+    return FrameLabels(frames, {**ours.by_task, **theirs.by_task})

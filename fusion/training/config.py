@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from features.cli.app import updated
+from features.cli.config_files import OlderKeys
 from features.errors import UsageError, UserError
 from fusion.data.loading.config import DataSettings
+from fusion.losses import older_keys
 from fusion.losses.config import LossSettings, check_loss
 from fusion.model.settings import ModelSettings, check_settings
+from fusion.tasks.base import Task
+from fusion.tasks.registry import DEFAULT, make_tasks
 from fusion.training.optimizer import OptimizerSettings
 
-TASKS = ("va", "expr", "au", "compound")
-"""What a stage may answer."""
 CHECKPOINT = ".ckpt"
 _INSTALLED, _CHECKOUT = Path(__file__).parents[1] / "recipes", Path(__file__).parents[2] / "configs"
 RECIPES = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
@@ -76,7 +78,9 @@ class TrainSettings:
         runs: Folder of all runs.
         data: Where the data lies and how it is cut.
         model: Size and shape of the model.
-        loss: What is learnt how eagerly.
+        tasks: What is learnt: task to its settings (fusion/tasks/NAME.py), `null` for the defaults;
+            `false` takes one away that the recipe would have.
+        loss: How the losses of the tasks are joined, and what teachers add.
         optimizer: How it is learnt.
         epochs: Most passes over the training windows.
         patience: Epochs without a better validation P after which training stops.
@@ -92,7 +96,7 @@ class TrainSettings:
         callbacks: Further callbacks: `{path: my_package.Freeze, settings: {epochs: 3}}`, ...
         fresh: Train anew even if the run's folder holds a run; that one is deleted.
         stages: Stages of the recipe, in order, each a run of its own; none: one run.
-        answers: Task (va, expr, au, compound) to the stages that may answer it: of several, the
+        answers: Task to the stages that may answer it: of several, the
             one with the best validation score does. A task not named: the last stage.
         plugins: Modules of yours that are imported first, e.g. my_blocks: what they register can be
             named in the settings.
@@ -121,11 +125,13 @@ class TrainSettings:
     )
 
     SHIPPED: ClassVar[Path] = RECIPES
+    OLDER_KEYS: ClassVar[OlderKeys] = older_keys
 
     name: str = "mtl"
     runs: Path = Path("runs")
     data: DataSettings = field(default_factory=DataSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
+    tasks: dict[str, Any] = field(default_factory=lambda: {name: {} for name in DEFAULT})
     loss: LossSettings = field(default_factory=LossSettings)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     epochs: int = 100
@@ -142,6 +148,21 @@ class TrainSettings:
     stages: list[Stage] = field(default_factory=list)
     answers: dict[str, list[str]] = field(default_factory=dict)
     plugins: list[str] = field(default_factory=list)
+
+    def made_tasks(self) -> dict[str, Task]:
+        """The tasks, in the order of the recipe.
+
+        Raises:
+            UserError: For an unknown task or setting, or one that lacks the task it is made of.
+        """
+        made = make_tasks({name: own for name, own in self.tasks.items() if own is not False})
+        for name, task in made.items():
+            if task.made_of and task.made_of not in made:
+                raise UserError(
+                    f"tasks.{name} learns from labels of {task.made_of}; name tasks.{task.made_of}"
+                    " too, with weight 0 if it is not to be learnt itself"
+                )
+        return made
 
 
 def stage_settings(settings: TrainSettings, stage: Stage) -> TrainSettings:
@@ -237,8 +258,9 @@ def _check_extensions(settings: TrainSettings) -> None:
 def _check_parts(settings: TrainSettings, feeds: Sequence[str] = ()) -> None:
     """Checks data, model, loss and optimizer of one run."""
     settings.data.check(fed=bool(feeds))
-    check_settings(settings.model, dict.fromkeys(settings.data.streams, 1), feeds)
-    check_loss(settings.loss, settings.model)
+    tasks = settings.made_tasks()
+    check_settings(settings.model, dict.fromkeys(settings.data.streams, 1), feeds, tasks)
+    check_loss(settings.loss, tasks)
     settings.optimizer.check()
 
 
@@ -262,9 +284,13 @@ def check_stages(settings: TrainSettings) -> None:
         except UserError as error:
             raise UserError(f"stage '{stage.name}': {error}") from error
         earlier.append(stage.name)
+    known_tasks = {task for one in settings.stages for task in stage_settings(settings, one).tasks}
     for task, names in settings.answers.items():
-        if task not in TASKS:
-            raise UserError(f"answers: '{task}' is no task; known are {', '.join(TASKS)}")
+        if task not in known_tasks:
+            raise UserError(
+                f"answers: '{task}' is no task of a stage; those are"
+                f" {', '.join(sorted(known_tasks))}"
+            )
         if not names or (unknown := [name for name in names if name not in earlier]):
             said = ", ".join(unknown) if names else "nothing"
             raise UserError(f"answers.{task} names {said}; stages are {', '.join(earlier)}")

@@ -64,7 +64,7 @@ def _train_seeds(settings: TrainSettings, keep: bool) -> dict[str, float]:
 
 
 def _train_folds(settings: TrainSettings, keep: bool) -> dict[str, float]:
-    scores, pooled = {}, MetricAccumulator()
+    scores, pooled = {}, MetricAccumulator({})
     predictions = settings.runs / settings.name / OUT_OF_FOLD if keep else None
     for one in fold_settings(settings):
         name = f"fold{one.data.fold}"

@@ -7,38 +7,33 @@ Letters: B windows, T frames of a window, N real frames of a window, F frames of
 """
 
 import math
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
-from scipy.special import expit
 from torch import Tensor, nn
 from torch import distributed as dist
 
 from features.errors import UserError
 from fusion.data.batch import Batch, Scores
-from fusion.data.run_identity import same_model
+from fusion.data.columns import joined, parted
+from fusion.data.run_identity import changed_tasks, same_model
 from fusion.data.windowing import stitch
-from fusion.inference.checkpoint import TASKS
+from fusion.inference.network import WEIGHTS
+from fusion.inference.older_formats import brought_up, weights_brought_up
 from fusion.inference.payload import KEY
-from fusion.losses.compound import compound_loss, share_at
 from fusion.losses.multitask import MultiTaskLoss
-from fusion.metrics.official import MetricAccumulator
+from fusion.metrics.official import TOTAL, MetricAccumulator
 from fusion.model.affect import AffectModel
-from fusion.model.heads import ParallelHeads, ScaleHeads
-from fusion.model.older_settings import modern
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, FrameLabels
+from fusion.tasks.labels import FrameLabels, TaskLabels
+from fusion.tasks.registry import Tasks
 from fusion.training.optimizer import OptimizerSettings, optimizer_and_schedule
 
-LOGGED = {"P": "P", "CCC_V": "CCC_V", "CCC_A": "CCC_A", "EXPR": "EXPR_F1", "AU": "AU_F1"}
-"""Official score to its name in the log, after `val/`."""
-FIXED = ("specs", "expressions", "units", "feeds")
+FIXED = ("specs", "feeds")
 """Parts of the payload that a run cannot change when it goes on from a checkpoint."""
-_SPLIT_AT = (len(DIMENSIONS), len(DIMENSIONS) + len(EXPRESSIONS))
 
 
 @dataclass
@@ -66,25 +61,23 @@ class ScoredWindow:
     Attributes:
         clip: Index of the clip in its data set.
         start: First frame.
-        scores: (N, 22) float32: valence, arousal, expression logits, unit logits.
+        scores: (N, C) float32, columns as in fusion/data/columns.py.
         labels: N frames.
-        expressions: Names of the expressions that the data set has; empty: all of ABAW's.
     """
 
     clip: int
     start: int
     scores: np.ndarray
     labels: FrameLabels
-    expressions: frozenset[str] = frozenset()
 
 
 class AffectModule(pl.LightningModule):
     """Trains an AffectModel and scores it on the validation split.
 
-    Logs `train/va`, `train/expr`, `train/au` (only where a batch has such labels, or a teacher),
-    `train/compound` where it is learnt, `train/total`,
-    and after each validation `val/P`, `val/CCC_V`, `val/CCC_A`, `val/EXPR_F1` and `val/AU_F1`,
-    of the tasks that are learnt, without those that have no label.
+    Logs `train/TASK` for each task (only where a batch has such labels, or a teacher) and
+    `train/total`, and after each validation `val/P`, the score of each task
+    and of its parts (`val/VA`, `val/CCC_V`, `val/EXPR_F1`, ...), of the
+    tasks that are learnt, without those that have no label.
 
     Args:
         model: The model; in the state it is found under `model.`.
@@ -93,8 +86,9 @@ class AffectModule(pl.LightningModule):
         payload: What the checkpoint holds besides weights, under
         `fusion.inference.payload.KEY`: tensors
             and plain Python values, so that `torch.load(..., weights_only=True)` reads it.
-        judged_by: Tasks that are scored, and whose sum is `val/P`: those that are learnt.
-        expressions: Names of the expressions that the data set has; empty: all of ABAW's.
+        judged_by: Tasks that are scored, and whose sum is `val/P`: those that are learnt; None:
+            all of the model's.
+        classes: Task to the names of the classes that the data set has (see `Clip.classes`).
 
     Raises:
         TypeError: If the payload holds anything else.
@@ -106,8 +100,8 @@ class AffectModule(pl.LightningModule):
         loss: MultiTaskLoss,
         optimizer: OptimizerSettings,
         payload: dict[str, Any],
-        judged_by: Collection[str] = TASKS,
-        expressions: frozenset[str] = frozenset(),
+        judged_by: Collection[str] | None = None,
+        classes: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         super().__init__()
         require_plain(payload, KEY)
@@ -115,7 +109,9 @@ class AffectModule(pl.LightningModule):
         self.loss = loss
         self.optimizer_settings = optimizer
         self.payload = payload
-        self.judged_by, self.expressions = tuple(judged_by), expressions
+        judges = model.tasks if judged_by is None else judged_by
+        self.judges = {name: task for name, task in model.tasks.items() if name in judges}
+        self.classes = dict(classes or {})
         self._windows: list[ScoredWindow] = []
         self._means: dict[str, RunningMean] = {}
 
@@ -127,11 +123,12 @@ class AffectModule(pl.LightningModule):
         """Weighted loss of a batch."""
         features = self.model.features(batch)
         losses = self.loss(self.model.heads(features), batch.targets, batch.teacher, batch.frames)
-        if self.loss.settings.compound:
-            losses["compound"] = self._compound(features, batch)
-            losses["total"] = losses["total"] + self.loss.settings.compound * losses["compound"]
+        for name, task in self.model.tasks.items():
+            if task.by_features and task.weight:
+                losses[name] = self._by_features(name, features, batch)
+                losses["total"] = losses["total"] + task.weight * losses[name]
         for name, value in losses.items():
-            if name not in TASKS or batch.teacher or _labelled(batch, name):
+            if _known(batch, name):
                 self._means.setdefault(name, RunningMean()).add(value.detach(), len(batch.clip))
         if self.trainer.is_last_batch:  # Lightning's own mean over steps costs as much as a step
             for name, mean in self._means.items():
@@ -139,34 +136,30 @@ class AffectModule(pl.LightningModule):
             self._means = {}
         return losses["total"]
 
-    def _compound(self, features: Tensor, batch: Batch) -> Tensor:
-        """Loss of compound expressions, whose share follows the curriculum."""
-        share = share_at(self.current_epoch, self.loss.settings.compound_share)
-        heads = self.model.heads
-        assert isinstance(heads, ParallelHeads | ScaleHeads)
-        assert heads.compound is not None
-        frames = heads.compound_frames(features)
-        return compound_loss(heads.compound, frames, batch.targets, share)
+    def _by_features(self, name: str, features: Tensor, batch: Batch) -> Tensor:
+        """Loss of a task that learns from what its head reads."""
+        heads: Any = self.model.heads
+        frames = heads.frames_of(name, features)
+        task = self.model.tasks[name]
+        loss = task.feature_loss(heads.head_of(name), frames, batch.targets, self.current_epoch)
+        assert loss is not None
+        return loss
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Keeps what the model says."""
-        self._windows += scored_windows(batch, self.model(batch))
+        self._windows += scored_windows(batch, self.model(batch), self.model.tasks)
 
     def on_validation_epoch_end(self) -> None:
         """Scores the whole split."""
         windows, self._windows = _of_all_processes(self._windows), []
         if self.trainer.sanity_checking:
             return
-        scores = official_window_scores([self._judged(window) for window in windows])
-        logged = {f"val/{name}": scores[key] for key, name in LOGGED.items()}
-        for name, value in logged.items():
+        scores = official_window_scores(windows, self.model.tasks, self.judges, self.classes)
+        named = {task.title: task.logged or task.title for task in self.judges.values()}
+        for name, value in scores.items():
             if not math.isnan(value):
-                self.log(name, value, prog_bar=name == "val/P", sync_dist=True)
-
-    def _judged(self, window: ScoredWindow) -> ScoredWindow:
-        """The window with the labels that judge the model alone."""
-        labels = window.labels.of_tasks(self.judged_by)
-        return replace(window, labels=labels, expressions=self.expressions)
+                shown = name == TOTAL
+                self.log(f"val/{named.get(name, name)}", value, prog_bar=shown, sync_dist=True)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Optimizer and schedule over all steps of the run; a loss may learn weights of its own."""
@@ -188,10 +181,12 @@ class AffectModule(pl.LightningModule):
         """
         if KEY not in checkpoint:
             raise UserError("the checkpoint is none of this project's; start a new run")
-        held, own = checkpoint[KEY], self.payload
+        held, own = brought_up(checkpoint[KEY]), self.payload
+        checkpoint[WEIGHTS] = weights_brought_up(checkpoint.get(WEIGHTS, {}))
         others = [part for part in FIXED if held.get(part) != own.get(part)]
-        if not same_model(own["model"], modern(held["model"])):
+        if not same_model(own["model"], held["model"]):
             others.append("model")
+        others += changed_tasks(own["tasks"], held["tasks"])
         if others:
             raise UserError(
                 f"the checkpoint to go on from was made with other {', '.join(others)};"
@@ -199,47 +194,66 @@ class AffectModule(pl.LightningModule):
             )
 
 
-def _labelled(batch: Batch, task: str) -> bool:
-    return bool(getattr(batch.targets, f"{task}_mask").any())
+def _known(batch: Batch, name: str) -> bool:
+    """Whether a batch has something to learn a task from; so for what is no task."""
+    return name not in batch.targets or bool(batch.teacher) or bool(batch.targets[name].mask.any())
 
 
-def scored_windows(batch: Batch, scores: Scores) -> list[ScoredWindow]:
+def scored_windows(batch: Batch, scores: Scores, tasks: Tasks) -> list[ScoredWindow]:
     """Takes a batch apart, padding left behind."""
-    joined = torch.cat([scores.va, scores.expr, scores.au], dim=-1).float().cpu().numpy()
-    labels = {name: rows.cpu().numpy() for name, rows in vars(batch.targets).items()}
+    columns = joined(scores, tasks).cpu().numpy()
+    labels = {
+        name: TaskLabels(each.values.cpu().numpy(), each.mask.cpu().numpy())
+        for name, each in batch.targets.items()
+    }
     windows = []
     for row, count in enumerate(batch.frames.sum(dim=1).tolist()):
-        truth = FrameLabels(**{name: rows[row, :count] for name, rows in labels.items()})
+        own = {
+            name: TaskLabels(each.values[row, :count], each.mask[row, :count])
+            for name, each in labels.items()
+        }
         clip, start = int(batch.clip[row]), int(batch.start[row])
-        windows.append(ScoredWindow(clip, start, joined[row, :count], truth))
+        windows.append(ScoredWindow(clip, start, columns[row, :count], FrameLabels(count, own)))
     return windows
 
 
-def official_window_scores(windows: Iterable[ScoredWindow]) -> dict[str, float]:
-    """Official scores over all frames of all clips; a window that comes twice counts once.
+def official_window_scores(
+    windows: Iterable[ScoredWindow],
+    tasks: Tasks,
+    judges: Tasks,
+    classes: Mapping[str, frozenset[str]],
+) -> dict[str, float]:
+    """Official scores over all frames of all clips, nothing decided but what is neutral.
 
-    The expression is the class of the highest logit; a unit is on where its probability is at
-    least .5.
+    Args:
+        windows: Of all clips; one that comes twice counts once.
+        tasks: Of which the windows have scores.
+        judges: Those that are scored.
+        classes: Task to the names of the classes that the data set has.
     """
     clips: dict[int, dict[int, ScoredWindow]] = {}
     for window in windows:
         clips.setdefault(window.clip, {})[window.start] = window
-    metrics = MetricAccumulator()
+    metrics = MetricAccumulator(judges, classes=classes)
     for _, parts in sorted(clips.items()):
-        metrics.expressions |= next(iter(parts.values())).expressions
         labels, scores = _whole_clip([parts[start] for start in sorted(parts)])
-        va, expr, au = np.split(scores, _SPLIT_AT, axis=1)
-        metrics.add(labels, va, expr.argmax(axis=1), expit(au) >= 0.5)
+        columns = parted(scores, tasks)
+        values = {
+            name: task.final(task.neutral(), task.bounded(columns[name]))
+            for name, task in judges.items()
+        }
+        metrics.add(labels, values)
     return metrics.scores()
 
 
 def _whole_clip(windows: list[ScoredWindow]) -> tuple[FrameLabels, np.ndarray]:
-    """Labels of F frames and scores (F, 22) from the windows of one clip."""
+    """Labels of F frames and scores (F, C) from the windows of one clip."""
     frames = max(window.start + len(window.labels) for window in windows)
-    labels = FrameLabels.empty(frames)
+    labels = FrameLabels(frames, {n: e.blank(frames) for n, e in windows[0].labels.by_task.items()})
     for window in windows:
-        for name, rows in vars(window.labels).items():
-            getattr(labels, name)[window.start : window.start + len(rows)] = rows
+        part = slice(window.start, window.start + len(window.labels))
+        for name, each in window.labels.by_task.items():
+            labels[name].values[part], labels[name].mask[part] = each.values, each.mask
     scores = stitch([window.scores for window in windows], [w.start for w in windows], frames)
     return labels, scores
 

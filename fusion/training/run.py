@@ -5,7 +5,7 @@ last.ckpt and logs (metrics.csv, TensorBoard) in RUNS/NAME.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
 from fusion.data.loading.sampling import labelled_frames
 from fusion.data.seen import JUDGED, TRAINED, clips_by_task, joined_clips
 from fusion.data.stage_outputs import NO_INPUTS, StageInputs, StageOutputs
-from fusion.inference.checkpoint import TASKS, kept_networks
+from fusion.inference.checkpoint import kept_networks
 from fusion.inference.network import PREFIX, WEIGHTS
 from fusion.inference.payload import make_payload, read_payload
-from fusion.losses.config import LossSettings, check_loss
-from fusion.losses.multitask import MultiTaskLoss, au_pos_weights, expr_weights, label_counts
+from fusion.losses.config import check_loss
+from fusion.losses.multitask import MultiTaskLoss, fit_losses
 from fusion.model.affect import AffectModel
+from fusion.tasks.clips import classes_of
+from fusion.tasks.registry import Tasks, default_tasks
 from fusion.training.config import TrainSettings, plain
 from fusion.training.lightning_module import AffectModule
 from fusion.training.run_folder import DONE, clear, find_run, git_revision, mark_finished
@@ -59,8 +61,8 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     settings = with_data(settings)
     assert settings.data.root is not None
     folder = settings.runs / settings.name
-    tasks = tasks_learnt(settings.loss)
-    config = plain(settings) | {"inputs": inputs.config()}
+    tasks = settings.made_tasks()
+    config = plain(settings) | {"inputs": inputs.config(), "tasks": described(tasks)}
     data = AffectDataModule(
         read_corpus(settings.data.root, settings.data.challenge),
         settings.data.tracks(),
@@ -72,7 +74,10 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     inputs.check(tasks, data.splits[VALIDATION])
     if settings.fresh and is_first_process():
         clear(folder)
-    defaults = plain(TrainSettings()) | {"inputs": NO_INPUTS.config()}
+    defaults = plain(TrainSettings()) | {
+        "inputs": NO_INPUTS.config(),
+        "tasks": described(default_tasks()),
+    }
     found = find_run(folder, config, data, defaults)
     if is_first_process():
         for remark in found.remarks:
@@ -85,7 +90,7 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     pl.seed_everything(settings.seed, verbose=False)
     data.setup("fit")
     log.info("%s", "\n".join(data.lines()))
-    require_labels(data, tasks)
+    require_labels(data)
     require_judge(settings, data)
     module = make_module(settings, data, config)
     with quiet_lightning():
@@ -109,23 +114,28 @@ def train_run(settings: TrainSettings, inputs: StageInputs = NO_INPUTS) -> Path:
     return folder / BEST
 
 
-def require_labels(data: AffectDataModule, tasks: Sequence[str]) -> None:
+def described(tasks: Tasks) -> dict[str, Any]:
+    """Tasks with all their settings, as plain values."""
+    return {name: plain(task.settings) for name, task in tasks.items()}
+
+
+def require_labels(data: AffectDataModule) -> None:
     """Raises UserError if there is nothing to learn: no label of any task, and no teacher."""
-    dataset = data.datasets["train"]
-    if data.inputs.teachers or any(labelled_frames(dataset, task).any() for task in tasks):
+    if data.inputs.teachers or labels_seen(data):
         return
-    names = ", ".join(task.upper() for task in tasks) or "any task"
+    learnt = tasks_learnt(data.tasks)
+    names = ", ".join(data.tasks[name].title for name in learnt) or "any task"
     raise UserError(
         f"{data.settings.root}: no training clip has a label of {names}, and nothing else is"
-        " learnt; see data.root, data.extra and the weights under loss"
+        " learnt; see data.root, data.extra and the weights under tasks"
     )
 
 
 def require_judge(settings: TrainSettings, data: AffectDataModule) -> None:
     """Raises UserError if no label of what is learnt is held out, by which an epoch is chosen."""
-    if settings.keep == "last" or judged_by(settings.loss, data):
+    if settings.keep == "last" or judged_by(data):
         return
-    names = ", ".join(task.upper() for task in learnt(settings.loss, data))
+    names = ", ".join(data.tasks[name].title for name in learnt(data))
     raise UserError(
         f"{settings.data.root}: no validation clip has a label of what is learnt ({names}), by"
         " which the best epoch is chosen; hold people out with data.fold, or set keep to last"
@@ -151,20 +161,17 @@ def make_module(
     settings: TrainSettings, data: AffectDataModule, config: dict[str, Any]
 ) -> AffectModule:
     """Model, loss weighted by the training labels, and what the checkpoint is to hold."""
-    check_loss(settings.loss, settings.model)
-    counts = label_counts(data.datasets["train"].labels)
-    loss = MultiTaskLoss(
-        settings.loss,
-        expr_weights(counts, settings.loss.balance),
-        au_pos_weights(counts, settings.loss.au_balance),
-    )
+    check_loss(settings.loss, data.tasks)
+    fitted = fit_losses(data.tasks, data.datasets[TRAIN].labels)
+    loss = MultiTaskLoss(settings.loss, data.tasks, fitted)
     inputs = data.inputs
     dims = {name: spec.dim for name, spec in data.specs.items()}
-    model = AffectModel(settings.model, dims, [one.name for one in inputs.feeds])
+    model = AffectModel(settings.model, dims, [one.name for one in inputs.feeds], data.tasks)
     start_from(model, inputs.start)
     payload = make_payload(
         config=config,
         model=settings.model,
+        tasks=config["tasks"],
         specs=data.specs,
         normalisers=data.normalisers,
         align_window=settings.data.align_window,
@@ -175,10 +182,8 @@ def make_module(
         feeds={one.name: one.revision for one in inputs.feeds},
         networks={r: n for one in inputs.feeds for r, n in kept_networks(one.checkpoint).items()},
     )
-    held_out = data.datasets[VALIDATION].clips
-    expressions = frozenset[str]().union(*(clip.expressions for clip in held_out))
-    judges = judged_by(settings.loss, data)
-    return AffectModule(model, loss, settings.optimizer, payload, judges, expressions)
+    classes = classes_of(data.datasets[VALIDATION].clips)
+    return AffectModule(model, loss, settings.optimizer, payload, judged_by(data), classes)
 
 
 def start_from(model: AffectModel, start: Mapping[str, StageOutputs]) -> None:
@@ -213,19 +218,19 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
     """What a model comes from: corpora, clips, labels seen, code and versions."""
     root = settings.data.root
     corpora = [root.name if root else "", *data.extra]
-    judges = judged_by(settings.loss, data) if settings.keep == "best" else []
+    judges = judged_by(data) if settings.keep == "best" else []
     held_out = data.datasets[VALIDATION]
     return {
         "corpus": " + ".join(corpora),
         "train_clips": [clip.id for clip in data.datasets[TRAIN].clips],
         "validation_clips": [clip.id for clip in held_out.clips],
         "content": data.content(),
-        "learnt": learnt(settings.loss, data),
-        "tasks": sorted({*labels_seen(settings.loss, data), *data.inputs.tasks()}),
+        "learnt": learnt(data),
+        "tasks": sorted({*labels_seen(data), *data.inputs.tasks()}),
         "selected": judges,
         TRAINED: joined_clips(
             [
-                clips_by_task(data.shown(TRAIN), labels_seen(settings.loss, data)),
+                clips_by_task(data.shown(TRAIN), labels_seen(data)),
                 *data.inputs.trained(),
             ]
         ),
@@ -235,26 +240,26 @@ def provenance(settings: TrainSettings, data: AffectDataModule) -> dict[str, Any
     }
 
 
-def tasks_learnt(loss: LossSettings) -> list[str]:
-    """Tasks that the loss gives any weight."""
-    return [task for task in TASKS if getattr(loss, task)]
+def tasks_learnt(tasks: Tasks) -> list[str]:
+    """Tasks that are given any weight."""
+    return [name for name, task in tasks.items() if task.weight]
 
 
-def labels_seen(loss: LossSettings, data: AffectDataModule) -> list[str]:
-    """Tasks whose labels are trained on: those with weight that have any, EXPR for compounds."""
-    dataset = data.datasets[TRAIN]
-    wanted = {*tasks_learnt(loss), *(["expr"] if loss.compound else [])}
-    return [t for t in TASKS if t in wanted and labelled_frames(dataset, t).any()]
+def labels_seen(data: AffectDataModule) -> list[str]:
+    """Tasks whose labels are trained on: those with weight, or of which such a one is made."""
+    dataset, tasks = data.datasets[TRAIN], data.tasks
+    wanted = {tasks[name].made_of or name for name in tasks_learnt(tasks)}
+    return [n for n in tasks if n in wanted and labelled_frames(dataset, tasks[n]).any()]
 
 
-def learnt(loss: LossSettings, data: AffectDataModule) -> list[str]:
+def learnt(data: AffectDataModule) -> list[str]:
     """Tasks whose heads are trained: with weight, and labels or a teacher that knows them."""
     taught = {task for teacher in data.inputs.teachers for task in teacher.tasks}
-    known = taught | set(labels_seen(loss, data))
-    return [task for task in tasks_learnt(loss) if task in known]
+    known = taught | set(labels_seen(data))
+    return [n for n in tasks_learnt(data.tasks) if (data.tasks[n].made_of or n) in known]
 
 
-def judged_by(loss: LossSettings, data: AffectDataModule) -> list[str]:
+def judged_by(data: AffectDataModule) -> list[str]:
     """Tasks that are learnt and have labels held out: the best epoch is that of their scores."""
-    dataset = data.datasets[VALIDATION]
-    return [task for task in learnt(loss, data) if labelled_frames(dataset, task).any()]
+    dataset, tasks = data.datasets[VALIDATION], data.tasks
+    return [n for n in learnt(data) if labelled_frames(dataset, tasks[n]).any()]

@@ -24,6 +24,7 @@ from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.dataset import listed
 from fusion.data.run_identity import LASTS, changed_content, changed_settings
 from fusion.inference.payload import ANSWERS, KEY, read_payload
+from fusion.losses.older_keys import modern
 from fusion.training.config import plain_values
 from fusion.training.search_space import SEARCH
 from fusion.training.trainer import BEST, LAST, is_first_process
@@ -102,7 +103,8 @@ def find_run(
     payload = read_payload(held)[KEY]
     if ANSWERS in payload:
         raise _refusal(folder, "of a recipe with stages")
-    before, end = _filled(plain_values(payload["config"]), defaults), _read_end(folder)
+    said = modern(plain_values(payload["config"]), told=False)
+    before, end = _filled(said, defaults), _read_end(folder)
     before |= {name: end[name] for name in LASTS if name in end}
     known = payload["provenance"].get("content")
     changed = [] if known is None else changed_content(data.content(), known)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from features.cli.app import updated
 from features.cli.config_files import find_config, read_mapping
 from features.errors import UserError
+from fusion.losses.older_keys import modern_name
 from fusion.model.older_settings import modern_key
 from fusion.training.config import RECIPES, TrainSettings
 
@@ -74,7 +75,7 @@ def read_space(path: Path, recipe: TrainSettings) -> list[Dimension]:
 
 def _dimension(where: str, key: str, spec: Any, recipe: TrainSettings) -> Dimension:
     """One checked line of the space."""
-    key = modern_key(key, recipe.model)
+    key = modern_key(modern_name(key), recipe.model)
     current = _current(where, key, recipe)
     if key in FIXED:
         raise UserError(f"{where} cannot be searched; take it out")
@@ -129,6 +130,8 @@ def _current(where: str, key: str, recipe: TrainSettings) -> Any:
 
 def _inner(value: Any) -> dict[str, Any]:
     """What a group of settings, or a choice with settings of its own, holds; empty for others."""
+    if isinstance(value, TrainSettings):
+        return vars(value) | {"tasks": {n: t.settings for n, t in value.made_tasks().items()}}
     if is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     return dict(value) if isinstance(value, Mapping) else {}
@@ -160,7 +163,8 @@ def with_values(settings: S, values: Mapping[str, Any]) -> S:
 def _with_value(settings: Any, path: list[str], value: Any) -> Any:
     name, *rest = path
     known = _inner(settings)
-    inner = _with_value(known[name], rest, value) if rest else value
     if isinstance(settings, Mapping):
+        inner = _with_value(known.get(name) or {}, rest, value) if rest else value
         return {**known, name: inner}
+    inner = _with_value(getattr(settings, name), rest, value) if rest else value
     return replace(settings, **{name: inner})

@@ -13,13 +13,14 @@ from features.store.fingerprint import weights_hash
 from fusion.data.loading.multi_corpus import Source
 from fusion.data.seen import chosen_by, tasks_of, trained_clips
 from fusion.data.stage_outputs import FEATURES, StageOutputs
-from fusion.inference.checkpoint import TASKS, load_checkpoint
+from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.made_of import made_of
 from fusion.inference.payload import ANSWERS, KEY, read_payload
 from fusion.inference.runner import NetworkRunner
 from fusion.model.settings import ModelSettings
 from fusion.streams.clip_streams import ClipStreams, Rows, load_clip
 from fusion.streams.person_normalization import People, fit_people
+from fusion.tasks.registry import DEFAULT, make_tasks
 
 _Made = tuple[StageOutputs, Mapping[str, str]]
 """A stage, and what its outputs of each clip are made of."""
@@ -111,10 +112,9 @@ def read_stage(name: str, checkpoint: Path, folder: Path) -> StageOutputs:
         folder=folder,
         revision=weights_hash(checkpoint),
         tasks=tuple(tasks_of(payload)),
+        says=make_tasks(payload["tasks"]),
         labels=_labels(payload["provenance"]),
         dim=model["dim"] * max(rows, 1),
-        bins=model.get("va_bins", 0),
-        compound=model.get("compound", False),
         streams={n: spec["dim"] for one in every for n, spec in one["specs"].items()},
         feeds=payload.get("feeds", {}),
         seen=trained_clips(payload["provenance"]),
@@ -124,4 +124,4 @@ def read_stage(name: str, checkpoint: Path, folder: Path) -> StageOutputs:
 
 def _labels(provenance: Mapping[str, Any]) -> tuple[str, ...]:
     """Tasks whose labels went into a checkpoint; all if it does not tell."""
-    return tuple(sorted({*provenance.get("tasks", TASKS), *chosen_by(provenance)}))
+    return tuple(sorted({*provenance.get("tasks", DEFAULT), *chosen_by(provenance)}))

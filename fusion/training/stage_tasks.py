@@ -18,15 +18,14 @@ from fusion.data.loading.multi_corpus import Source
 from fusion.losses.config import check_loss
 from fusion.model.settings import check_settings
 from fusion.streams.clip_tracks import find_track
-from fusion.training.config import CHECKPOINT, TASKS, Stage, TrainSettings, stage_settings
-
-OFFICIAL = TASKS[:3]
-COMPOUND = TASKS[3]
+from fusion.tasks.base import Task
+from fusion.tasks.registry import Tasks
+from fusion.training.config import CHECKPOINT, Stage, TrainSettings, stage_settings
 
 
 @dataclass(frozen=True)
 class LabelledTasks:
-    """Tasks (va, expr, au) of which clips with tracks have a label.
+    """Tasks of which clips with tracks have a label.
 
     Attributes:
         train: Clips that are trained on, of all corpora.
@@ -56,17 +55,20 @@ def fit_recipe(
     labels = _Labels(own_settings)
     learnt: dict[str, frozenset[str]] = {}
     stages, lines, lacking = list[Stage](), list[str](), set[str]()
+    every: dict[str, Task] = {}
     for stage, own in zip(settings.stages, own_settings, strict=True):
         there = labels.of(own)
         teachers = [one for one in stage.teachers if one.endswith(CHECKPOINT) or one in learnt]
         taught = {t for one in teachers for t in learnt.get(one, ()) or known(one)}
-        wanted = {task for task in TASKS if getattr(own.loss, task)}
-        tasks = frozenset(wanted & (_with_compound(there.train) | taught))
+        made = own.made_tasks()
+        every |= made
+        wanted = {name for name, task in made.items() if task.weight}
+        tasks = frozenset(wanted & (_with_made(there.train, made) | taught))
         lost = [name for name in stage.feeds if not _is_there(name, learnt)]
         feeds = [name for name in stage.feeds if name not in lost]
-        fault = _fault(wanted, tasks, there, own.keep == "best")
+        fault = _fault(wanted, tasks, there, made, own.keep == "best")
         if not fault and not own.data.streams and not feeds:
-            fault = f"it is fed by {_names(lost)} alone" if lost else ""
+            fault = f"it is fed by {', '.join(lost)} alone" if lost else ""
         lacking |= wanted - tasks
         if fault:
             lines.append(f"stage '{stage.name}' is left out: {fault}")
@@ -74,7 +76,7 @@ def fit_recipe(
         start = {part: name for part, name in stage.start.items() if _is_there(name, learnt)}
         fitted = replace(
             stage,
-            settings=_without(stage, wanted - tasks),
+            settings=_without(stage, wanted - tasks, own),
             start=start,
             feeds=feeds,
             teachers=teachers,
@@ -86,14 +88,14 @@ def fit_recipe(
     if not stages:
         raise UserError(
             f"{settings.data.root}: {lines[0]}, and so are all others; see data.root, data.extra"
-            " and the weights under loss"
+            " and the weights under tasks"
         )
     lacking = {task for task in lacking if not any(task in tasks for tasks in learnt.values())}
     if lacking:
         lines.append(
             f"not learnt, so that what the model says of it means nothing: {_names(lacking)}"
         )
-    return replace(settings, stages=stages, answers=_answers(settings, learnt)), lines
+    return replace(settings, stages=stages, answers=_answers(settings, learnt, every)), lines
 
 
 class _Labels:
@@ -129,30 +131,36 @@ def _tasks(sources: Iterable[Source], streams: Iterable[str]) -> frozenset[str]:
     )
 
 
-def _with_compound(tasks: frozenset[str]) -> frozenset[str]:
-    """Compound expressions are made of frames with an expression."""
-    return tasks | {COMPOUND} if "expr" in tasks else tasks
+def _with_made(tasks: frozenset[str], made: Tasks) -> frozenset[str]:
+    """Tasks of which there are labels, and those that are made of these."""
+    return tasks | {name for name, task in made.items() if task.made_of in tasks}
 
 
 def _is_there(name: str, learnt: Mapping[str, object]) -> bool:
     return name.endswith(CHECKPOINT) or name in learnt
 
 
-def _fault(wanted: Iterable[str], tasks: Iterable[str], there: LabelledTasks, chosen: bool) -> str:
+def _fault(
+    wanted: Iterable[str],
+    tasks: Iterable[str],
+    there: LabelledTasks,
+    made: Tasks,
+    chosen: bool,
+) -> str:
     """Why a stage cannot be trained; empty if it can."""
     if not set(tasks):
-        return f"no training clip has a label of {_needed(wanted)}, and no teacher knows it"
-    if chosen and not set(tasks) & _with_compound(there.held_out):
-        return f"no validation clip has a label of {_needed(tasks)} to choose its epoch by"
+        return f"no training clip has a label of {_needed(wanted, made)}, and no teacher knows it"
+    if chosen and not set(tasks) & _with_made(there.held_out, made):
+        return f"no validation clip has a label of {_needed(tasks, made)} to choose its epoch by"
     return ""
 
 
-def _without(stage: Stage, tasks: Iterable[str]) -> dict[str, Any]:
+def _without(stage: Stage, tasks: Iterable[str], own: TrainSettings) -> dict[str, Any]:
     """Settings of a stage with a weight of 0 for some tasks."""
     if not set(tasks):
         return stage.settings
-    none = dict.fromkeys(sorted(tasks), 0.0)
-    return {**stage.settings, "loss": {**stage.settings.get("loss", {}), **none}}
+    none = {name: {**(own.tasks[name] or {}), "weight": 0.0} for name in sorted(tasks)}
+    return {**stage.settings, "tasks": {**stage.settings.get("tasks", {}), **none}}
 
 
 def _remarks(stage: Stage, fitted: Stage) -> list[str]:
@@ -169,25 +177,28 @@ def _remarks(stage: Stage, fitted: Stage) -> list[str]:
 def _check(own: TrainSettings, dims: Mapping[str, int], feeds: list[str]) -> None:
     """Raises UserError for settings of a stage that make no model."""
     own.data.check(fed=bool(feeds))
-    check_settings(own.model, {name: dims[name] for name in own.data.streams}, feeds)
-    check_loss(own.loss, own.model)
+    tasks = own.made_tasks()
+    check_settings(own.model, {name: dims[name] for name in own.data.streams}, feeds, tasks)
+    check_loss(own.loss, tasks)
 
 
-def _answers(settings: TrainSettings, learnt: Mapping[str, frozenset[str]]) -> dict[str, list[str]]:
+def _answers(
+    settings: TrainSettings, learnt: Mapping[str, frozenset[str]], every: Tasks
+) -> dict[str, list[str]]:
     """Stages that may answer each task: those named that learn it, else the last that does."""
     answers = {}
     for task, names in settings.answers.items():
         able = [name for name, tasks in learnt.items() if task in tasks]
         chosen = [name for name in names if name in able] or able[-1:]
-        if chosen or task != COMPOUND:
+        if chosen or not every[task].made_of:
             answers[task] = chosen or [list(learnt)[-1]]  # an answer that means nothing
     return answers
 
 
-def _needed(tasks: Iterable[str]) -> str:
-    """Tasks whose labels are needed: compound expressions are made of expressions."""
-    return _names({"expr" if task == COMPOUND else task for task in tasks})
+def _needed(tasks: Iterable[str], made: Tasks) -> str:
+    """Tasks whose labels are needed."""
+    return _names({made[task].made_of or task for task in tasks})
 
 
 def _names(names: Iterable[str]) -> str:
-    return ", ".join(name.upper() if name in TASKS else name for name in sorted(names))
+    return ", ".join(name.upper() for name in sorted(names))

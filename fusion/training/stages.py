@@ -11,7 +11,7 @@ refused if its settings have changed, or what it has taken.
 
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from fusion.data.seen import JUDGED, TRAINED, joined_clips
 from fusion.data.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
 from fusion.inference.checkpoint import write_assembly
 from fusion.inference.payload import KEY, read_payload
+from fusion.tasks.base import Task
 from fusion.training.config import (
-    TASKS,
     Stage,
     TrainSettings,
     check_training,
@@ -48,8 +48,6 @@ TABLE = "stages.csv"
 """Validation scores of the stages, in the folder of the run."""
 OUTSIDE = "outside"
 """Folder for outputs of models that are no stages of the recipe."""
-JUDGED_BY = {"va": ("CCC_V", "CCC_A"), "expr": ("EXPR",), "au": ("AU",), "compound": ()}
-"""Official scores whose mean tells which stage answers a task."""
 
 
 def train(settings: TrainSettings) -> Path:
@@ -144,13 +142,16 @@ def put_together(settings: TrainSettings, done: Mapping[str, StageOutputs]) -> P
     """
     folder, last = settings.runs / settings.name, settings.stages[-1].name
     best = folder / BEST
-    unnamed = [task for task in TASKS if task not in settings.answers]
-    named = settings.answers | {task: [last] for task in unnamed if _answers(task, done[last])}
+    unnamed = [task for task in done[last].says if task not in settings.answers]
+    named = {**settings.answers, **{task: [last] for task in unnamed}}
+    every = {task: made for one in done.values() for task, made in one.says.items()}
+    named = {task: named[task] for task in every if task in named}
     scores = _scores(settings, done, named)
-    answers = {task: _choice(task, names, scores) for task, names in named.items()}
+    answers = {task: _choice(every[task], names, scores) for task, names in named.items()}
     config = plain(settings)
     if not (folder / DONE).exists() or not _is_of(best, answers, done):
-        rivals = [task for task, names in named.items() if len(names) > 1 and task != "compound"]
+        several = [task for task, names in named.items() if len(names) > 1]
+        rivals = [task for task in several if not every[task].made_of]
         provenance = _provenance(done, answers, rivals)
         paths = {task: done[name].checkpoint for task, name in answers.items()}
         write_assembly(best, paths, config=config, provenance=provenance)
@@ -162,13 +163,8 @@ def put_together(settings: TrainSettings, done: Mapping[str, StageOutputs]) -> P
 def _told(settings: TrainSettings, task: str, name: str) -> str:
     """Which stage answers a task, for the user to read."""
     stage = next(one for one in settings.stages if one.name == name)
-    learnt = getattr(stage_settings(settings, stage).loss, task)
-    return f"{task.upper()} by {name}" if learnt else f"{task.upper()} not learnt"
-
-
-def _answers(task: str, stage: StageOutputs) -> bool:
-    """Whether a stage has an answer to a task."""
-    return stage.compound if task == "compound" else True
+    made = stage_settings(settings, stage).made_tasks()[task]
+    return f"{task.upper()} by {name}" if made.weight else f"{task.upper()} not learnt"
 
 
 def _scores(
@@ -191,18 +187,16 @@ def _scores(
     return scores
 
 
-def _choice(task: str, names: list[str], scores: Mapping[str, dict[str, float]]) -> str:
+def _choice(task: Task, names: list[str], scores: Mapping[str, dict[str, float]]) -> str:
     """The stage with the best score; the first named of equal ones."""
-    judges = JUDGED_BY[task]
-    if len(names) == 1 or not judges:
+    if len(names) == 1 or task.made_of:
         return names[0]
-    return max(names, key=lambda name: _judged(scores[name], judges))
+    return max(names, key=lambda name: _judged(scores[name].get(task.title, math.nan)))
 
 
-def _judged(scores: Mapping[str, float], judges: Sequence[str]) -> float:
-    """Sum of the scores that tell; least for one that has not learnt the task."""
-    total = sum(scores[judge] for judge in judges)
-    return -math.inf if math.isnan(total) else total
+def _judged(score: float) -> float:
+    """The score that tells; least for one that has not learnt the task."""
+    return -math.inf if math.isnan(score) else score
 
 
 def _is_of(best: Path, answers: Mapping[str, str], done: Mapping[str, StageOutputs]) -> bool:

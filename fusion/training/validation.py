@@ -23,7 +23,7 @@ from fusion.inference.predictor import predict_clips, predictions_made_of
 from fusion.metrics.evaluation import Evaluation
 from fusion.metrics.official import MetricAccumulator
 from fusion.metrics.remarks import in_sample, remarks
-from fusion.tasks.labels import Clip, once_each
+from fusion.tasks.clips import Clip, once_each
 from fusion.training.config import TrainSettings
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,8 @@ def score_held_out(
     """
     assert settings.data.root is not None
     every = read_corpus(settings.data.root, settings.data.challenge)
-    clips = once_each(split_clips(every, settings.data)[VALIDATION])
     model, store = load_checkpoint(checkpoint), settings.data.tracks()
+    clips = once_each(split_clips(every, settings.data, model.tasks)[VALIDATION])
     evaluation = Evaluation.of(clips)
     for one in _predictions(model, store, clips, keep, settings.data.cache):
         evaluation.add(one)
@@ -67,7 +67,8 @@ def held_out_clips(
     """
     trained = checkpoint.config.get("data", {})
     settings = DataSettings(fold=trained.get("fold"), folds=trained.get("folds", 5))
-    return once_each(split_clips(read_corpus(root, challenge), settings)[VALIDATION])
+    clips = read_corpus(root, challenge)
+    return once_each(split_clips(clips, settings, checkpoint.tasks)[VALIDATION])
 
 
 def _predictions(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from fusion.abaw.challenges import COMPOUNDS
-from fusion.tasks.labels import UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.compound import COMPOUNDS
 
 VA = "valence,arousal\n"
 EXPR = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other\n"

@@ -2,8 +2,11 @@
 
 import torch
 
-from fusion.data.batch import Batch, Targets
+from fusion.data.batch import Batch
 from fusion.model.settings import ModelSettings
+from tests.fusion.classic import classic_targets, joined
+
+__all__ = ["SMALL", "STREAMS", "batch", "joined", "targets"]
 
 STREAMS = {"visual": 6, "audio": 4}
 SMALL = ModelSettings(
@@ -17,7 +20,7 @@ SMALL = ModelSettings(
 
 def targets(windows, frames):
     """Random labels, all of them valid."""
-    return Targets(
+    return classic_targets(
         va=torch.rand(windows, frames, 2) * 2 - 1,
         va_mask=torch.ones(windows, frames, dtype=torch.bool),
         expr=torch.randint(8, (windows, frames)),
@@ -38,8 +41,3 @@ def batch(windows=3, frames=20, streams=STREAMS):
         clip=torch.arange(windows),
         start=torch.zeros(windows, dtype=torch.int64),
     )
-
-
-def joined(scores):
-    """All scores of a frame side by side: (B, T, 22)."""
-    return torch.cat([scores.va, scores.expr, scores.au], dim=-1)

@@ -6,7 +6,8 @@ import torch
 from features.store.feature_track import MAIN, SOUND, FeatureTrack, TrackInfo
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.streams.normalization import Normaliser
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from tests.fusion.classic import empty_labels
 
 DIMS = {"face": 4, "voice": 3}
 
@@ -26,7 +27,7 @@ def put(store, stream, video, times, values=None, person=MAIN, valid=None, **inf
 
 def labels(frames):
     """Every row's valence is its own number; rows 3, 13, ... are not valid."""
-    made = FrameLabels.empty(frames)
+    made = empty_labels(frames)
     made.va[:, 0] = np.arange(frames)
     made.va_mask[:] = np.arange(frames) % 10 != 3
     made.expr[:] = np.arange(frames) % 8

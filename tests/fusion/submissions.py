@@ -8,7 +8,7 @@ from fusion.abaw.reading.lists import Template, read_template
 from fusion.abaw.submission.checker import check_submission
 from fusion.abaw.submission.problems import Problem
 from fusion.abaw.submission.writer import FrameDecisions
-from fusion.tasks.labels import UNITS
+from fusion.tasks.au import UNITS
 
 HEADERS = {
     "VA": "image_location,valence,arousal",

@@ -1,6 +1,6 @@
 import json
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from fusion.abaw.reading.annotations import read_truth
 from fusion.data.predictions import FramePredictions, read_predictions, write_predictions
 from fusion.evaluate import EvaluateSettings, second_pred_as_against
 from fusion.metrics import evaluation as scoring
-from fusion.metrics.evaluation import first_frames, score_pair, score_store
+from fusion.metrics.bootstrap import Interval
+from fusion.metrics.evaluation import score_pair, score_store
 from fusion.metrics.official import MetricAccumulator
 from fusion.reporting import tables as score_tables
 from fusion.reporting.score_report import Rules
-from fusion.tasks.labels import EXPRESSIONS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
 from tests.fusion.abaw_files import write
+from tests.fusion.classic import TASKS, classic_predictions
 
 pytestmark = pytest.mark.filterwarnings("ignore::fusion.metrics.official.UndefinedScore")
 
@@ -55,16 +58,18 @@ def predict(truth: Path, out: Path, noise: float = 0.3) -> Path:
     """Predictions of all clips that follow the labels more or less."""
     for seed, clip in enumerate(read_truth(truth)):
         rng = np.random.default_rng(100 + seed)
-        frames, labels = len(clip.labels), clip.labels
-        au = np.abs(labels.au - noise * rng.random((frames, 12)) * 2).clip(0, 1)
-        one_hot = np.eye(8)[labels.expr] + 1e-3 + noise * 4.5 * rng.random((frames, 8))
+        frames = len(clip.labels)
+        known = {name: task.labels_in(clip.labels).values for name, task in TASKS.items()}
+        va = known["va"] + rng.normal(0, noise, (frames, 2))
+        au = np.abs(known["au"] - noise * rng.random((frames, 12)) * 2).clip(0, 1)
+        one_hot = np.eye(8)[known["expr"]] + 1e-3 + noise * 4.5 * rng.random((frames, 8))
         write_predictions(
-            FramePredictions(
+            classic_predictions(
                 id=clip.id,
                 video=clip.video,
                 times=np.arange(frames) / 30,
                 face=np.ones(frames, bool),
-                va=(labels.va + rng.normal(0, noise, (frames, 2))).clip(-1, 1).astype(np.float32),
+                va=va.clip(-1, 1).astype(np.float32),
                 expr=(one_hot / one_hot.sum(1, keepdims=True)).astype(np.float32),
                 au=au.astype(np.float32),
                 thresholds=np.full(12, 0.5, np.float32),
@@ -81,12 +86,16 @@ def change(folder: Path, name: str, of: Callable[[FramePredictions], FramePredic
 
 def longer(predictions: FramePredictions, frames: int) -> FramePredictions:
     """The last frame repeated `frames` times."""
-    rows = {
-        name: np.concatenate([array, np.repeat(array[-1:], frames, axis=0)])
-        for name, array in vars(predictions).items()
-        if name in ("face", "va", "expr", "au")
-    }
-    return replace(predictions, times=np.arange(len(predictions) + frames) / 30, **rows)
+
+    def more(array: np.ndarray) -> np.ndarray:
+        return np.concatenate([array, np.repeat(array[-1:], frames, axis=0)])
+
+    return replace(
+        predictions,
+        times=np.arange(len(predictions) + frames) / 30,
+        face=more(predictions.face),
+        values={name: more(array) for name, array in predictions.values.items()},
+    )
 
 
 def call(*argv: object) -> int:
@@ -112,10 +121,10 @@ def pred(truth: Path, tmp_path: Path) -> Path:
 
 
 def plain_scores(pred: Path, truth: Path) -> dict[str, float]:
-    metrics = MetricAccumulator()
+    metrics = MetricAccumulator(TASKS)
     for clip in read_truth(truth):
         p = read_predictions(pred / f"{clip.id}.parquet")
-        metrics.add(clip.labels, p.va, p.expr_class, p.au_on)
+        metrics.add(clip.labels, p.values, p.thresholds)
     return metrics.scores()
 
 
@@ -185,13 +194,13 @@ def test_another_number_of_frames_is_matched_by_number_and_told(
     pred: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    metrics = MetricAccumulator()
+    metrics = MetricAccumulator(TASKS)
     for clip in read_truth(truth):
         p = read_predictions(pred / f"{clip.id}.parquet")
         rows = len(p) + min(frames, 0) if clip.id == "9" else len(p)
-        short = first_frames(p, rows)
-        metrics.add(clip.labels.resized(rows), short.va, short.expr_class, short.au_on)
-    of = (lambda p: longer(p, frames)) if frames > 0 else (lambda p: first_frames(p, 50 + frames))
+        short = p.first(rows)
+        metrics.add(clip.labels.resized(rows), short.values, short.thresholds)
+    of = (lambda p: longer(p, frames)) if frames > 0 else (lambda p: p.first(50 + frames))
     change(pred, "9", of)
     assert call("--pred", pred, "--data.truth", truth) == status
     out = capsys.readouterr().out.splitlines()
@@ -239,7 +248,7 @@ def test_one_file_of_predictions_is_held_at_a_time(
         nonlocal most
         most = max(most, sum(ref() is not None for ref in alive))
         predictions = read_predictions(path)
-        alive.append(weakref.ref(predictions.au))
+        alive.append(weakref.ref(predictions.values["au"]))
         return predictions
 
     monkeypatch.setattr(scoring, "read_predictions", read)
@@ -335,14 +344,26 @@ def test_tasks_without_labels_are_dashes_and_nulls_and_what_lacks_is_told(
     assert "- 1: labels but no prediction" in text
 
 
+def table_of(
+    evaluation: scoring.Evaluation,
+    name: str,
+    intervals: Mapping[str, Interval] | None = None,
+    edition: int = 11,
+) -> score_tables.TaskTables:
+    tables = score_tables.task_tables(evaluation, intervals or {}, edition)
+    return next(each for each in tables if each.name == name)
+
+
 def test_affect_table_tells_bias_and_scale(truth: Path, pred: Path) -> None:
     clips = read_truth(truth)
     for clip in clips:
-        moved = np.stack([clip.labels.va[:, 0] * 0.5 + 0.25, clip.labels.va[:, 1]], axis=1)
-        change(pred, clip.id, lambda p, va=moved: replace(p, va=va.astype(np.float32)))
-    metrics = score_store(pred, clips).metrics
-    valence, arousal = score_tables.affect_table(metrics).to_dict("records")
-    mean = np.concatenate([c.labels.va[c.labels.va_mask] for c in clips]).mean(0, dtype=float)
+        valence, arousal = clip.labels["va"].values.T
+        moved = np.stack([valence * 0.5 + 0.25, arousal], axis=1).astype(np.float32)
+        change(pred, clip.id, lambda p, va=moved: replace(p, values={**p.values, "va": va}))
+    affect = table_of(score_store(pred, clips), "affect").rows
+    valence, arousal = affect.to_dict("records")
+    known = [c.labels["va"].values[c.labels["va"].mask] for c in clips]
+    mean = np.concatenate(known).mean(0, dtype=float)
     assert valence["scale"] == pytest.approx(0.5, abs=1e-6)
     assert valence["bias"] == pytest.approx(0.25 - mean[0] / 2, abs=1e-6)
     assert valence["r"] == pytest.approx(1, abs=1e-6)
@@ -352,8 +373,9 @@ def test_affect_table_tells_bias_and_scale(truth: Path, pred: Path) -> None:
 def test_edition_2_has_seven_classes_in_its_tables(truth: Path, pred: Path) -> None:
     evaluation, rules = score_store(pred, read_truth(truth)), Rules(2, False, 200, 1)
     intervals, metrics = rules.intervals(evaluation), evaluation.metrics
-    classes = score_tables.class_table(metrics, intervals, edition=2)
-    confusion = score_tables.confusion_table(metrics, edition=2)
+    of_classes = table_of(evaluation, "classes", intervals, edition=2)
+    classes, confusion = of_classes.rows, of_classes.confusion
+    assert confusion is not None
     assert classes["expression"].tolist() == list(EXPRESSIONS[:7])
     assert len(confusion) == 7
     counts = confusion[list(EXPRESSIONS)].to_numpy()
@@ -413,7 +435,7 @@ def test_only_frames_of_both_are_compared_and_what_lacks_is_told(
     other = predict(truth, tmp_path / "other")
     (other / "1.parquet").unlink()
     (pred / "2.parquet").write_bytes(b"damaged")
-    change(other, "9", lambda p: first_frames(p, 49))
+    change(other, "9", lambda p: p.first(49))
     first, second = score_pair(pred, other, read_truth(truth))
     assert set(first.scored) == set(second.scored) == {"12_left", "12_right", "9"}
     assert first.frames == second.frames == {"12_left": 30, "12_right": 30, "9": 49}

@@ -1,5 +1,6 @@
 import errno
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from fusion.data.predictions import FramePredictions, write_predictions
 from fusion.metrics.official import ccc
 from fusion.report import ReportSettings, TruthSettings, command, read_labels, report
 from fusion.reporting import timeline
-from fusion.reporting.figures import CLIP_MEASURES, draw_clips, draw_comparison
+from fusion.reporting.figures import draw_clips, draw_comparison
 from fusion.reporting.grouping import Groups
 from fusion.reporting.loudness import (
     ENERGY,
@@ -33,14 +34,17 @@ from fusion.reporting.loudness import (
     envelope_of_store,
 )
 from fusion.reporting.timeline import Envelope, agreement, clock, draw_timeline
-from fusion.tasks.labels import EXPRESSIONS, UNITS, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels
+from tests.fusion.classic import classic_labels, classic_predictions, empty_labels
 
 FRAMES = 60
 
 
 def make_predictions(frames: int = FRAMES, name: str = "12", seed: int = 0) -> FramePredictions:
     rng = np.random.default_rng(seed)
-    return FramePredictions(
+    return classic_predictions(
         id=name,
         video=name.removesuffix("_left"),
         times=np.arange(frames) / 25,
@@ -55,7 +59,7 @@ def make_predictions(frames: int = FRAMES, name: str = "12", seed: int = 0) -> F
 
 def make_labels(frames: int = FRAMES, seed: int = 1) -> FrameLabels:
     rng = np.random.default_rng(seed)
-    return FrameLabels(
+    return classic_labels(
         va=rng.uniform(-1, 1, (frames, 2)).astype(np.float32),
         va_mask=np.ones(frames, bool),
         expr=rng.integers(0, len(EXPRESSIONS), frames),
@@ -131,10 +135,10 @@ def test_the_picture_is_1600_by_1000_repeats_byte_by_byte_and_has_no_date(tmp_pa
 
 def test_values_under_a_mask_leave_no_trace_but_the_mask_does(tmp_path: Path) -> None:
     labels = make_labels()
-    hidden = replace(labels, va_mask=labels.va_mask.copy(), au_mask=labels.au_mask.copy())
-    hidden.va_mask[20:40], hidden.au_mask[:, 3] = False, False
-    nonsense = replace(hidden, va=hidden.va.copy(), au=hidden.au.copy())
-    nonsense.va[20:40], nonsense.au[:, 3] = 0.77, 1.0
+    hidden = deepcopy(labels)
+    hidden["va"].mask[20:40], hidden["au"].mask[:, 3] = False, False
+    nonsense = deepcopy(hidden)
+    nonsense["va"].values[20:40], nonsense["au"].values[:, 3] = 0.77, 1.0
     picture = drawn(tmp_path / "a.png", hidden, None)
     assert picture == drawn(tmp_path / "b.png", nonsense, None)
     assert picture != drawn(tmp_path / "c.png", labels, None)
@@ -143,8 +147,8 @@ def test_values_under_a_mask_leave_no_trace_but_the_mask_does(tmp_path: Path) ->
 @pytest.mark.parametrize("frames", [60, 3000])
 def test_a_gap_in_the_truth_is_a_gap_in_its_line(tmp_path: Path, frames: int) -> None:
     labels = make_labels(frames)
-    labels.va[:] = 0.8
-    labels.va_mask[frames // 3 : 2 * frames // 3] = False
+    labels["va"].values[:] = 0.8
+    labels["va"].mask[frames // 3 : 2 * frames // 3] = False
     path = tmp_path / "a.png"
     drawn(path, labels, None, frames=frames)
     with Image.open(path) as image:
@@ -157,13 +161,12 @@ def test_a_gap_in_the_truth_is_a_gap_in_its_line(tmp_path: Path, frames: int) ->
 
 
 def test_truth_of_each_task_and_sound_are_drawn_where_they_are_known(tmp_path: Path) -> None:
-    labels, empty = make_labels(), FrameLabels.empty(FRAMES)
+    labels, empty = make_labels(), empty_labels(FRAMES)
     bare = drawn(tmp_path / "a.png", None, None)
     assert drawn(tmp_path / "a.png", empty, None) == bare
     pictures = {bare, drawn(tmp_path / "a.png", None, make_sound())}
     for task in ("va", "expr", "au"):
-        one = {name: getattr(labels, name) for name in (task, f"{task}_mask")}
-        pictures.add(drawn(tmp_path / "a.png", replace(empty, **one), None))
+        pictures.add(drawn(tmp_path / "a.png", labels.of_task(task), None))
     assert len(pictures) == 5
 
 
@@ -187,13 +190,14 @@ def test_one_frame_is_drawn(tmp_path: Path) -> None:
 
 def test_the_title_gives_the_ccc_over_labelled_frames_alone() -> None:
     predictions, labels = make_predictions(), make_labels()
-    labels.va_mask[:25] = False
-    v, a = (ccc(labels.va[25:, i], predictions.va[25:, i]) for i in (0, 1))
+    labels["va"].mask[:25] = False
+    truth, said = labels["va"].values[25:], predictions.values["va"][25:]
+    v, a = (ccc(truth[:, i], said[:, i]) for i in (0, 1))
     text = agreement(predictions, labels)
     assert f"valence {v:.2f}" in text
     assert f"arousal {a:.2f}" in text
     assert "35 labelled frames" in text
-    assert agreement(predictions, FrameLabels.empty(FRAMES)) == ""
+    assert agreement(predictions, FrameLabels(FRAMES)) == ""
 
 
 def test_long_times_read_as_on_a_clock() -> None:
@@ -225,11 +229,12 @@ def test_truth_of_one_id_comes_together_from_all_splits_and_the_folder_beside(
     write_va(beside, "Test_Set", "9", ["-0.5,1"])
     labels = read_labels(TruthSettings(root=root))
     assert labels.keys() == {"12", "9"}
-    np.testing.assert_allclose(labels["12"].va[:, 0], [0.5, 0.2, 0.3])
-    assert labels["12"].va_mask.all()
-    assert labels["12"].expr_mask.tolist() == [True, False, True]
-    assert labels["12"].expr[2] == 6
-    np.testing.assert_array_equal(labels["9"].va, [[-0.5, 1]])
+    va, expr = labels["12"]["va"], labels["12"]["expr"]
+    np.testing.assert_allclose(va.values[:, 0], [0.5, 0.2, 0.3])
+    assert va.mask.all()
+    assert expr.mask.tolist() == [True, False, True]
+    assert expr.values[2] == 6
+    np.testing.assert_array_equal(labels["9"]["va"].values, [[-0.5, 1]])
     assert read_labels(TruthSettings()) == {}
     assert read_labels(TruthSettings(truth=beside)).keys() == {"9"}
 
@@ -338,8 +343,8 @@ def test_truth_and_sound_of_the_right_video_reach_the_drawing(
     argv = ("--pred", pred, "--data.root", root, "--videos", tmp_path / "raw")
     assert run_report(*argv) == OK
     drawing = {call[0].id: call[1:3] for call in undrawn}
-    assert drawing["12"][0].va[0, 0] == 0.5
-    assert drawing["12_left"][0].va[0, 0] == -0.5
+    assert drawing["12"][0]["va"].values[0, 0] == 0.5
+    assert drawing["12_left"][0]["va"].values[0, 0] == -0.5
     assert drawing["video7"][0] is None
     assert [len(drawing[i][1].times) for i in ("12", "12_left", "video7")] == [9, 9, 100]
     printed = capsys.readouterr().out
@@ -444,7 +449,10 @@ def test_truth_that_cannot_be_read_is_named(pred: Path, tmp_path: Path) -> None:
 
 def test_long_names_leave_the_pictures_their_room() -> None:
     ids = [letter * 200 for letter in "abc"]
-    clips = pd.DataFrame({"id": ids, **{name: [0.1, 0.2, 0.3] for name in CLIP_MEASURES}})
-    assert draw_clips(clips)  # matplotlib's warning that nothing is left is an error in tests
+    measures = dict.fromkeys("abcd", (-1.05, 1.05))
+    clips = pd.DataFrame({"id": ids, **{name: [0.1, 0.2, 0.3] for name in measures}})
+    assert draw_clips(
+        clips, measures
+    )  # matplotlib's warning that nothing is left is an error in tests
     scores = pd.DataFrame({"score": ["P"], "difference": [0.1], "low": [0.0], "high": [0.2]})
     assert draw_comparison(scores, ("a" * 300, "b" * 300))

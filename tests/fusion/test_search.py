@@ -70,6 +70,12 @@ def test_another_metric_has_another_best(root, tmp_path, tried) -> None:
     assert yaml.safe_load(best.read_text())["optimizer"]["lr"] == max(t.optimizer.lr for t in tried)
 
 
+def test_a_metric_that_the_recipe_has_not_is_refused(root, tmp_path, tried) -> None:
+    with pytest.raises(UserError, match=r"^metric CCC: choose P, VA, EXPR, AU$"):
+        search(settings(root, tmp_path, metric="CCC"))
+    assert not tried
+
+
 def test_finished_trials_are_not_repeated(root, tmp_path, tried) -> None:
     search(settings(root, tmp_path, trials=3))
     search(settings(root, tmp_path, trials=3))

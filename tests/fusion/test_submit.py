@@ -12,17 +12,19 @@ from features.errors import UserError
 from fusion import submit
 from fusion.data.predictions import FramePredictions, write_predictions
 from fusion.submit import SubmitSettings, decide
-from fusion.tasks.labels import EXPRESSIONS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from tests.fusion.classic import classic_predictions
 
 VA = "image_location,valence,arousal"
 
 
-def predictions(name: str, frames: int) -> FramePredictions:
+def predictions(name: str, frames: int, compound: np.ndarray | None = None) -> FramePredictions:
     """Frame i is 'Other' by far and class i mod 7 next; unit i mod 12 is on; odd frames a face."""
     i = np.arange(1, frames + 1)
     expr = np.full((frames, len(EXPRESSIONS)), 0.05, np.float32)
     expr[:, 7], expr[i - 1, i % 7] = 0.5, 0.2
-    return FramePredictions(
+    return classic_predictions(
         id=name,
         video=name.removesuffix("_left"),
         times=i / 25,
@@ -32,6 +34,7 @@ def predictions(name: str, frames: int) -> FramePredictions:
         au=np.where(i[:, None] % 12 == np.arange(12), 0.7, 0.3).astype(np.float32),
         thresholds=np.full(len(UNITS), 0.4, np.float32),
         provenance={"checkpoint": "abc"},
+        compound=compound,
     )
 
 
@@ -130,8 +133,8 @@ def test_decisions_are_those_of_the_predictions() -> None:
     one = predictions("a", 9)
     assert (decide(one).expr == 7).all()
     assert decide(one, edition=2).expr.tolist() == [i % 7 for i in range(1, 10)]
-    assert (decide(one).au == one.au_on).all()
-    assert (decide(one).va == one.va).all()
+    assert (decide(one).au == one.decided("au")).all()
+    assert (decide(one).va == one.values["va"]).all()
 
 
 def test_ids_without_predictions_are_refused_by_name(
@@ -221,10 +224,9 @@ def test_a_sample_of_edition_2_must_be_a_folder(sample: Path) -> None:
 
 
 def test_sigmoids_decide_compounds_where_there_are_any(tmp_path: Path) -> None:
-    one = predictions("a", 3)
-    one.expr[:] = 0.02
-    one.expr[:, EXPRESSIONS.index("Anger")] = 0.55
-    one.expr[:, EXPRESSIONS.index("Surprise")] = 0.33  # zero-shot: Angrily_Surprised
+    expr = np.full((3, len(EXPRESSIONS)), 0.02, np.float32)
+    expr[:, EXPRESSIONS.index("Anger")] = 0.55
+    expr[:, EXPRESSIONS.index("Surprise")] = 0.33  # zero-shot: Angrily_Surprised
     compound = np.full((3, 6), 0.1, np.float32)
     basic = list(EXPRESSIONS[1:7])
     compound[1:, basic.index("Sadness")] = 0.9
@@ -233,7 +235,9 @@ def test_sigmoids_decide_compounds_where_there_are_any(tmp_path: Path) -> None:
     compound[0, [basic.index("Anger"), basic.index("Surprise")]] = 0.5  # as zero-shot
     said = {}
     for name, sigmoids in {"zero": None, "learnt": compound}.items():
-        write_predictions(replace(one, compound=sigmoids), tmp_path / name)
+        one = predictions("a", 3, sigmoids)
+        one.values["expr"][:] = expr
+        write_predictions(one, tmp_path / name)
         file = tmp_path / f"{name}.txt"
         assert call("--challenge", "CE", "--pred", tmp_path / name, "--out", file) == 0
         said[name] = [row.split(",")[1] for row in file.read_text().splitlines()[1:]]
@@ -242,9 +246,48 @@ def test_sigmoids_decide_compounds_where_there_are_any(tmp_path: Path) -> None:
 
 def test_sigmoids_leave_every_other_decision_alone() -> None:
     one = predictions("a", 9)
-    with_them = replace(one, compound=np.full((9, 6), 0.5, np.float32))
+    with_them = predictions("a", 9, np.full((9, 6), 0.5, np.float32))
     for name in ("va", "expr", "au", "face"):
         np.testing.assert_array_equal(getattr(decide(one), name), getattr(decide(with_them), name))
+
+
+def only(one: FramePredictions, *tasks: str, **provenance: str) -> FramePredictions:
+    """Predictions of some tasks alone."""
+    return replace(
+        one,
+        tasks={name: one.tasks[name] for name in tasks},
+        values={name: one.values[name] for name in tasks},
+        thresholds={n: limits for n, limits in one.thresholds.items() if n in tasks},
+        provenance=provenance,
+    )
+
+
+@pytest.mark.parametrize("learnt", ["", "VA EXPR AU"])
+def test_predictions_of_some_tasks_are_submitted_to_their_challenges_alone(
+    learnt: str, tmp_path: Path, complaint: Callable[[], str], out: Callable[[], str]
+) -> None:
+    said = {"learnt": learnt} if learnt else {}
+    write_predictions(only(predictions("12", 3), "expr", **said), tmp_path / "pred")
+    words = ["--pred", tmp_path / "pred", "--out", tmp_path / "out.txt"]
+    assert call("--challenge", "VA", *words) == 1
+    assert "has not learnt VA, so there is nothing to submit to VA" in complaint()
+    assert not (tmp_path / "out.txt").exists()
+    assert call("--challenge", "MTL", *words) == 0
+    assert "not learnt, so that these columns mean nothing: VA, AU" in out()
+    for challenge, value in {"EXPR": "7", "CE": "4"}.items():
+        assert call("--challenge", challenge, *words) == 0
+        assert (tmp_path / "out.txt").read_text().splitlines()[1].endswith(f",{value}")
+        assert "not learnt" not in out()
+
+
+def test_a_head_of_compounds_is_enough_for_them(tmp_path: Path, out: Callable[[], str]) -> None:
+    compound = np.tile(np.array([0.1, 0.1, 0.1, 0.1, 0.8, 0.9], np.float32), (3, 1))
+    one = replace(predictions("12", 3, compound), provenance={"learnt": "COMPOUND"})
+    write_predictions(one, tmp_path / "pred")
+    file = tmp_path / "out.txt"
+    assert call("--challenge", "CE", "--pred", tmp_path / "pred", "--out", file) == 0
+    assert [row.split(",")[1] for row in file.read_text().splitlines()[1:]] == ["2"] * 3
+    assert "not learnt" not in out()
 
 
 def test_what_was_not_learnt_is_not_submitted_in_silence(

@@ -1,6 +1,6 @@
 """What is chosen on validation: cross-fitted over people, kept in the checkpoint, applied after."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,17 +21,27 @@ from fusion.inference.predictor import predict_clips, raw_scores
 from fusion.metrics.official import MetricAccumulator
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
-from fusion.postprocess.decision import AuDecision, Decision, ExprDecision, RawScores, VaDecision
-from fusion.postprocess.smoothing import NONE, Smoothing
+from fusion.postprocess.decision import Decision, RawScores
 from fusion.postprocess.tuning import CANDIDATES, Pool, cross_fitted, tune_clips
-from fusion.tasks.labels import TASKS, UNITS, Clip, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.base import TaskDecision
+from fusion.tasks.clips import Clip
+from fusion.tasks.deciding.binary import BinaryDecision
+from fusion.tasks.deciding.classes import ClassesDecision
+from fusion.tasks.deciding.smoothing import NONE, Smoothing
 from fusion.tune import TuneSettings
+from tests.fusion.classic import TASKS, empty_labels, split_columns
 from tests.fusion.tiny import write_corpus
 
+TITLES = ("VA", "EXPR", "AU")
+NEUTRAL = Decision.neutral(TASKS)
 CHOSEN = Decision(
-    VaDecision(Smoothing("box", 0.5)),
-    ExprDecision(NONE, 0.5, tuple(np.linspace(-2, 2, 8).tolist())),
-    AuDecision(Smoothing("gaussian", 0.2, interpolate=True), (0.25,) * 12),
+    TASKS,
+    {
+        "va": TaskDecision(Smoothing("box", 0.5)),
+        "expr": ClassesDecision(NONE, 0.5, tuple(np.linspace(-2, 2, 8).tolist())),
+        "au": BinaryDecision(Smoothing("gaussian", 0.2, interpolate=True), (0.25,) * 12),
+    },
 )
 
 
@@ -43,7 +53,7 @@ def people(count: int, frames: int, noise: float, seed: int = 0) -> list[RawScor
 
 def person(name: str, frames: int, noise: float, rng: np.random.Generator) -> RawScores:
     slow = np.repeat(rng.normal(size=(frames // 20, 22)), 20, axis=0)
-    labels = FrameLabels.empty(frames)
+    labels = empty_labels(frames)
     labels.va[:], labels.va_mask[:] = np.tanh(slow[:, :2]), True
     labels.expr[:], labels.expr_mask[:] = slow[:, 2:10].argmax(axis=1), True
     labels.au[:], labels.au_mask[:] = slow[:, 10:] > 0, True
@@ -52,38 +62,40 @@ def person(name: str, frames: int, noise: float, rng: np.random.Generator) -> Ra
     scores[:, :2] = np.tanh(scores[:, :2])
     face = rng.random(frames) > 0.1
     clip = Clip(name, name, "validation", labels, name)
-    return RawScores(clip, np.arange(frames) / 30, face, scores.astype(np.float32))
+    by_task = dict(split_columns(scores.astype(np.float32)))
+    return RawScores(clip, np.arange(frames) / 30, face, by_task)
 
 
 def scores_of(decision: Decision, raws: list[RawScores]) -> dict[str, float]:
     """Official scores by the way that predictions go."""
-    metrics = MetricAccumulator()
+    metrics = MetricAccumulator(TASKS)
     for raw in raws:
-        va, expr, au, _ = decision.apply(raw)
-        on = au >= np.array(decision.au.thresholds, np.float32)
-        metrics.add(raw.clip.labels, va, expr.argmax(axis=1), on)
-    return {name: metrics.scores()[name] for name in (*TASKS, "P")}
+        values = decision.apply(raw)
+        on = values["au"] >= np.array(decision.by_task["au"].thresholds, np.float32)
+        decided = {"va": values["va"], "expr": values["expr"].argmax(axis=1), "au": on}
+        metrics.add_decided(raw.clip.labels, decided)
+    return {name: metrics.scores()[name] for name in (*TITLES, "P")}
 
 
 def test_noisy_scores_of_slow_states_are_smoothed_in_every_task() -> None:
     raws = people(8, 200, noise=1.5)
-    tuned = tune_clips(raws, 4)
-    assert tuned.tuned == TASKS
-    for task in (tuned.decision.va, tuned.decision.expr, tuned.decision.au):
-        assert task.smoothing.kind != "none"
+    tuned = tune_clips(raws, TASKS, 4)
+    assert tuned.tuned == tuple(TASKS)
+    for task in TASKS:
+        assert tuned.decision.by_task[task].smoothing.kind != "none"
     assert tuned.cross_fitted["P"] > tuned.neutral["P"] + 0.2
     assert tuned.quoted == tuned.cross_fitted
 
 
 def test_the_printed_figures_are_those_that_predictions_get() -> None:
     raws = people(6, 120, noise=1.5)
-    tuned = tune_clips(raws, 3)
-    assert tuned.neutral == pytest.approx(scores_of(Decision(), raws))
+    tuned = tune_clips(raws, TASKS, 3)
+    assert tuned.neutral == pytest.approx(scores_of(NEUTRAL, raws))
     assert tuned.in_sample == pytest.approx(scores_of(tuned.decision, raws))
 
 
 def test_on_pure_noise_only_the_in_sample_figure_gains() -> None:
-    tuned = tune_clips(people(8, 200, noise=np.inf), 4)
+    tuned = tune_clips(people(8, 200, noise=np.inf), TASKS, 4)
     for task in ("EXPR", "AU"):
         assert tuned.in_sample[task] > tuned.neutral[task] + 0.02
         assert tuned.in_sample[task] > tuned.cross_fitted[task] + 0.02
@@ -91,14 +103,13 @@ def test_on_pure_noise_only_the_in_sample_figure_gains() -> None:
 
 
 def test_a_task_that_tuning_does_not_help_stays_neutral() -> None:
-    tuned = tune_clips(people(4, 60, noise=np.inf), 4)
-    neutral = Decision()
-    left = [task for task in TASKS if task not in tuned.tuned]
+    tuned = tune_clips(people(4, 60, noise=np.inf), TASKS, 4)
+    left = [name for name in TASKS if name not in tuned.tuned]
     assert left
-    for task in left:
-        name = task.lower()
-        assert getattr(tuned.decision, name) == getattr(neutral, name)
-        assert tuned.quoted[task] == tuned.neutral[task]
+    for name in left:
+        assert tuned.decision.by_task[name] == NEUTRAL.by_task[name]
+        title = TASKS[name].title
+        assert tuned.quoted[title] == tuned.neutral[title]
 
 
 def test_what_decides_a_person_was_chosen_without_that_person() -> None:
@@ -109,20 +120,20 @@ def test_what_decides_a_person_was_chosen_without_that_person() -> None:
     folds = [np.array([0, 1]), np.array([2]), np.array([3])]
 
     def decided(clips: list[RawScores], task: str) -> np.ndarray:
-        pool = Pool(clips)
-        return cross_fitted(pool, task, pool.smoothing_counts()[task], folds)
+        pool = Pool(clips, TASKS)
+        return cross_fitted(pool, TASKS[task], pool.smoothing_counts()[task], folds)
 
     for task in TASKS:
         before, after = decided(raws, task), decided(changed, task)
         np.testing.assert_array_equal(before[200:300], after[200:300])
-        if task != "VA":
+        if task != "va":
             assert (before != after).any()
 
 
 def test_people_who_share_a_video_are_held_out_together() -> None:
     raws = people(5, 60, noise=1.0)
     raws[3] = replace(raws[3], clip=replace(raws[3].clip, video="0"))
-    folds = [fold.tolist() for fold in Pool(raws).folds(4)]
+    folds = [fold.tolist() for fold in Pool(raws, TASKS).folds(4)]
     assert sorted(clip for fold in folds for clip in fold) == [0, 1, 2, 3, 4]
     assert [0, 3] in folds
 
@@ -131,15 +142,15 @@ def test_a_task_without_labels_is_left_neutral_and_shown_as_a_dash() -> None:
     raws = people(4, 60, noise=1.0)
     for raw in raws:
         raw.clip.labels.expr_mask[:] = False
-    tuned = tune_clips(raws, 2)
-    assert tuned.decision.expr == ExprDecision()
+    tuned = tune_clips(raws, TASKS, 2)
+    assert tuned.decision.by_task["expr"] == NEUTRAL.by_task["expr"]
     assert tune.table(tuned)[2].split() == ["EXPR", "-", "-", "-", "-", "-"]
 
 
 def test_of_equally_good_smoothings_the_simplest_is_taken() -> None:
     assert CANDIDATES[0] == NONE
     raws = [replace(raw, face=np.zeros(len(raw.face), bool)) for raw in people(4, 60, 1.0)]
-    assert tune_clips(raws, 2).decision.va.smoothing == NONE
+    assert tune_clips(raws, TASKS, 2).decision.by_task["va"].smoothing == NONE
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +179,7 @@ def write_checkpoint(root: Path, path: Path, **provenance: object) -> Path:
     payload = make_payload(
         config={"data": {"fold": None, "folds": 5}},
         model=settings,
+        tasks={name: task.description() for name, task in TASKS.items()},
         specs=data.specs,
         normalisers=data.normalisers,
         align_window=0.2,
@@ -201,9 +213,9 @@ def test_the_decision_goes_through_the_checkpoint_into_the_predictions(
     raws = raw_scores(loaded, store, clips)
     for raw, one in zip(raws, predict_clips(loaded, store, clips), strict=True):
         expected = CHOSEN.apply(raw)
-        np.testing.assert_array_equal(one.va, expected.va)
-        np.testing.assert_array_equal(one.expr, expected.expr)
-        np.testing.assert_array_equal(one.au_on, expected.au >= np.float32(0.25))
+        np.testing.assert_array_equal(one.values["va"], expected["va"])
+        np.testing.assert_array_equal(one.values["expr"], expected["expr"])
+        np.testing.assert_array_equal(one.decided("au"), expected["au"] >= np.float32(0.25))
 
 
 def test_a_clip_is_decided_alike_whatever_is_predicted_with_it(
@@ -215,18 +227,21 @@ def test_a_clip_is_decided_alike_whatever_is_predicted_with_it(
     together = {one.id: one for one in predict_clips(loaded, store, clips[::-1])}
     for clip in clips:
         (alone,) = predict_clips(loaded, store, [clip])
-        for name in ("va", "expr", "au"):
-            np.testing.assert_array_equal(getattr(alone, name), getattr(together[clip.id], name))
+        for name in TASKS:
+            np.testing.assert_array_equal(alone.values[name], together[clip.id].values[name])
 
 
 def test_a_checkpoint_from_before_decisions_keeps_its_thresholds(checkpoint: Path) -> None:
     content = torch.load(checkpoint, weights_only=True)
-    del content[KEY]["decision"]
+    for part in ("decision", "tasks"):
+        del content[KEY][part]
+    content[KEY]["format"] = 1
     content[KEY]["thresholds"] = torch.linspace(0.1, 0.9, len(UNITS))
     torch.save(content, checkpoint)
     decision = load_checkpoint(checkpoint).decision
-    np.testing.assert_allclose(decision.au.thresholds, np.linspace(0.1, 0.9, 12), atol=1e-6)
-    assert replace(decision, au=AuDecision()) == Decision()
+    thresholds = decision.by_task["au"].thresholds
+    np.testing.assert_allclose(thresholds, np.linspace(0.1, 0.9, 12), atol=1e-6)
+    assert {**decision.by_task, "au": NEUTRAL.by_task["au"]} == NEUTRAL.by_task
     write_decision(checkpoint, checkpoint, CHOSEN, {})
     assert load_checkpoint(checkpoint).decision == CHOSEN
 
@@ -243,7 +258,7 @@ def test_tuning_twice_gives_the_same_file_and_says_on_what(root: Path, checkpoin
     assert decided["how"] == "decided on 2 validation clips"
     assert decided["clips"] == ["3", "4_left"]
     assert decided["scores"]["quote"]["VA"] == tuned.quoted["VA"]
-    assert torch.load(checkpoint, weights_only=True)[KEY]["decision"] == asdict(tuned.decision)
+    assert torch.load(checkpoint, weights_only=True)[KEY]["decision"] == tuned.decision.state()
 
 
 def test_out_leaves_the_checkpoint_as_it_is(
@@ -258,7 +273,7 @@ def test_out_leaves_the_checkpoint_as_it_is(
     assert load_checkpoint(out).decision
     said = capsys.readouterr().out.splitlines()
     assert said[0].split() == ["neutral", "quote", "cross-fitted", "in-sample", "gap"]
-    assert [line.split()[0] for line in said[1:5]] == [*TASKS, "P"]
+    assert [line.split()[0] for line in said[1:5]] == [*TITLES, "P"]
     assert any(line.startswith("may not: 'in-sample'") for line in said)
 
 

@@ -68,11 +68,11 @@ def test_one_row_of_labels_beside_one_frame_more() -> None:
 
 
 def test_one_unit_and_one_class_that_scores_are_over() -> None:
-    labels, metrics = make_labels(4), MetricAccumulator(expressions=frozenset({"Happiness"}))
-    labels.expr[:] = 4
-    labels.au_mask[:, 1:] = False
-    said = make_predictions(4)
-    metrics.add(labels, said.va, said.expr.argmax(1), said.au > 0.5)
+    labels, said = make_labels(4), make_predictions(4)
+    metrics = MetricAccumulator(said.tasks, {"expr": frozenset({"Happiness"})})
+    labels["expr"].values[:] = 4
+    labels["au"].mask[:, 1:] = False
+    metrics.add(labels, said.values, said.thresholds)
     assert metrics.counted() == [
         "EXPR is over the 1 class of this data set: Happiness",
         "AU is over the 1 unit with labels: AU1",
@@ -111,7 +111,7 @@ def test_pictures_of_odd_sizes_of_data_warn_of_nothing(
 @pytest.mark.parametrize("frames", [1, 2, 40])
 @pytest.mark.parametrize("rows", [0, 1, 40])
 def test_timelines_of_odd_sizes_warn_of_nothing(tmp_path: Path, frames: int, rows: int) -> None:
-    labels = make_labels(rows) if rows else FrameLabels.empty(0)
+    labels = make_labels(rows) if rows else FrameLabels(0)
     for envelope in (None, make_sound(1), make_sound(400)):
         draw_timeline(make_predictions(frames, "n$_" * 60), labels, envelope, tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")

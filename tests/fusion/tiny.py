@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from features.store.track_store import TrackStore
-from fusion.tasks.labels import EXPRESSIONS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
 from tests.fusion.small_corpora import put
 
 FRAMES = 40

@@ -20,7 +20,7 @@ from fusion.data.batch import Batch, Targets
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
 from fusion.streams.normalization import Normaliser
-from fusion.tasks.labels import UNITS as ABAW_UNITS
+from fusion.tasks.base import TaskTargets
 from fusion.training.optimizer import OptimizerSettings
 
 
@@ -88,7 +88,7 @@ class ClipModel(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Logits (B, K)."""
-        return self.affect(batch).expr.mean(dim=1)
+        return self.affect(batch)["expr"].mean(dim=1)
 
     def features(self, batch: Batch) -> Tensor:
         """(B, T, dim): frames as the heads see them."""
@@ -152,14 +152,5 @@ def make_batch(projections: Mapping[str, Projection], rows: Rows) -> Batch:
 
 def make_targets(labels: Tensor) -> Targets:
     """A clip as one frame (N, 1) that only has an expression."""
-    shape = (len(labels), 1)
-    no = torch.zeros(shape, dtype=torch.bool)
-    wide = (*shape, len(ABAW_UNITS))
-    return Targets(
-        va=torch.zeros(*shape, 2),
-        va_mask=no,
-        expr=labels[:, None].long(),
-        expr_mask=~no,
-        au=torch.zeros(wide),
-        au_mask=no[..., None].expand(wide),
-    )
+    known = torch.ones(len(labels), 1, dtype=torch.bool)
+    return {"expr": TaskTargets(labels[:, None].long(), known)}

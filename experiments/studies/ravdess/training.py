@@ -20,17 +20,11 @@ from experiments.studies.ravdess.model import (
     make_targets,
 )
 from experiments.studies.ravdess.streams import Rows
-from fusion.data.batch import Batch, Scores
-from fusion.losses.distillation import divergence
-from fusion.losses.multitask import (
-    LossSettings,
-    MultiTaskLoss,
-    au_pos_weights,
-    expr_weights,
-    label_counts,
-)
-from fusion.tasks.labels import UNITS as ABAW_UNITS
-from fusion.tasks.labels import FrameLabels
+from fusion.data.batch import Batch
+from fusion.losses.multitask import LossSettings, MultiTaskLoss, fit_losses
+from fusion.tasks.labels import FrameLabels, TaskLabels
+from fusion.tasks.learning.teaching import divergence
+from fusion.tasks.registry import make_tasks
 from fusion.training.optimizer import parameter_groups, warmup_cosine
 
 KD_WEIGHT, KD_TEMPERATURE = 0.4, 1.5
@@ -77,11 +71,10 @@ def train_clips(
 
 def make_loss(labels: np.ndarray, smoothing: float) -> MultiTaskLoss:
     """The project's loss, weighted by the frequencies of these labels."""
-    frames = FrameLabels.empty(len(labels))
-    frames.expr[:], frames.expr_mask[:] = labels, True
-    counts = label_counts([frames])
-    settings = LossSettings(va=0, au=0, label_smoothing=smoothing)
-    return MultiTaskLoss(settings, expr_weights(counts, 0.5), au_pos_weights(counts, 0.5))
+    tasks = make_tasks({"expr": {"label_smoothing": smoothing}})
+    known = TaskLabels(labels.astype(np.int64), np.ones(len(labels), bool))
+    fitted = fit_losses(tasks, [FrameLabels(len(labels), {"expr": known})])
+    return MultiTaskLoss(LossSettings(), tasks, fitted)
 
 
 def _step_loss(
@@ -98,7 +91,7 @@ def _step_loss(
     share = float(torch.distributions.Beta(alpha, alpha).sample()) if alpha else 1.0
     batch = _mixed(whole, chosen, other, share, settings.noise)
     logits = model(batch)
-    labels = whole.targets.expr[:, 0]
+    labels = whole.targets["expr"].values[:, 0]
     value = share * _truth(loss, logits, labels[chosen])
     value = value + (1 - share) * _truth(loss, logits, labels[other])
     if teacher is None:
@@ -109,9 +102,7 @@ def _step_loss(
 
 
 def _truth(loss: MultiTaskLoss, logits: Tensor, labels: Tensor) -> Tensor:
-    blank = logits.new_zeros(len(logits), 1, 2)
-    units = logits.new_zeros(len(logits), 1, len(ABAW_UNITS))
-    return loss(Scores(blank, logits[:, None], units), make_targets(labels))["total"]
+    return loss({"expr": logits[:, None]}, make_targets(labels))["total"]
 
 
 def _mixed(whole: Batch, chosen: Tensor, other: Tensor, share: float, noise: float) -> Batch:

@@ -18,11 +18,16 @@ from experiments.studies.simulated_benchmark.ceiling import (
     best_weights,
     frame_predictions,
 )
+from experiments.studies.simulation.states import labels_of
 from features.store.track_store import TrackStore
 from fusion.data.loading.config import DataSettings
 from fusion.data.predictions import FramePredictions
 from fusion.streams.clip_streams import load_clip
-from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import one_after_another
+from fusion.tasks.registry import DEFAULT
 
 FIT_FRAMES = 30_000
 """Training frames that are looked at, evenly taken."""
@@ -30,9 +35,11 @@ FIT_FRAMES = 30_000
 
 def constant(benchmark: Benchmark, clips: Sequence[Clip]) -> Iterator[FramePredictions]:
     """The training mean, the most frequent expression, and every unit on, which F1 likes best."""
-    labels = [clip.labels for clip in benchmark.simulated.clips if clip.split == "train"]
-    va = np.concatenate([one.va[one.va_mask] for one in labels]).mean(axis=0)
-    counts = sum(np.bincount(one.expr[one.expr_mask], minlength=8) for one in labels)
+    train = [clip.labels for clip in benchmark.simulated.clips if clip.split == "train"]
+    labels = one_after_another(train)
+    known, classes = labels_of(labels, "va"), labels_of(labels, "expr")
+    va = known.values[known.mask].mean(axis=0)
+    counts = np.bincount(classes.values[classes.mask], minlength=8)
     expr = np.eye(len(EXPRESSIONS))[int(np.argmax(counts))]
     for clip in clips:
         va_rows, expr_rows, au_rows = (
@@ -51,18 +58,21 @@ def linear(benchmark: Benchmark, clips: Sequence[Clip]) -> Iterator[FramePredict
     known = [clip for clip in benchmark.simulated.clips if clip.split == "train"]
     step = max(sum(len(clip.labels) for clip in known) // FIT_FRAMES, 1)
     seen = [features_of(benchmark, clip)[::step] for clip in known]
-    rows, labels = np.concatenate(seen), _joined([_every(clip.labels, step) for clip in known])
+    every = one_after_another([clip.labels.at(slice(None, None, step)) for clip in known])
+    rows, values, classes, on = np.concatenate(seen), *(labels_of(every, t) for t in DEFAULT)
     mean, std = rows.mean(axis=0), np.maximum(rows.std(axis=0), 1e-6)
     rows = (rows - mean) / std
-    ridge = Ridge(10.0).fit(rows[labels.va_mask], labels.va[labels.va_mask])
-    fit = ridge.predict(rows[labels.va_mask])
-    stretch = labels.va[labels.va_mask].std(axis=0) / np.maximum(fit.std(axis=0), 1e-6)
-    expr = Classes.fitted(rows[labels.expr_mask], labels.expr[labels.expr_mask], len(EXPRESSIONS))
-    weights = best_weights(labels.expr[labels.expr_mask], expr.chances(rows[labels.expr_mask]))
-    whole = labels.au_mask.all(axis=1)
-    units = [Classes.fitted(rows[whole], labels.au[whole, u] > 0.5, 2) for u in range(len(UNITS))]
+    truth = values.values[values.mask]
+    ridge = Ridge(10.0).fit(rows[values.mask], truth)
+    fit = ridge.predict(rows[values.mask])
+    stretch = truth.std(axis=0) / np.maximum(fit.std(axis=0), 1e-6)
+    told = classes.values[classes.mask]
+    expr = Classes.fitted(rows[classes.mask], told, len(EXPRESSIONS))
+    weights = best_weights(told, expr.chances(rows[classes.mask]))
+    whole = on.mask.all(axis=1)
+    units = [Classes.fitted(rows[whole], on.values[whole, u] > 0.5, 2) for u in range(len(UNITS))]
     chances = np.stack([unit.chances(rows[whole])[:, 1] for unit in units], axis=1)
-    thresholds = best_thresholds(labels.au[whole], chances)
+    thresholds = best_thresholds(on.values[whole], chances)
     for clip in clips:
         rows = (features_of(benchmark, clip) - mean) / std
         va = fit.mean(axis=0) + (ridge.predict(rows) - fit.mean(axis=0)) * stretch
@@ -109,12 +119,3 @@ def features_of(benchmark: Benchmark, clip: Clip) -> np.ndarray:
         raise ValueError(f"{clip.id} has no tracks")
     values = [data.streams[name][:].astype(np.float32) for name in dims]
     return np.concatenate([*values, *(data.valid[name][:, None] for name in dims)], axis=1)
-
-
-def _every(labels: FrameLabels, step: int) -> FrameLabels:
-    return FrameLabels(**{name: rows[::step] for name, rows in vars(labels).items()})
-
-
-def _joined(labels: Sequence[FrameLabels]) -> FrameLabels:
-    names = vars(labels[0])
-    return FrameLabels(**{n: np.concatenate([getattr(one, n) for one in labels]) for n in names})

@@ -18,7 +18,7 @@ import numpy as np
 
 from experiments.studies.simulation.imitation import write_imitation
 from experiments.studies.simulation.labels import labelled, simulate
-from experiments.studies.simulation.states import Simulated
+from experiments.studies.simulation.states import Simulated, labels_of
 from experiments.studies.simulation.streams import (
     AUDIO,
     LEVELS,
@@ -32,8 +32,11 @@ from features.cli.progress import ProgressReport
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
 from features.store.track_store import TrackStore
+from fusion.abaw.challenges import TASKS
 from fusion.abaw.reading.layout import PEOPLE_FILE, RATES_FILE
-from fusion.tasks.labels import EXPRESSIONS, TASKS, UNITS, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels
 
 MANIFEST = "benchmark.json"
 FOLDERS = {"train": "Train_Set", "validation": "Validation_Set"}
@@ -127,16 +130,17 @@ def write_labels(simulated: Simulated, root: Path) -> None:
 
 def _lines(labels: FrameLabels, task: str) -> Iterator[str]:
     """Header and rows of a file of one task."""
+    own = labels_of(labels, task)
     if task == "VA":
         yield "valence,arousal"
-        rows = np.where(labels.va_mask[:, None], labels.va.astype(str), "-5")
+        rows = np.where(own.mask[:, None], own.values.astype(str), "-5")
         yield from map(",".join, rows.tolist())
     elif task == "EXPR":
         yield ",".join(EXPRESSIONS)
-        yield from np.where(labels.expr_mask, labels.expr, -1).astype(str).tolist()
+        yield from np.where(own.mask, own.values, -1).astype(str).tolist()
     else:
         yield ",".join(UNITS)
-        units = np.where(labels.au_mask, labels.au, -1).astype(np.int64).astype(str)
+        units = np.where(own.mask, own.values, -1).astype(np.int64).astype(str)
         yield from map(",".join, units.tolist())
 
 

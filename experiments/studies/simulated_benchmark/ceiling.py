@@ -33,7 +33,7 @@ from experiments.studies.simulated_benchmark.smoothers import (
     chain_posterior,
     smooth_dimension,
 )
-from experiments.studies.simulation.states import AU_HOLD, EXPR_HOLD, ClassModel
+from experiments.studies.simulation.states import AU_HOLD, EXPR_HOLD, ClassModel, labels_of
 from experiments.studies.simulation.streams import (
     CENTRE,
     PERCEPT,
@@ -45,7 +45,10 @@ from experiments.studies.simulation.streams import (
 from features.cli.progress import ProgressReport
 from features.store.track_store import TrackStore
 from fusion.data.predictions import FramePredictions
-from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip
+from fusion.tasks.au import UNITS
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.registry import default_tasks
 
 LAGS = np.array([0, 1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300])
 FIT_FRAMES = 150_000
@@ -149,8 +152,8 @@ def fit_spectrum(clips: Sequence[Clip], dimension: int) -> np.ndarray:
     the videos' levels. Frames without a label are left out as if they had not been.
     """
     values = [
-        (c.labels.va[c.labels.va_mask, dimension] - CENTRE[dimension]) / SPREAD[dimension]
-        for c in clips
+        (va.values[va.mask, dimension] - CENTRE[dimension]) / SPREAD[dimension]
+        for va in (labels_of(clip.labels, "va") for clip in clips)
     ]
     mean = np.concatenate(values).mean()
     centred = [v - mean for v in values]
@@ -179,9 +182,9 @@ def pooled(
     clips: Sequence[Clip], task: str, rows: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Labels (N, ...) of all frames that a task labels wholly, and the rows (N, ...) of these."""
-    masks = [getattr(clip.labels, f"{task}_mask") for clip in clips]
-    frames = [mask if mask.ndim == 1 else mask.all(axis=1) for mask in masks]
-    labels = [getattr(clip.labels, task)[m] for clip, m in zip(clips, frames, strict=True)]
+    own = [labels_of(clip.labels, task) for clip in clips]
+    frames = [one.mask if one.mask.ndim == 1 else one.mask.all(axis=1) for one in own]
+    labels = [one.values[m] for one, m in zip(own, frames, strict=True)]
     chosen = [row[m] for row, m in zip(rows, frames, strict=True)]
     return np.concatenate(labels), np.concatenate(chosen)
 
@@ -237,8 +240,11 @@ def frame_predictions(
         video=clip.video,
         times=np.arange(frames) / benchmark.simulated.rates[clip.id],
         face=np.ones(frames, bool),
-        va=va.clip(-1, 1).astype(np.float32),
-        expr=(expr / expr.sum(axis=1, keepdims=True)).astype(np.float32),
-        au=au.clip(0, 1).astype(np.float32),
-        thresholds=thresholds,
+        tasks=default_tasks(),
+        values={
+            "va": va.clip(-1, 1).astype(np.float32),
+            "expr": (expr / expr.sum(axis=1, keepdims=True)).astype(np.float32),
+            "au": au.clip(0, 1).astype(np.float32),
+        },
+        thresholds={"au": thresholds},
     )

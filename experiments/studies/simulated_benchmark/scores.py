@@ -39,7 +39,7 @@ from fusion.inference.checkpoint import Checkpoint, load_checkpoint
 from fusion.inference.predictor import predict_clips
 from fusion.metrics.bootstrap import Interval, bootstrap
 from fusion.metrics.evaluation import score_store
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 from fusion.training.config import TrainSettings
 from fusion.training.stages import train
 
@@ -140,13 +140,13 @@ def refitted(
     known = [clip for clip in benchmark.simulated.clips if clip.split == "train"]
     few = known[:: max(sum(len(clip.labels) for clip in known) // FIT_FRAMES, 1)]
     seen = list(predict_clips(checkpoint, TrackStore(benchmark.store), few))
-    weights = best_weights(*pooled(few, "expr", [one.expr for one in seen]))
-    thresholds = best_thresholds(*pooled(few, "au", [one.au for one in seen]))
+    weights = best_weights(*pooled(few, "expr", [one.values["expr"] for one in seen]))
+    thresholds = best_thresholds(*pooled(few, "au", [one.values["au"] for one in seen]))
     for clip in clips:
         one = read_predictions(folder / f"{clip.id}.parquet")
-        expr = one.expr * weights
+        expr = one.values["expr"] * weights
         expr = (expr / expr.sum(axis=1, keepdims=True)).astype(np.float32)
-        yield replace(one, expr=expr, thresholds=thresholds)
+        yield replace(one, values={**one.values, "expr": expr}, thresholds={"au": thresholds})
 
 
 def _score(benchmark: Benchmark, name: str, streams: Sequence[Stream], make: Make) -> Row:

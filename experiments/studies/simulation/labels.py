@@ -16,11 +16,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.studies.simulation.states import Simulated, State, draw_state, fit_model, since
+from experiments.studies.simulation.states import (
+    Simulated,
+    State,
+    draw_state,
+    fit_model,
+    labels_of,
+    since,
+)
 from features.errors import UserError
 from fusion.abaw.reading.layout import find_layout
 from fusion.corpora import read_corpus
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import FrameLabels, TaskLabels
 
 USUAL_RATE = 30.0
 EXPR_SHARE = 0.5
@@ -52,7 +60,7 @@ def simulate(root: Path, share: float, seed: int) -> Simulated:
     """
     clips = cut_clips([clip for clip in read_corpus(root) if len(clip.labels)], share)
     known = merged(clips.values())
-    valence = {key: filled_va(known[key[1]]) for key in clips if known[key[1]].va_mask.any()}
+    valence = {key: filled_va(known[key[1]]) for key in clips if "va" in known[key[1]].tasks()}
     for split in VA_FILES:
         if not any(of == split for of, _ in valence):
             raise UserError(f"{root}: no valence-arousal labels of {split}; name their folder")
@@ -91,9 +99,8 @@ def cut_clips(clips: Sequence[Clip], share: float) -> dict[Key, Clip]:
         whole = longest[clip.id]
         frames = max(round(whole * share), 1)
         start = (whole - frames) // 2
-        rows = vars(clip.labels.resized(whole)).items()
-        part = {name: array[start : start + frames] for name, array in rows}
-        out[clip.split, clip.id] = replace(clip, labels=FrameLabels(**part))
+        rows = clip.labels.resized(whole).at(slice(start, start + frames))
+        out[clip.split, clip.id] = replace(clip, labels=rows)
     return out
 
 
@@ -104,26 +111,25 @@ def merged(clips: Iterable[Clip]) -> dict[str, FrameLabels]:
         if (other := out.get(clip.id)) is None:
             out[clip.id] = clip.labels
             continue
-        rows = dict(vars(other))
-        for task in ("va", "expr", "au"):
-            mine, mask = getattr(clip.labels, task), getattr(clip.labels, f"{task}_mask")
-            at = mask[:, None] if mask.ndim < mine.ndim else mask
-            rows[task] = np.where(at, mine, rows[task])
-            rows[f"{task}_mask"] = rows[f"{task}_mask"] | mask
-        out[clip.id] = FrameLabels(**rows)
+        for task in clip.labels.tasks():
+            mine, theirs = clip.labels[task], labels_of(other, task)
+            at = mine.mask[:, None] if mine.mask.ndim < mine.values.ndim else mine.mask
+            both = np.where(at, mine.values, theirs.values)
+            other = other.with_task(task, TaskLabels(both, mine.mask | theirs.mask))
+        out[clip.id] = other
     return out
 
 
 def labelled(clip: Clip, task: str) -> bool:
     """Whether any frame has a label of a task."""
-    return bool(getattr(clip.labels, f"{task.lower()}_mask").any())
+    return task.lower() in clip.labels.tasks()
 
 
 def filled_va(labels: FrameLabels) -> np.ndarray:
     """(F, 2) float64: gaps interpolated, the first and last label held to the ends."""
-    known = np.flatnonzero(labels.va_mask)
+    known = np.flatnonzero(labels["va"].mask)
     at = np.arange(len(labels))
-    return np.stack([np.interp(at, known, labels.va[known, i]) for i in (0, 1)], axis=1)
+    return np.stack([np.interp(at, known, labels["va"].values[known, i]) for i in (0, 1)], axis=1)
 
 
 def borrowed(
@@ -143,16 +149,16 @@ def show(
     rng: np.random.Generator,
 ) -> FrameLabels:
     """The labels that are known, and those of `tasks` from the state."""
-    out = dict(vars(known))
+    out = known
     if "EXPR" in tasks:
         strikes = rng.random(len(known)) < 1 / (STRETCH * rate)
-        out["expr_mask"] = (rng.random(len(known)) < EXPR_SHARE)[since(strikes)]
-        out["expr_mask"] |= ~out["expr_mask"].any()  # a short file is labelled or is no EXPR file
-        out["expr"] = np.where(out["expr_mask"], state.expr, 0)
+        mask = (rng.random(len(known)) < EXPR_SHARE)[since(strikes)]
+        mask |= ~mask.any()  # a short file is labelled or is no EXPR file
+        out = out.with_task("expr", TaskLabels(np.where(mask, state.expr, 0), mask))
     if "AU" in tasks:
-        out["au"] = state.au.astype(np.float32)
-        out["au_mask"] = np.ones(state.au.shape, bool)
-    return FrameLabels(**out)
+        units = TaskLabels(state.au.astype(np.float32), np.ones(state.au.shape, bool))
+        out = out.with_task("au", units)
+    return out
 
 
 def _add_others(
@@ -170,7 +176,7 @@ def _add_others(
     for number in range(max(counts, default=0)):
         like = own[rng.integers(len(own))]
         video = f"{split}-only-{number + 1}"
-        labels = FrameLabels.empty(len(valence[like]))
+        labels = FrameLabels(len(valence[like]))
         clips[split, video] = Clip(video, video, split, labels, video)
         rates[video] = rates[like[1]]
         others.append((split, video))

@@ -25,7 +25,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import expit, softmax
 
-from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels, TaskLabels
+from fusion.tasks.registry import default_tasks
 
 EXPR_COUNTS = np.array([177198, 16573, 10771, 9080, 95463, 78751, 31615, 165866])
 """Training frames of each expression in the sixth challenge."""
@@ -118,6 +122,11 @@ def fit_model(va: np.ndarray) -> ClassModel:
     return model
 
 
+def labels_of(labels: FrameLabels, task: str) -> TaskLabels:
+    """Labels of a task, which may have none."""
+    return default_tasks()[task.lower()].labels_in(labels)
+
+
 def draw_state(
     va: np.ndarray, known: FrameLabels, rate: float, model: ClassModel, rng: np.random.Generator
 ) -> State:
@@ -125,11 +134,12 @@ def draw_state(
     place = model.expressions(va).cumsum(axis=1)
     drawn = (rng.random(len(va))[:, None] > place[:, :-1]).sum(axis=1)
     drawn = drawn[_held(len(va), EXPR_HOLD * rate, rng)]
-    expr = np.where(known.expr_mask, known.expr, drawn)
+    classes, units = labels_of(known, "expr"), labels_of(known, "au")
+    expr = np.where(classes.mask, classes.values, drawn)
     chance = model.units(va, np.eye(len(EXPRESSIONS))[expr])
     on = rng.random(chance.shape) < chance
     held = np.stack([on[_held(len(va), AU_HOLD * rate, rng), u] for u in range(len(UNITS))], 1)
-    return State(va, expr, np.where(known.au_mask, known.au > 0.5, held))
+    return State(va, expr, np.where(units.mask, units.values > 0.5, held))
 
 
 def _affinity(va: np.ndarray) -> np.ndarray:

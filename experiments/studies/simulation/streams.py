@@ -29,7 +29,9 @@ from experiments.studies.simulation.states import Simulated, State
 from features.store.feature_track import MAIN, SOUND, FeatureTrack, TrackInfo
 from features.store.fingerprint import settings_hash
 from features.store.track_store import Status, TrackStore
-from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip
+from fusion.tasks.au import UNITS
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import EXPRESSIONS
 
 RULES = 2
 """To be raised when what is simulated changes, so that older tracks are made anew."""

@@ -22,7 +22,7 @@ from torch import Tensor
 from experiments.pretraining.fer2013 import read_test, read_train
 from features.cli.progress import ProgressReport
 from features.encoders.visual.expression_net import ExpressionNet, scale_grey
-from fusion.losses.compound import BASIC, FIRST, draw_compounds, mixup
+from fusion.tasks.learning.mixtures import BASIC, FIRST, draw_compounds, mixup
 
 Mixer = Callable[[Tensor, Tensor], Tensor]
 """(M, ...) and as many others to as many mixtures."""

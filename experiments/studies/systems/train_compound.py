@@ -42,18 +42,17 @@ from features.cli.progress import ProgressReport
 from features.encoders.visual.expression_net import ExpressionNet, load_expression_net
 from features.store.atomic_file import write_atomically
 from features.store.fingerprint import settings_hash
-from fusion.abaw.challenges import COMPOUND_PAIRS
-from fusion.losses.compound import (
+from fusion.model.heads import task_head
+from fusion.tasks.compound import COMPOUND_PAIRS, CompoundSettings
+from fusion.tasks.learning.mixtures import (
     BASIC,
     compound_batch,
     compound_targets,
     share_at,
 )
-from fusion.losses.multitask import LossSettings
-from fusion.model.heads import task_head
 
 RESULT = Path(__file__).parents[2] / "results/compound.md"
-SCHEDULE = LossSettings().compound_share
+SCHEDULE = CompoundSettings().share
 """The curriculum of the recipe; a training lasts as long."""
 ARMS: dict[str, tuple[str, ...]] = {
     "single pictures only": (),

@@ -16,11 +16,13 @@ import numpy as np
 
 from features.cli.progress import ProgressReport
 from features.errors import UserError
+from fusion.abaw.challenges import TASKS
 from fusion.abaw.reading.annotations import read_au, read_expr, read_mtl, read_va
 from fusion.abaw.reading.compound import read_compound
 from fusion.abaw.reading.layout import PEOPLE_FILE, LabelFile, find_layout, read_people, video_of
 from fusion.abaw.reading.lists import read_listed_ids, read_template
-from fusion.tasks.labels import EXPRESSIONS, TASKS, FrameLabels
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels
 
 RATE_COLUMNS = ("video_name", "fps")
 
@@ -162,7 +164,7 @@ def _add_labels(found: Inventory, file: LabelFile) -> None:
         frames = len(read_compound(file.path))
     else:
         labels = _READERS[file.task](file.path)
-        values = getattr(labels, file.task.lower())
+        values = labels[file.task.lower()].values
         frames, constant = len(labels), bool((values == values[0]).all())
         counts = {file.task: count_task(labels, file.task)}
     found.annotations.append(
@@ -183,7 +185,7 @@ def _add_labels(found: Inventory, file: LabelFile) -> None:
 def _add_mtl(found: Inventory, path: Path, split: str) -> None:
     for track_id, labels in read_mtl(path).items():
         counts = {task: count_task(labels, task) for task in TASKS}
-        listed = int((labels.va_mask | labels.expr_mask | labels.au_mask.any(axis=1)).sum())
+        listed = int(labels.rows.sum())
         found.annotations.append(
             Annotation(
                 path=path,
@@ -228,11 +230,10 @@ def _add_rates(found: Inventory, path: Path) -> None:
 
 def count_task(labels: FrameLabels, task: str) -> TaskCounts:
     """Sums of one task of a file."""
-    name = task.lower()
-    values, mask = getattr(labels, name), getattr(labels, f"{name}_mask")
+    own = labels[task.lower()]
+    values, mask = own.values, own.mask
     if task == "EXPR":
         values = np.eye(len(EXPRESSIONS))[values]
     columns = mask if mask.ndim == 2 else np.repeat(mask[:, None], values.shape[1], axis=1)
-    rows = mask if mask.ndim == 1 else mask.any(axis=1)
     known = np.where(columns, values, 0).astype(np.float64)
-    return TaskCounts(int(rows.sum()), columns.sum(0), known.sum(0), (known**2).sum(0))
+    return TaskCounts(int(own.rows.sum()), columns.sum(0), known.sum(0), (known**2).sum(0))

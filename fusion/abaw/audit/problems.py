@@ -10,8 +10,8 @@ from pathlib import Path
 
 from fusion.abaw.audit.inventory import Annotation, Inventory
 from fusion.abaw.audit.media import Media, VideoFacts
+from fusion.abaw.challenges import TASKS
 from fusion.abaw.reading.layout import SPLITS, challenge_in
-from fusion.tasks.labels import TASKS
 
 SECONDS = 1.0
 """By which a label's time may go beyond the last frame."""

@@ -14,8 +14,11 @@ from features.cli.wording import counted
 from fusion.abaw.audit.inventory import Annotation, Inventory, TaskCounts
 from fusion.abaw.audit.media import Media, VideoFacts
 from fusion.abaw.audit.problems import line_surplus
+from fusion.abaw.challenges import TASKS
 from fusion.abaw.reading.layout import SPLITS, challenge_in
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.va import DIMENSIONS
 
 CHALLENGE_ORDER = (*TASKS, "MTL", "CE", "none")
 COMMON_RATES = 8

@@ -15,11 +15,16 @@ from typing import Literal
 import numpy as np
 
 from features.errors import UserError
+from fusion.abaw.challenges import TASKS
 from fusion.abaw.reading.keys import parse_pictures
 from fusion.abaw.reading.layout import SPLITS, LabelFile, Layout, find_layout, read_people, video_of
 from fusion.abaw.reading.lists import read_listed_ids
 from fusion.abaw.reading.tables import check_header, parse_numbers, read_lines, require
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, TASKS, UNITS, Clip, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels, TaskLabels
+from fusion.tasks.va import DIMENSIONS
 
 NO_VA, NO_EXPR, NO_AU = -5, -1, -1
 """Fillers of the files. -1 is a legal valence or arousal, -5 is not."""
@@ -124,7 +129,7 @@ def read_corpus(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
             "Train_Set with .txt files, or a file training_set_annotations.txt"
         )
     for track_id in _test_ids(layout):
-        labels["test", track_id] = FrameLabels.empty(0)
+        labels["test", track_id] = FrameLabels(0)
     return _clips(labels, read_people(root), origin)
 
 
@@ -141,7 +146,6 @@ def read_truth(root: Path, challenge: CorpusKind = "auto") -> list[Clip]:
 
 
 _READERS = {"VA": read_va, "EXPR": read_expr, "AU": read_au}
-_FIELDS = {task: (task.lower(), f"{task.lower()}_mask") for task in TASKS}
 _Labels = dict[tuple[str, str], FrameLabels]
 """Labels by (split, id)."""
 
@@ -182,12 +186,8 @@ def _read_single_tasks(files: Iterable[LabelFile]) -> _Labels:
 def _merge(by_task: dict[str, FrameLabels]) -> FrameLabels:
     """Labels of all tasks together, as long as the longest."""
     frames = max(map(len, by_task.values()))
-    merged = {
-        name: getattr(labels.resized(frames), name)
-        for task, labels in by_task.items()
-        for name in _FIELDS[task]
-    }
-    return FrameLabels(**(vars(FrameLabels.empty(frames)) | merged))
+    resized = [labels.resized(frames) for labels in by_task.values()]
+    return FrameLabels(frames, {n: each for one in resized for n, each in one.by_task.items()})
 
 
 def _read_multi_task(files: Iterable[tuple[Path, str]]) -> _Labels:
@@ -227,10 +227,7 @@ def _read_rows(path: Path, headers: tuple[str, ...], columns: int) -> np.ndarray
 
 def _placed(labels: FrameLabels, rows: np.ndarray, places: np.ndarray) -> FrameLabels:
     """The given rows of `labels`, each put at its place; other places are not labelled."""
-    placed = FrameLabels.empty(int(places.max()) + 1)
-    for name, array in vars(placed).items():
-        array[places] = getattr(labels, name)[rows]
-    return placed
+    return labels.at(rows).spread(places)
 
 
 def _labels(
@@ -242,20 +239,20 @@ def _labels(
 ) -> FrameLabels:
     """Turns the numbers of a file, (F, 2), (F, 1) and (F, 12), into labels with masks."""
     given = next(rows for rows in (va, expr, au) if rows is not None)
-    labels = FrameLabels.empty(len(given))
+    labels: dict[str, TaskLabels] = {}
     if va is not None:
         legal = (np.abs(va) <= 1) | (va == NO_VA)
         require(legal, path, "valence and arousal are -1 to 1, or -5 for none; mend the row")
-        labels.va_mask[:] = (va != NO_VA).all(axis=1)
-        labels.va[labels.va_mask] = va[labels.va_mask]
+        mask = (va != NO_VA).all(axis=1)
+        labels["va"] = TaskLabels(np.where(mask[:, None], va, 0).astype(np.float32), mask)
     if expr is not None:
         legal = np.isin(expr, [NO_EXPR, *range(len(EXPRESSIONS))])
         require(legal, path, "the expression is 0 to 7, or -1 for none; mend the row")
-        labels.expr_mask[:] = expr[:, 0] != NO_EXPR
-        labels.expr[labels.expr_mask] = expr[labels.expr_mask, 0]
+        mask = expr[:, 0] != NO_EXPR
+        labels["expr"] = TaskLabels(np.where(mask, expr[:, 0], 0).astype(np.int64), mask)
     if au is not None:
         legal = (au == NO_AU) | (au == 0) | (au == 1)
         require(legal, path, "units are 0 or 1, or -1 for none; mend the row")
-        labels.au_mask[:] = au != NO_AU
-        labels.au[labels.au_mask] = au[labels.au_mask]
-    return labels
+        mask = au != NO_AU
+        labels["au"] = TaskLabels(np.where(mask, au, 0).astype(np.float32), mask)
+    return FrameLabels(len(given), labels)

@@ -1,6 +1,6 @@
 """Labels of compound expressions, for those who have some to compare with.
 
-file > `read_compound` > CompoundLabels; a folder > `read_compound_corpus` > CompoundLabels by id.
+file > `read_compound` > TaskLabels; a folder > `read_compound_corpus` > Clips.
 
 The challenge publishes none: it gives a list of videos and a sample submission (`lists`). A file of
 labels is written as an annotation of EXPR is: a header of the seven names, one number a row.
@@ -8,38 +8,23 @@ labels is written as an annotation of EXPR is: a header of the seven names, one 
 Letters: F frames of one file.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from features.errors import UserError
-from fusion.abaw.challenges import COMPOUNDS
-from fusion.abaw.reading.layout import find_layout
+from fusion.abaw.reading.layout import find_layout, video_of
 from fusion.abaw.reading.tables import check_header, parse_numbers, read_lines, require
+from fusion.tasks.clips import Clip
+from fusion.tasks.compound import COMPOUNDS, Compound
+from fusion.tasks.labels import FrameLabels, TaskLabels
 
 NO_COMPOUND = -1
 COMPOUND_HEADERS = (",".join(COMPOUNDS),)
 
 
-@dataclass(frozen=True)
-class CompoundLabels:
-    """Compound expressions of one person; row i belongs to frame i + 1 of the file.
-
-    Attributes:
-        values: (F,) int64, index into `COMPOUNDS`; 0 where the mask is False.
-        mask: (F,) bool.
-    """
-
-    values: np.ndarray
-    mask: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-
-def read_compound(path: Path) -> CompoundLabels:
-    """Reads the labels of one file; -1 is none.
+def read_compound(path: Path) -> TaskLabels:
+    """Reads the labels of one file, (F,) indices into `COMPOUNDS`; -1 is none.
 
     Raises:
         UserError: If the file is not such an annotation; names the first bad line.
@@ -50,11 +35,11 @@ def read_compound(path: Path) -> CompoundLabels:
     legal = np.isin(rows, [NO_COMPOUND, *range(len(COMPOUNDS))])
     require(legal, path, "the compound expression is 0 to 6, or -1 for none; mend the row")
     mask = rows != NO_COMPOUND
-    return CompoundLabels(np.where(mask, rows, 0).astype(np.int64), mask)
+    return TaskLabels(np.where(mask, rows, 0).astype(np.int64), mask)
 
 
-def read_compound_corpus(root: Path, split: str | None = None) -> dict[str, CompoundLabels]:
-    """Reads `CE_Challenge/*_Set/*.txt` and the like below a folder, by id.
+def read_compound_corpus(root: Path, split: str | None = None) -> list[Clip]:
+    """Reads `CE_Challenge/*_Set/*.txt` and the like below a folder, a clip a file.
 
     Args:
         root: The folder.
@@ -68,9 +53,11 @@ def read_compound_corpus(root: Path, split: str | None = None) -> dict[str, Comp
     if not files:
         what = f"no compound labels of '{split}'" if every else "no compound labels"
         raise UserError(f"{root}: {what}; expected CE_Challenge/Test_Set/*.txt")
-    labels: dict[str, CompoundLabels] = {}
+    clips: dict[str, Clip] = {}
     for file in files:
-        if file.id in labels:
+        if file.id in clips:
             raise UserError(f"{file.path}: '{file.id}' has labels in another folder too; keep one")
-        labels[file.id] = read_compound(file.path)
-    return labels
+        own, video = read_compound(file.path), video_of(file.id)
+        labels = FrameLabels(len(own), {Compound.name: own})
+        clips[file.id] = Clip(file.id, video, file.split, labels, video)
+    return list(clips.values())

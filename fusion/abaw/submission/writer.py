@@ -14,11 +14,14 @@ import numpy as np
 
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
-from fusion.abaw.challenges import COMPOUNDS, Challenge, challenge_of
+from fusion.abaw.challenges import Challenge, challenge_of
 from fusion.abaw.reading.lists import Template
 from fusion.abaw.submission.fitting import Lengths, SubmissionSummary, places, require_ids
 from fusion.abaw.submission.line_ends import LineEnds
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.compound import COMPOUNDS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.va import DIMENSIONS
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from fusion.abaw.reading.annotations import CorpusKind, read_corpus
 from fusion.abaw.reading.layout import find_layout
 from fusion.corpora.registry import register
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 
 
 def find(root: Path, files: Sequence[Path]) -> list[Path]:

@@ -18,7 +18,8 @@ from features.errors import UserError
 from fusion.abaw.reading.keys import MOST_FRAMES
 from fusion.abaw.reading.tables import fail
 from fusion.corpora.registry import register
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import FrameLabels, TaskLabels
 
 SCALE = 10.0
 """Valence and arousal are whole numbers from -SCALE to SCALE."""
@@ -87,7 +88,6 @@ def _labels(content: dict[str, object], path: Path) -> FrameLabels:
                 f"{path}: frame {number} has {rows[i, 0]:g}, {rows[i, 1]:g};"
                 f" valence and arousal are -10 to 10; mend it"
             )
-    labels = FrameLabels.empty(len(rows))
-    labels.va[:] = rows / SCALE
-    labels.va_mask[:] = True
-    return labels.spread(places)
+    values = (rows / SCALE).astype(np.float32)
+    labels = {"va": TaskLabels(values, np.ones(len(rows), bool))}
+    return FrameLabels(len(rows), labels).spread(places)

@@ -14,7 +14,8 @@ from pathlib import Path
 from features.errors import UserError
 from features.media.kinds import SOUND_SUFFIXES
 from fusion.corpora.registry import register
-from fusion.tasks.labels import Clip, ClipLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import expression_of_clip
 
 NAME = re.compile(r"(?P<speaker>\d\d)[ab]\d\d(?P<emotion>[WLEAFTN])[a-z]")
 EMOTIONS = {
@@ -51,5 +52,5 @@ def read(paths: Sequence[Path]) -> list[Clip]:
 def _clip(stem: str) -> Clip:
     name = NAME.fullmatch(stem)
     assert name is not None
-    labels = ClipLabels.of_expression(EMOTIONS.get(name["emotion"]))
+    labels = expression_of_clip(EMOTIONS.get(name["emotion"]))
     return Clip(stem, stem, "train", labels, name["speaker"])

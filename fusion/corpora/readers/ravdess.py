@@ -13,7 +13,8 @@ from pathlib import Path
 
 from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from fusion.corpora.registry import register
-from fusion.tasks.labels import Clip, ClipLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import expression_of_clip
 
 NAME = re.compile(r"0(?P<modality>[123])-0[12]-0(?P<emotion>[1-8])(-0[12]){3}-(?P<actor>\d\d)")
 EMOTIONS = {
@@ -50,5 +51,5 @@ def read(paths: Sequence[Path]) -> list[Clip]:
 def _clip(stem: str) -> Clip:
     name = NAME.fullmatch(stem)
     assert name is not None
-    labels = ClipLabels.of_expression(EMOTIONS.get(int(name["emotion"])))
+    labels = expression_of_clip(EMOTIONS.get(int(name["emotion"])))
     return Clip(stem, stem, "train", labels, f"Actor_{name['actor']}")

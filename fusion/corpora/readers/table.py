@@ -27,15 +27,12 @@ from fusion.abaw.reading.layout import SPLITS, video_of
 from fusion.abaw.reading.tables import fail, require
 from fusion.corpora.places import WHOLE, Places, frame_places, time_places
 from fusion.corpora.registry import register
-from fusion.tasks.labels import (
-    DIMENSIONS,
-    EXPRESSIONS,
-    UNITS,
-    Clip,
-    ClipLabels,
-    FrameLabels,
-    TimedLabels,
-)
+from fusion.tasks.au import UNITS
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import ClipLabels, FrameLabels, TaskLabels, TimedLabels
+from fusion.tasks.registry import known_tasks, task_type
+from fusion.tasks.va import DIMENSIONS
 
 FILE = "labels.csv"
 TEXTS = ("id", "split", "person", "expression")
@@ -80,10 +77,10 @@ def read(paths: Sequence[Path]) -> list[Clip]:
     keys = places.keys
     splits, people = _splits(columns, keys, path), _of_ids(columns, "person", keys, path)
     labels = _labels(columns, len(index), path)
-    known = labels.va_mask | labels.expr_mask | labels.au_mask.any(axis=1)
+    known = labels.rows
     clips = []
     for name, rows in keys.by_id():
-        own = FrameLabels.empty(0)
+        own = FrameLabels(0)
         if known[rows].any():
             own = _of_clip(labels, places, rows)
         video = video_of(name)
@@ -93,8 +90,18 @@ def read(paths: Sequence[Path]) -> list[Clip]:
 
 def _header(table: TextTable) -> list[str]:
     """Names of the columns; letter case and spaces around them do not count."""
-    written = {name.lower(): name for name in (*TEXTS, *NUMBERS)}
+    written = {name.lower(): name for name in (*_texts(), *NUMBERS)}
     return [written.get(name.lower(), name) for name in table.header]
+
+
+def _texts() -> list[str]:
+    """Columns of text: those of every table, and of tasks that have one."""
+    return [*TEXTS, *(t for name in known_tasks() if (t := task_type(name).table_text))]
+
+
+def _prefixes() -> dict[str, str]:
+    """What columns with values of a task begin with, to the task."""
+    return {p: name for name in known_tasks() if (p := task_type(name).table_prefix)}
 
 
 def _read_columns(path: Path) -> _Columns:
@@ -102,8 +109,10 @@ def _read_columns(path: Path) -> _Columns:
     text = read_table_text(path)
     names = _header(text)
     for i, name in enumerate(names):
-        if name not in (*TEXTS, *NUMBERS):
-            known = ", ".join((*TEXTS, "frame", "time", *DIMENSIONS, f"{UNITS[0]} to {UNITS[-1]}"))
+        if name not in (*_texts(), *NUMBERS) and not name.startswith(tuple(_prefixes())):
+            units = f"{UNITS[0]} to {UNITS[-1]}"
+            further = (f"{prefix}NAME" for prefix in _prefixes())
+            known = ", ".join((*_texts(), "frame", "time", *DIMENSIONS, units, *further))
             fail(path, 1, f"unknown column '{name}'; remove it; the columns are {known}")
         if name in names[:i]:
             fail(path, 1, f"column '{name}' is there twice; remove one")
@@ -111,7 +120,8 @@ def _read_columns(path: Path) -> _Columns:
         fail(path, 1, "frame and time both say where a label belongs; remove one of the columns")
     if ("valence" in names) != ("arousal" in names):
         fail(path, 1, "valence and arousal are labels only together; add the other column")
-    types = {name: pa.string() if name in TEXTS else pa.float64() for name in names}
+    texts = _texts()
+    types = {name: pa.string() if name in texts else pa.float64() for name in names}
     try:
         table = read_csv(
             pa.BufferReader(text.text.encode()),
@@ -122,7 +132,7 @@ def _read_columns(path: Path) -> _Columns:
     except pa.ArrowInvalid as error:
         _find_bad_line(path, text, names, str(error))
     return {
-        name: pc.utf8_trim_whitespace(table[name]) if name in TEXTS else table[name]
+        name: pc.utf8_trim_whitespace(table[name]) if name in texts else table[name]
         for name in names
     }
 
@@ -136,7 +146,7 @@ def _find_bad_line(path: Path, text: TextTable, names: Sequence[str], complaint:
             cells = counted(len(row), "cell")
             fail(path, rows.line_num, f"{cells} under {counted(len(names), 'column')}; mend it")
         for name, cell in zip(names, row, strict=True):
-            if name in NUMBERS and cell.strip() and not _is_number(cell, text.decimal_point):
+            if name not in _texts() and cell.strip() and not _is_number(cell, text.decimal_point):
                 fail(path, rows.line_num, f"{name} is '{cell.strip()}', not a number; mend it")
     if rows.line_num == 1:
         fail(path, 2, "there is no row after the header; add one for each clip or frame")
@@ -215,29 +225,58 @@ def _splits(columns: _Columns, keys: FrameKeys, path: Path) -> dict[str, str]:
 
 def _labels(columns: _Columns, rows: int, path: Path) -> FrameLabels:
     """Labels (R rows) in the order of the table."""
-    labels = FrameLabels.empty(rows)
+    labels: dict[str, TaskLabels] = {}
     if "valence" in columns:
-        _put_va(labels, columns, path)
+        labels["va"] = _va(columns, path)
     if "expression" in columns:
-        _put_expr(labels, columns["expression"], path)
+        labels["expr"] = _expr(columns["expression"], path)
+    if any(name in columns for name in UNITS):
+        labels["au"] = _au(columns, rows, path)
+    return FrameLabels(rows, labels | _of_other_tasks(columns))
+
+
+def _of_other_tasks(columns: _Columns) -> dict[str, TaskLabels]:
+    """Labels of tasks that say themselves which columns are theirs."""
+    labels: dict[str, TaskLabels] = {}
+    for task in known_tasks():
+        kind = task_type(task)
+        if kind.table_text in columns:
+            texts, codes = _coded(columns[kind.table_text])
+            names = sorted(filter(None, texts))
+            places = np.array([names.index(text) if text else -1 for text in texts])[codes]
+            labels[task] = TaskLabels(places.clip(min=0), places >= 0, tuple(names))
+        own = [name for name in columns if kind.table_prefix and name.startswith(kind.table_prefix)]
+        if own:
+            values, given = zip(*(_numbers(columns[name]) for name in own), strict=True)
+            labels[task] = TaskLabels(
+                np.stack(values, axis=1).astype(np.float32),
+                np.stack(given, axis=1),
+                tuple(name.removeprefix(kind.table_prefix) for name in own),
+            )
+    return labels
+
+
+def _au(columns: _Columns, rows: int, path: Path) -> TaskLabels:
+    values = np.zeros((rows, len(UNITS)), np.float32)
+    mask = np.zeros(values.shape, bool)
     for unit, name in enumerate(UNITS):
         if name in columns:
             on, given = _numbers(columns[name])
             require((on == 0) | (on == 1), path, f"{name} is 0 or 1, or empty for no label")
-            labels.au[:, unit], labels.au_mask[:, unit] = on, given
-    return labels
+            values[:, unit], mask[:, unit] = on, given
+    return TaskLabels(values, mask)
 
 
-def _put_va(labels: FrameLabels, columns: _Columns, path: Path) -> None:
+def _va(columns: _Columns, path: Path) -> TaskLabels:
     valence, known = _numbers(columns["valence"])
     arousal, other = _numbers(columns["arousal"])
     va = np.stack([valence, arousal], axis=1)
     require(np.abs(va) <= 1, path, "valence and arousal are -1 to 1, or empty for no label")
     require(known == other, path, "valence or arousal is empty; give both or neither")
-    labels.va[:], labels.va_mask[:] = va, known
+    return TaskLabels(va.astype(np.float32), known)
 
 
-def _put_expr(labels: FrameLabels, column: pa.ChunkedArray, path: Path) -> None:
+def _expr(column: pa.ChunkedArray, path: Path) -> TaskLabels:
     """Expressions by name or by number; the texts that occur are looked up once each."""
     texts, codes = _coded(column)
     numbers = {str(number): number for number in range(len(EXPRESSIONS))}
@@ -247,7 +286,7 @@ def _put_expr(labels: FrameLabels, column: pa.ChunkedArray, path: Path) -> None:
     given = np.array([bool(text) for text in texts])[codes]
     names = ", ".join(EXPRESSIONS)
     require(~given | (found >= 0), path, f"the expression is one of {names}, 0 to 7, or empty")
-    labels.expr[:], labels.expr_mask[:] = np.where(given, found, 0), given
+    return TaskLabels(np.where(given, found, 0).astype(np.int64), given)
 
 
 def _of_clip(labels: FrameLabels, places: Places, rows: np.ndarray) -> FrameLabels:
@@ -255,9 +294,9 @@ def _of_clip(labels: FrameLabels, places: Places, rows: np.ndarray) -> FrameLabe
     frames, times = places.keys.frame, places.times
     if times is not None:
         rows = rows[np.argsort(frames[rows])]
-    own = {name: array[rows] for name, array in vars(labels).items()}
+    own = labels.at(rows)
     if frames[rows[0]] == WHOLE:
-        return ClipLabels(**own)
+        return ClipLabels(len(own), own.by_task)
     if times is not None:
-        return TimedLabels(**own, times=times[rows])
-    return FrameLabels(**own).spread(frames[rows] - 1)
+        return TimedLabels(len(own), own.by_task, times=times[rows])
+    return own.spread(frames[rows] - 1)

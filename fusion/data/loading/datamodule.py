@@ -26,7 +26,6 @@ from fusion.data.loading.multi_corpus import (
     without_held_out,
 )
 from fusion.data.loading.sampling import (
-    TASKS,
     SetSampler,
     WindowSet,
     epoch_length,
@@ -39,7 +38,8 @@ from fusion.streams.clip_streams import ClipStreams, load_clip
 from fusion.streams.clip_tracks import FACES
 from fusion.streams.normalization import Normaliser, fit_normalisers
 from fusion.streams.stream_spec import StreamSpec, require_same_specs, stream_specs
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import Tasks, default_tasks
 
 __all__ = ["AffectDataModule", "DataSettings", "fit_normalisers", "split_clips"]
 
@@ -77,7 +77,7 @@ class AffectDataModule(pl.LightningDataModule):
         seed: int = 0,
         specs: dict[str, StreamSpec] | None = None,
         normalisers: dict[str, Normaliser] | None = None,
-        tasks: Sequence[str] = TASKS,
+        tasks: Tasks | None = None,
         inputs: StageInputs = NO_INPUTS,
     ) -> None:
         """Checks the settings and the headers of all tracks.
@@ -90,20 +90,22 @@ class AffectDataModule(pl.LightningDataModule):
             specs: Of a checkpoint, instead of `settings.streams`. A stream of which the store has
                 no track is masked; None of them is an error.
             normalisers: Of a checkpoint; None: to be fitted on the training clips.
-            tasks: Tasks that are learnt: those that `mix` and `sampling` look at.
+            tasks: Whose labels are targets; `mix` and `sampling` look at those that have weight.
+                None: valence-arousal, expressions and action units.
             inputs: What the stages before hand on; `settings.streams` may be empty with feeds.
         """
         super().__init__()
         settings.check(fed=bool(inputs.feeds))
         self.inputs = inputs
-        self.store, self.settings, self.seed, self.tasks = store, settings, seed, tasks
+        self.store, self.settings, self.seed = store, settings, seed
+        self.tasks = default_tasks() if tasks is None else dict(tasks)
         self.specs = specs or stream_specs(store, settings.streams)
         if specs is not None:
             held = [name for name in specs if store.ids(name)] or list(specs)
             require_same_specs({name: specs[name] for name in held}, stream_specs(store, held))
         self.sources = {
             split: [Source(clip, clip, store, settings.cache) for clip in part]
-            for split, part in split_clips(clips, settings).items()
+            for split, part in split_clips(clips, settings, self.tasks).items()
         }
         self.extra: list[str] = []
         self._remarks: list[str] = []
@@ -169,7 +171,11 @@ class AffectDataModule(pl.LightningDataModule):
 
     def _label_lines(self, split: str, dataset: WindowDataset) -> list[str]:
         """Tasks without labels, the sets that batches are mixed from, and mute streams."""
-        without = [task.upper() for task in TASKS if not labelled_frames(dataset, task).any()]
+        without = [
+            task.title
+            for task in self.tasks.values()
+            if not task.made_of and not labelled_frames(dataset, task).any()
+        ]
         text = [f"no labels of {', '.join(without)}"] if without and split != TEST else []
         if split == TRAIN and self.settings.mix != "natural":
             sets = ", ".join(f"{one.name} {len(one.windows)}" for one in self._sets(dataset))
@@ -217,7 +223,8 @@ class AffectDataModule(pl.LightningDataModule):
 
     def _sets(self, dataset: WindowDataset) -> list[WindowSet]:
         settings = self.settings
-        return make_sets(dataset, settings.mix, settings.sampling, settings.batch, self.tasks)
+        learnt = {n: task for n, task in self.tasks.items() if task.weight and not task.made_of}
+        return make_sets(dataset, settings.mix, settings.sampling, settings.batch, learnt)
 
     def _load(self, split: str) -> None:
         """Makes the data set of a split, once."""
@@ -237,6 +244,7 @@ class AffectDataModule(pl.LightningDataModule):
                 self.inputs.of_clip(clip, len(data), taught=split == TRAIN)
                 for clip, data in zip(clips, streams, strict=True)
             ],
+            tasks=self.tasks,
         )
 
     def _dims(self) -> dict[str, int]:
@@ -260,13 +268,15 @@ class AffectDataModule(pl.LightningDataModule):
         return clips, streams
 
 
-def split_clips(clips: Sequence[Clip], settings: DataSettings) -> dict[str, list[Clip]]:
+def split_clips(
+    clips: Sequence[Clip], settings: DataSettings, tasks: Tasks
+) -> dict[str, list[Clip]]:
     """Clips of each split; with `settings.fold`, training and validation clips are dealt anew."""
     splits = {name: [c for c in clips if c.split == name] for name in (TRAIN, VALIDATION, TEST)}
     if settings.fold is None:
         return splits
     pool = splits[TRAIN] + splits[VALIDATION]
-    held_out = set(folds_of(pool, settings.folds)[settings.fold].tolist())
+    held_out = set(folds_of(pool, settings.folds, tasks)[settings.fold].tolist())
     splits[TRAIN] = [clip for index, clip in enumerate(pool) if index not in held_out]
     splits[VALIDATION] = [clip for index, clip in enumerate(pool) if index in held_out]
     return splits

@@ -26,7 +26,10 @@ from fusion.streams.person_normalization import (
     fit_people,
     make_scalers,
 )
-from fusion.tasks.labels import REACH, Clip, FrameLabels, TimedLabels
+from fusion.tasks.base import TaskTargets
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import REACH, FrameLabels, TimedLabels
+from fusion.tasks.registry import Tasks
 
 
 class WindowDataset(Dataset[Batch]):
@@ -52,6 +55,7 @@ class WindowDataset(Dataset[Batch]):
         adaptation: Adaptation = NO_ADAPTATION,
         people: People | None = None,
         extras: Sequence[ClipExtras] | None = None,
+        tasks: Tasks | None = None,
     ) -> None:
         """Cuts the clips into windows.
 
@@ -64,12 +68,14 @@ class WindowDataset(Dataset[Batch]):
             adaptation: Whether streams are normalised by person or by their own past instead.
             people: Statistics of the clips' people; None: of these clips, if it is by person.
             extras: What earlier stages say of each clip; None: nothing.
+            tasks: Whose labels are targets; None: of no task.
         """
         self.clips = list(clips)
         self.streams = list(streams)
         self.labels = [
             clip.labels_on(data.times) for clip, data in zip(clips, streams, strict=True)
         ]
+        self.tasks = dict(tasks or {})
         self.extras = list(extras) if extras is not None else [ClipExtras()] * len(self.clips)
         self.length = length
         starts = [cut(len(data), length, stride) for data in streams]
@@ -118,8 +124,11 @@ class WindowDataset(Dataset[Batch]):
         return {"feeds": feeds, "teacher": teacher_scores(teachers)}
 
     def _targets(self, labels: FrameLabels, part: slice) -> Targets:
-        rows = {name: self._padded(array[part]) for name, array in vars(labels).items()}
-        return Targets(**rows)
+        own = {name: task.labels_in(labels)[part] for name, task in self.tasks.items()}
+        return {
+            name: TaskTargets(self._padded(each.values), self._padded(each.mask))
+            for name, each in own.items()
+        }
 
     def _padded(self, rows: np.ndarray) -> Tensor:
         """Rows (n, ...) as (1, T, ...), copied with zeros (False) after the clip's end if n < T."""
@@ -160,8 +169,6 @@ def collate(items: Sequence[Batch]) -> Batch:
 def _joined(items: Sequence[Any]) -> Any:
     """Joins tensors, or the tensors inside equal dicts and dataclasses."""
     first = items[0]
-    if first is None:
-        return None
     if isinstance(first, Tensor):
         return torch.cat(list(items))
     if isinstance(first, dict):

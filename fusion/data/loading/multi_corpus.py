@@ -20,7 +20,7 @@ from fusion.abaw.reading.layout import read_people
 from fusion.corpora import read_corpus
 from fusion.streams.clip_tracks import FACES, explained, find_track
 from fusion.streams.stream_spec import EXTRACT, StreamSpec, stream_specs
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 
 _HASH = 64
 """Digits of a file's sha256; what is shorter tells no file from another."""

@@ -24,13 +24,12 @@ from torch.utils.data import Dataset, DistributedSampler
 from features.errors import UserError
 from fusion.data.loading.config import Mix, Sampling
 from fusion.data.loading.dataset import WindowDataset
-from fusion.tasks.labels import FrameLabels
+from fusion.tasks.base import Task
+from fusion.tasks.registry import Tasks
 
-TASKS = ("va", "expr", "au")
-BINS = 20
-"""Bins of valence, and of arousal, in the histogram that balances VA (Vu et al. 2021)."""
 MOST = 10.0
 """Greatest weight of a frame, where the mean over all frames is 1."""
+_NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def epoch_length(windows: int, batch: int, sets: int, processes: int = 1) -> int
 
 
 def make_sets(
-    dataset: WindowDataset, mix: Mix, sampling: Sampling, batch: int, tasks: Sequence[str] = TASKS
+    dataset: WindowDataset, mix: Mix, sampling: Sampling, batch: int, tasks: Tasks
 ) -> list[WindowSet]:
     """Sets of training windows, as the settings ask for.
 
@@ -114,12 +113,12 @@ def make_sets(
         mix: Which sets.
         sampling: How they are weighted.
         batch: Windows of a batch.
-        tasks: Tasks that are learnt, of `TASKS`; labels of others do not count.
+        tasks: Those that are learnt; labels of others do not count.
 
     Raises:
         UserError: If no window has a label, or a batch has no room for all sets.
     """
-    has = {task: labelled_frames(dataset, task) > 0 for task in TASKS if task in tasks}
+    has = {name: labelled_frames(dataset, task) > 0 for name, task in tasks.items()}
     members = _members(has, mix, len(dataset))
     if not has or not members:
         raise UserError(
@@ -133,7 +132,7 @@ def make_sets(
         )
     if sampling == "uniform":
         return [WindowSet(name, windows) for name, windows in members.items()]
-    weights = {task: task_weights(dataset, task) for task in has}
+    weights = {name: task_weights(dataset, tasks[name]) for name in has}
     joint = joint_weights(weights, has)
     return [
         WindowSet(name, windows, _shares(weights[name] if mix == "tasks" else joint, windows))
@@ -155,24 +154,30 @@ def _members(has: Mapping[str, np.ndarray], mix: Mix, windows: int) -> dict[str,
     return {name: np.flatnonzero(some) for name, some in kinds.items()}
 
 
-def labelled_frames(dataset: WindowDataset, task: str) -> np.ndarray:
-    """Frames of each window, (W,), that have a label of a task; of AU, any unit's."""
-    return _sums(dataset, [_kinds(task, labels)[1] for labels in dataset.labels])
+def labelled_frames(dataset: WindowDataset, task: Task) -> np.ndarray:
+    """Frames of each window, (W,), that have any label of a task."""
+    return _sums(dataset, [task.labels_in(labels).rows for labels in dataset.labels])
 
 
-def task_weights(dataset: WindowDataset, task: str) -> np.ndarray:
+def task_weights(dataset: WindowDataset, task: Task) -> np.ndarray:
     """Weight of each window for a task, (W,) float64; 0 where it has no label of it.
 
-    The mean over its labelled frames of the inverse frequency of what they show, an expression or
-    a bin of valence by arousal, among all labelled frames. All frames have a mean of 1, and none
-    counts more than `MOST`. AU is not balanced, for a frame shows many units at once.
+    The mean over its labelled frames of the inverse frequency of what they show (see
+    `Task.balance_codes`) among all labelled frames. All frames have a mean of 1, and none counts
+    more than `MOST`.
     """
-    kinds = [_kinds(task, labels) for labels in dataset.labels]
-    every = np.concatenate([kind[mask] for kind, mask in kinds] or [np.zeros(0, np.int64)])
-    counts = np.bincount(every, minlength=BINS**2)
+    labels = [task.labels_in(each) for each in dataset.labels]
+    codes = [task.balance_codes(each) for each in labels]
+    every = np.concatenate(
+        [code[each.rows] for code, each in zip(codes, labels, strict=True)] or [_NONE]
+    )
+    kinds = 1 + max((int(code.max(initial=0)) for code in codes), default=0)
+    counts = np.bincount(every, minlength=kinds)
     even = len(every) / max(int(np.count_nonzero(counts)), 1)
     inverse = np.minimum(even / np.maximum(counts, 1), MOST)
-    total = _sums(dataset, [inverse[kind] * mask for kind, mask in kinds])
+    total = _sums(
+        dataset, [inverse[code] * each.rows for code, each in zip(codes, labels, strict=True)]
+    )
     frames = labelled_frames(dataset, task)
     return np.where(frames > 0, total / np.maximum(frames, 1), 0.0)
 
@@ -187,16 +192,6 @@ def _shares(weights: np.ndarray, windows: np.ndarray) -> np.ndarray:
     """Chance of each of the windows to be drawn."""
     chosen = weights[windows]
     return chosen / chosen.sum()
-
-
-def _kinds(task: str, labels: FrameLabels) -> tuple[np.ndarray, np.ndarray]:
-    """What each frame shows, (F,) from 0 to BINS^2 - 1, and whether it has a label, (F,)."""
-    if task == "va":
-        bins = ((labels.va + 1) * (BINS / 2)).astype(np.int64).clip(0, BINS - 1)
-        return bins[:, 0] * BINS + bins[:, 1], labels.va_mask
-    if task == "expr":
-        return labels.expr, labels.expr_mask
-    return np.zeros(len(labels), np.int64), np.asarray(labels.au_mask.any(axis=1))
 
 
 def _sums(dataset: WindowDataset, frames: Sequence[np.ndarray]) -> np.ndarray:

@@ -39,9 +39,9 @@ def test_the_stand_in_has_lfans_size_and_looks_at_no_later_frame():
     model = LeaderFollowerModel({"visual": 512, "audio": 768}).eval()
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(4.85e6, rel=0.02)
     first = batch(1, 40, {"visual": 512, "audio": 768})
-    before = model(first).va
+    before = model(first)["va"]
     first.streams["audio"][:, 30:] += 1.0
-    after = model(first).va
+    after = model(first)["va"]
     torch.testing.assert_close(after[:, :30], before[:, :30])
     assert not torch.allclose(after[:, 30:], before[:, 30:])
 

@@ -17,7 +17,8 @@ from experiments.demo.looks import draw_look
 from experiments.demo.people import HOMES, RING, SHOWN, label, perform
 from experiments.demo.voices import CONTROL_RATE, Speech, draw_voice, speak
 from features.errors import UserError
-from fusion.tasks.labels import EXPRESSIONS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
 
 HEADERS = {
     "VA_Estimation_Challenge": "valence,arousal",
@@ -257,8 +258,8 @@ def test_full_corpus_shows_every_expression_and_unit_in_every_part() -> None:
         times = demo_clips.frame_times(plan, rng)
         for act in acts:
             labels = label(act, times, np.random.default_rng(0))
-            seen.setdefault(plan.part, []).append(labels.expr)
-            units.setdefault(plan.part, []).append(labels.au)
+            seen.setdefault(plan.part, []).append(labels["expr"].values)
+            units.setdefault(plan.part, []).append(labels["au"].values)
     for part in demo_clips.PARTS:
         assert set(np.concatenate(seen[part])) == set(range(8)), part
         assert np.concatenate(units[part]).any(axis=0).all(), part

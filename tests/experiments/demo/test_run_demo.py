@@ -12,7 +12,8 @@ from experiments.demo.run_demo import RunDemoSettings
 from features.cli.app import OK
 from fusion.abaw.reading.annotations import read_truth
 from fusion.metrics.official import MetricAccumulator
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from tests.fusion.classic import TASKS, empty_labels
 
 
 def scores_of_mtl_file(path: Path, truth: Path) -> dict[str, float]:
@@ -21,11 +22,12 @@ def scores_of_mtl_file(path: Path, truth: Path) -> dict[str, float]:
     values: dict[str, list[list[float]]] = {}
     for track_id, _, *row in rows:
         values.setdefault(track_id, []).append([float(text) for text in row])
-    metrics = MetricAccumulator()
+    metrics = MetricAccumulator(TASKS)
     for clip in read_truth(truth):
         table = np.array(values[clip.id])
         whole = table[:, 2:].astype(int)
-        metrics.add(clip.labels.resized(len(table)), table[:, :2], whole[:, 0], whole[:, 1:])
+        decided = {"va": table[:, :2], "expr": whole[:, 0], "au": whole[:, 1:]}
+        metrics.add_decided(clip.labels.resized(len(table)), decided)
     return metrics.scores()
 
 
@@ -62,7 +64,7 @@ def test_the_demo_ends_with_a_table_and_the_files_it_names(
 
 
 def test_a_constant_says_the_training_mean_and_majority() -> None:
-    labels = FrameLabels.empty(4)
+    labels = empty_labels(4)
     labels.va_mask[:] = labels.expr_mask[:] = labels.au_mask[:] = True
     labels.va[:] = np.linspace(-1, 1, 8).reshape(4, 2)
     labels.expr[:] = [3, 3, 3, 0]

@@ -13,20 +13,30 @@ from fusion.abaw.reading.annotations import read_au, read_corpus, read_expr, rea
 from fusion.abaw.reading.lists import read_template
 from fusion.abaw.submission.checker import check_submission
 from fusion.abaw.submission.writer import FrameDecisions, write_submission
-from fusion.data.batch import Scores
 from fusion.data.loading.datamodule import DataSettings, split_clips
-from fusion.data.predictions import FramePredictions
-from fusion.losses.multitask import LossSettings, MultiTaskLoss, ccc_loss
+from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.metrics.official import ccc, mean_binary_f1
-from fusion.postprocess.decision import Decision, RawScores, VaDecision
-from fusion.postprocess.smoothing import Smoothing, smooth
+from fusion.postprocess.decision import Decision, RawScores
 from fusion.streams.alignment import align
 from fusion.streams.clip_streams import load_clip
 from fusion.streams.clip_tracks import find_track
-from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.base import TaskDecision
+from fusion.tasks.clips import Clip
+from fusion.tasks.deciding.smoothing import Smoothing, smooth
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.learning.concordance import ccc_loss
 from tests.fusion import abaw_files
 from tests.fusion import small_corpora as corpora
 from tests.fusion.batches import targets
+from tests.fusion.classic import (
+    TASKS,
+    classic_predictions,
+    classic_scores,
+    classic_tasks,
+    empty_labels,
+    split_columns,
+)
 
 EXPR_HEADER = "image_location," + ",".join(EXPRESSIONS)
 
@@ -44,18 +54,18 @@ def decided(frames: int) -> FrameDecisions:
 
 
 def clip_of(name: str, frames: int = 0, split: str = "train", group: str = "") -> Clip:
-    return Clip(name, name, split, FrameLabels.empty(frames), group or name)
+    return Clip(name, name, split, empty_labels(frames), group or name)
 
 
 def test_minus_five_is_no_value_and_minus_one_is_a_value_of_valence(tmp_path: Path) -> None:
     va = read_va(abaw_files.write(tmp_path / "v.txt", abaw_files.VA + "-1,-1\n-5,-5\n.5,-5\n"))
-    assert va.va_mask.tolist() == [True, False, False]
-    assert va.va[0].tolist() == [-1, -1]
+    assert va["va"].mask.tolist() == [True, False, False]
+    assert va["va"].values[0].tolist() == [-1, -1]
     expr = read_expr(abaw_files.write(tmp_path / "e.txt", abaw_files.EXPR + "-1\n0\n"))
-    assert expr.expr_mask.tolist() == [False, True]
+    assert expr["expr"].mask.tolist() == [False, True]
     units = ",".join(["-1", "0", "1"] * 4)
     au = read_au(abaw_files.write(tmp_path / "a.txt", f"{abaw_files.AU}{units}\n"))
-    assert au.au_mask[0].tolist() == [False, True, True] * 4
+    assert au["au"].mask[0].tolist() == [False, True, True] * 4
     for filler, text in (
         (read_expr, abaw_files.EXPR + "-5\n"),
         (read_va, abaw_files.VA + "-5,2\n"),
@@ -73,7 +83,7 @@ def test_frame_numbers_count_from_one(tmp_path: Path) -> None:
             + abaw_files.row("a/00003.jpg"),
         )
     )["a"]
-    assert labels.expr_mask.tolist() == [True, False, True]
+    assert labels["expr"].mask.tolist() == [True, False, True]
     with pytest.raises(UserError, match="count from 1"):
         read_mtl(
             abaw_files.write(tmp_path / "z.txt", abaw_files.MTL + abaw_files.row("a/00000.jpg"))
@@ -95,21 +105,14 @@ def test_left_and_right_are_matched_by_their_whole_names(store, tmp_path: Path) 
 def test_thresholds_of_units_are_put_on_probabilities_and_never_on_logits() -> None:
     scores = np.zeros((1, 22))
     scores[0, -12:] = 0.3  # as a logit: a probability of .574
-    raw = RawScores(clip_of("a"), np.zeros(1), np.ones(1, bool), scores)
-    va, expr, au, _ = Decision().apply(raw)
-    one = FramePredictions(
-        id="a",
-        video="a",
-        times=raw.times,
-        face=raw.face,
-        va=va,
-        expr=expr,
-        au=au,
-        thresholds=np.full(len(UNITS), 0.5, np.float32),
-    )
-    assert one.au_on.all()
+    raw = RawScores(clip_of("a"), np.zeros(1), np.ones(1, bool), split_columns(scores))
+    decision = Decision.neutral(TASKS)
+    limits = {"thresholds": decision.thresholds()["au"]}
+    said = {"id": "a", "video": "a", "times": raw.times, "face": raw.face} | decision.apply(raw)
+    one = classic_predictions(**said | limits)
+    assert one.decided("au").all()
     with pytest.raises(ValueError, match="au must be finite and in"):
-        replace(one, au=np.full((1, len(UNITS)), 1.7, np.float32))
+        classic_predictions(**said | limits | {"au": np.full((1, len(UNITS)), 1.7, np.float32)})
     with pytest.raises(ValueError, match="decided, not logits"):
         mean_binary_f1(np.ones((1, 12)), scores[:, -12:])
 
@@ -117,9 +120,13 @@ def test_thresholds_of_units_are_put_on_probabilities_and_never_on_logits() -> N
 def test_task_weights_are_applied_in_training() -> None:
     torch.manual_seed(0)
     truth = targets(2, 5)
-    scores = Scores(va=torch.rand(2, 5, 2), expr=torch.rand(2, 5, 8), au=torch.rand(2, 5, 12))
-    ones = torch.ones(len(EXPRESSIONS)), torch.ones(len(UNITS))
-    losses = MultiTaskLoss(LossSettings(va=2.0, expr=0.0, au=0.5), *ones)(scores, truth)
+    scores = classic_scores(
+        va=torch.rand(2, 5, 2), expr=torch.rand(2, 5, 8), au=torch.rand(2, 5, 12)
+    )
+    tasks = classic_tasks(va=2.0, expr=0.0, au=0.5)
+    fitted = {"expr": {"weights": torch.ones(len(EXPRESSIONS))},
+              "au": {"pos_weights": torch.ones(len(UNITS))}}  # fmt: skip
+    losses = MultiTaskLoss(LossSettings(), tasks, fitted)(scores, truth)
     expected = 2 * losses["va"] + 0.5 * losses["au"]
     assert losses["total"].item() == pytest.approx(expected.item())
 
@@ -128,7 +135,7 @@ def test_validation_frames_come_from_other_people_and_videos() -> None:
     names = [("1", "Ann"), ("2", "Ann"), ("3", "Bob"), ("4", "Cid"), ("5", "Cid"), ("6", "Dan")]
     clips = [clip_of(name, 10, group=person) for name, person in names]
     for fold in range(3):
-        splits = split_clips(clips, DataSettings(fold=fold, folds=3))
+        splits = split_clips(clips, DataSettings(fold=fold, folds=3), TASKS)
         groups = {split: {clip.group for clip in splits[split]} for split in splits}
         assert groups["validation"]
         assert not groups["validation"] & groups["train"]
@@ -161,14 +168,20 @@ def test_validation_is_normalised_with_the_training_mean(store) -> None:
     assert batch.streams["face"][0, :8].mean() > 8 / clock.std() * 0.9
 
 
+def smoothed_va(smoothing: Smoothing) -> Decision:
+    neutral = Decision.neutral(TASKS)
+    return replace(neutral, by_task={**neutral.by_task, "va": TaskDecision(smoothing)})
+
+
 def test_leading_frames_without_a_face_are_predicted_and_not_filled_with_minus_one() -> None:
     face = np.array([False, False, True, True])
     scores = np.zeros((4, 22))
     scores[:, 0] = [0.9, 0.9, 0.2, 0.4]
-    raw = RawScores(clip_of("a"), np.arange(4) / 25, face, scores)
-    filled = Decision(va=VaDecision(Smoothing(interpolate=True)))
-    assert filled.apply(raw).va[:, 0].tolist() == pytest.approx([0.2, 0.2, 0.2, 0.4])
-    assert Decision().apply(raw).va[:, 0].tolist() == pytest.approx([0.9, 0.9, 0.2, 0.4])
+    raw = RawScores(clip_of("a"), np.arange(4) / 25, face, split_columns(scores))
+    filled = smoothed_va(Smoothing(interpolate=True)).apply(raw)["va"]
+    assert filled[:, 0].tolist() == pytest.approx([0.2, 0.2, 0.2, 0.4])
+    neutral = Decision.neutral(TASKS).apply(raw)["va"]
+    assert neutral[:, 0].tolist() == pytest.approx([0.9, 0.9, 0.2, 0.4])
 
 
 def test_frames_without_a_face_keep_their_place(store) -> None:
@@ -207,12 +220,12 @@ def test_expression_rows_have_two_fields_though_the_header_has_nine(tmp_path: Pa
 
 
 def test_smoothing_does_not_cross_the_border_of_two_videos() -> None:
-    decision = Decision(va=VaDecision(Smoothing("box", 1.0)))
+    decision = smoothed_va(Smoothing("box", 1.0))
     for value in (-0.8, 0.8):
         scores = np.zeros((50, 22))
         scores[:, 0] = value
-        raw = RawScores(clip_of("a"), np.arange(50) / 25, np.ones(50, bool), scores)
-        np.testing.assert_allclose(decision.apply(raw).va[:, 0], value, rtol=1e-5)
+        raw = RawScores(clip_of("a"), np.arange(50) / 25, np.ones(50, bool), split_columns(scores))
+        np.testing.assert_allclose(decision.apply(raw)["va"][:, 0], value, rtol=1e-5)
 
 
 def test_imputed_frames_are_not_taken_into_the_smoothing() -> None:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from features.errors import UserError
 from fusion.data.folds import folds_of, label_amounts, linked, person_folds
 from fusion.data.loading.datamodule import DataSettings, split_clips
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from tests.fusion.classic import TASKS, empty_labels
 
 
 @st.composite
@@ -57,7 +58,7 @@ def simulated(people, seed):
     rng = np.random.default_rng(seed)
     clips = []
     for i in range(people):
-        labels = FrameLabels.empty(int(np.exp(rng.normal(5, 0.8))))
+        labels = empty_labels(int(np.exp(rng.normal(5, 0.8))))
         shares = rng.dirichlet(np.array([0.3, 0.05, 0.03, 0.03, 0.16, 0.14, 0.06, 0.28]) * 2)
         labels.expr[:] = rng.choice(8, len(labels), p=shares)
         labels.va[:] = rng.normal(0.2, 0.3, 2).clip(-1, 1)
@@ -72,8 +73,8 @@ def simulated(people, seed):
 def test_folds_of_a_corpus_are_alike_in_size_and_labels(seed):
     clips = simulated(120, seed)
     frames = np.array([len(clip.labels) for clip in clips])
-    amounts = np.array([label_amounts(clip.labels) for clip in clips])
-    folds = folds_of(clips, 5)
+    amounts = np.array([label_amounts(clip.labels, TASKS) for clip in clips])
+    folds = folds_of(clips, 5, TASKS)
     by_size_alone = person_folds([clip.group for clip in clips], 5, 0, frames.tolist())
 
     def uneven(dealt):
@@ -86,17 +87,17 @@ def test_folds_of_a_corpus_are_alike_in_size_and_labels(seed):
 
 
 def test_amounts_count_valid_labels_only():
-    labels = FrameLabels.empty(4)
+    labels = empty_labels(4)
     labels.expr[:] = [1, 1, 2, 3]
     labels.expr_mask[:] = [True, True, True, False]
     labels.va[:] = [[0.5, -0.5], [-0.25, 0.5], [0.5, 0], [1, 1]]
     labels.va_mask[:] = [True, True, True, False]
     labels.au[:, 2] = 1
     labels.au_mask[1:, 2] = True
-    amounts = label_amounts(labels)
-    assert amounts[:8].tolist() == [0, 2, 1, 0, 0, 0, 0, 0]
-    assert amounts[8:20].tolist() == [0, 0, 3, *[0] * 9]
-    assert amounts[20:].tolist() == [1.0, 0.5, 0.25, 0.5]
+    amounts = label_amounts(labels, TASKS)
+    assert amounts[:4].tolist() == [1.0, 0.5, 0.25, 0.5]
+    assert amounts[4:12].tolist() == [0, 2, 1, 0, 0, 0, 0, 0]
+    assert amounts[12:].tolist() == [0, 0, 3, *[0] * 9]
 
 
 @settings(max_examples=30, deadline=None)
@@ -165,7 +166,7 @@ def test_linking_is_the_transitive_closure(pairs):
 
 
 def clip(name, video, split, group, frames=10):
-    return Clip(name, video, split, FrameLabels.empty(frames), group)
+    return Clip(name, video, split, empty_labels(frames), group)
 
 
 def test_a_fold_holds_people_out_of_the_pooled_clips_and_leaves_the_test_split_alone():
@@ -174,7 +175,7 @@ def test_a_fold_holds_people_out_of_the_pooled_clips_and_leaves_the_test_split_a
     clips += [clip("10_left", "10", "train", "p9"), clip("10_right", "10", "train", "p10")]
     held_out = []
     for fold in range(3):
-        splits = split_clips(clips, DataSettings(fold=fold, folds=3))
+        splits = split_clips(clips, DataSettings(fold=fold, folds=3), TASKS)
         assert [c.id for c in splits["test"]] == ["9"]
         assert len(splits["train"]) + len(splits["validation"]) == 11
         for key in ("group", "video"):

@@ -17,7 +17,10 @@ from fusion.data.predictions import (
     read_predictions,
     write_predictions,
 )
-from fusion.tasks.labels import EXPRESSIONS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.registry import make_tasks
+from tests.fusion.classic import classic_predictions
 
 FORMATS: tuple[Format, ...] = ("parquet", "csv")
 
@@ -25,7 +28,7 @@ FORMATS: tuple[Format, ...] = ("parquet", "csv")
 def make_predictions(frames: int = 20, seed: int = 0, name: str = "12_left") -> FramePredictions:
     rng = np.random.default_rng(seed)
     expr = rng.dirichlet(np.full(len(EXPRESSIONS), 0.3), frames)
-    return FramePredictions(
+    return classic_predictions(
         id=name,
         video="12",
         times=np.cumsum(rng.uniform(0.02, 0.05, frames)),
@@ -39,13 +42,21 @@ def make_predictions(frames: int = 20, seed: int = 0, name: str = "12_left") -> 
 
 
 def assert_same(a: FramePredictions, b: FramePredictions) -> None:
-    for name, value in vars(a).items():
-        other = getattr(b, name)
-        if isinstance(value, np.ndarray):
-            assert value.dtype == other.dtype, name
-            np.testing.assert_array_equal(value, other, err_msg=name)
-        else:
-            assert value == other, name
+    assert (a.id, a.video, a.provenance) == (b.id, b.video, b.provenance)
+    assert list(a.tasks.items()) == list(b.tasks.items())
+    arrays = [{"times": p.times, "face": p.face, **p.values} for p in (a, b)]
+    for ours, theirs in (arrays, (a.thresholds, b.thresholds)):
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            assert value.dtype == theirs[name].dtype, name
+            np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+def with_arrays(p: FramePredictions, **arrays: np.ndarray) -> FramePredictions:
+    """The predictions with other times, faces or values of a task."""
+    values = {name: arrays.get(name, rows) for name, rows in p.values.items()}
+    rest = {name: each for name, each in arrays.items() if name not in values}
+    return replace(p, values=values, **rest)
 
 
 @settings(max_examples=15, deadline=None)
@@ -76,10 +87,12 @@ def test_columns_say_what_another_program_needs(tmp_path: Path, format: Format) 
     ]
     assert table["frame"].tolist() == list(range(1, 21))
     assert table["face"].dtype == table["AU1_on"].dtype == bool
-    np.testing.assert_allclose(table[list(UNITS)], predictions.au, rtol=1e-6)
+    np.testing.assert_allclose(table[list(UNITS)], predictions.values["au"], rtol=1e-6)
     most_probable = table[list(EXPRESSIONS)].idxmax(axis=1)
     assert table["expression"].tolist() == most_probable.tolist()
-    np.testing.assert_array_equal(table["AU26_on"], table["AU26"] >= predictions.thresholds[11])
+    np.testing.assert_array_equal(
+        table["AU26_on"], table["AU26"] >= predictions.thresholds["au"][11]
+    )
 
 
 def test_parquet_carries_thresholds_and_provenance_in_its_metadata(tmp_path: Path) -> None:
@@ -89,16 +102,16 @@ def test_parquet_carries_thresholds_and_provenance_in_its_metadata(tmp_path: Pat
     assert content["id"] == "12_left"
     assert content["video"] == "12"
     assert content["provenance"] == predictions.provenance
-    assert np.float32(content["thresholds"]["AU26"]) == predictions.thresholds[11]
+    assert np.float32(content["thresholds"]["AU26"]) == predictions.thresholds["au"][11]
 
 
 def test_a_unit_is_on_from_its_threshold_upwards() -> None:
     p = make_predictions()
-    edge = np.broadcast_to(p.thresholds, p.au.shape)
-    at = FramePredictions(**{**vars(p), "au": np.ascontiguousarray(edge)})
-    below = FramePredictions(**{**vars(p), "au": np.nextafter(edge, np.float32(-1)).clip(0)})
-    assert at.au_on.all()
-    assert not below.au_on.any()
+    edge = np.broadcast_to(p.thresholds["au"], p.values["au"].shape)
+    at = with_arrays(p, au=np.ascontiguousarray(edge))
+    below = with_arrays(p, au=np.nextafter(edge, np.float32(-1)).clip(0))
+    assert at.decided("au").all()
+    assert not below.decided("au").any()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +128,7 @@ def test_a_unit_is_on_from_its_threshold_upwards() -> None:
 )
 def test_scores_that_cannot_be_are_refused(name: str, value: np.ndarray) -> None:
     with pytest.raises(ValueError, match=f"{name}"):
-        FramePredictions(**{**vars(make_predictions()), name: value})
+        with_arrays(make_predictions(), **{name: value})
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -200,7 +213,13 @@ def test_a_missing_folder_and_an_id_that_leaves_it_are_refused(tmp_path: Path) -
 
 def with_compound(frames: int = 20) -> FramePredictions:
     rng = np.random.default_rng(5)
-    return replace(make_predictions(frames), compound=rng.random((frames, 6), dtype=np.float32))
+    six = rng.random((frames, 6), dtype=np.float32)
+    return with_six(make_predictions(frames), six)
+
+
+def with_six(p: FramePredictions, six: np.ndarray) -> FramePredictions:
+    tasks = {**p.tasks, **make_tasks({"compound": None})}
+    return replace(p, tasks=tasks, values={**p.values, "compound": six})
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -218,7 +237,7 @@ def test_sigmoids_of_basic_expressions_are_six_more_columns(
 @pytest.mark.parametrize("format", FORMATS)
 def test_predictions_without_sigmoids_are_read_as_without(tmp_path: Path, format: Format) -> None:
     path = write_predictions(make_predictions(), tmp_path, format)
-    assert read_predictions(path).compound is None
+    assert "compound" not in read_predictions(path).tasks
 
 
 def test_a_file_that_lacks_one_of_the_six_is_refused(tmp_path: Path) -> None:
@@ -234,4 +253,43 @@ def test_a_file_that_lacks_one_of_the_six_is_refused(tmp_path: Path) -> None:
 )
 def test_sigmoids_that_cannot_be_are_refused(value: np.ndarray) -> None:
     with pytest.raises(ValueError, match="compound must be"):
-        replace(make_predictions(), compound=value)
+        with_six(make_predictions(), value)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("made", [make_predictions, with_compound])
+def test_files_from_before_tasks_had_names_are_read(tmp_path, format, made) -> None:
+    predictions = made(20)
+    path = write_predictions(predictions, tmp_path, format)
+    if format == "csv":
+        sidecar = path.with_name(path.name + ".json")
+        said = json.loads(sidecar.read_text())
+        del said["tasks"]
+        sidecar.write_text(json.dumps(said))
+    else:
+        table = pyarrow.parquet.read_table(path)
+        said = json.loads(table.schema.metadata[b"affuse"])
+        del said["tasks"]
+        older = table.replace_schema_metadata({b"affuse": json.dumps(said).encode()})
+        pyarrow.parquet.write_table(older, path)
+    assert_same(predictions, read_predictions(path))
+
+
+def test_predictions_of_any_tasks_are_read_back(tmp_path: Path) -> None:
+    tasks = make_tasks(
+        {
+            "emotions": {"classes": ["calm", "happy"]},
+            "values": {"names": ["pain"], "low": 0, "high": 15},
+        }
+    )
+    values = {
+        "emotions": np.array([[0.25, 0.75], [1, 0]], np.float32),
+        "values": np.array([[15], [0.5]], np.float32),
+    }
+    face = np.ones(2, bool)
+    made = FramePredictions("a", "a", np.array([0.0, 0.04]), face, tasks, values)
+    path = write_predictions(made, tmp_path)
+    assert_same(made, read_predictions(path))
+    table = pd.read_parquet(path)
+    assert table["emotion"].tolist() == ["happy", "calm"]
+    assert list(table)[3:] == ["emotion_calm", "emotion_happy", "emotion", "pain"]

@@ -9,15 +9,17 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score
 
-from fusion.abaw.challenges import COMPOUNDS, compound_classes
+from fusion.abaw.challenges import compound_classes
 from fusion.abaw.reading.annotations import read_truth
 from fusion.abaw.reading.compound import read_compound_corpus
 from fusion.data.predictions import FramePredictions, read_predictions, write_predictions
-from fusion.losses.config import LossSettings
-from fusion.metrics.evaluation import first_frames, score_pair
+from fusion.metrics.evaluation import score_pair
 from fusion.metrics.remarks import MARK
+from fusion.tasks.compound import COMPOUNDS
+from fusion.tasks.registry import make_tasks
 from fusion.training.stages import train
 from tests.fusion.abaw_files import write
+from tests.fusion.classic import classic_predictions
 from tests.fusion.test_evaluate import call, change
 from tests.fusion.test_evaluate import predict as predict_basic
 from tests.fusion.test_evaluate import write_labels as write_basic
@@ -41,7 +43,7 @@ def predict(out: Path, compound: bool = False, **provenance: str) -> Path:
     for seed, (name, frames) in enumerate(CLIPS.items()):
         rng = np.random.default_rng(50 + seed)
         sigmoids = rng.random((frames, 6), dtype=np.float32)
-        one = FramePredictions(
+        one = classic_predictions(
             name,
             name.partition("_")[0],
             np.arange(frames) / 30,
@@ -58,12 +60,13 @@ def predict(out: Path, compound: bool = False, **provenance: str) -> Path:
 
 
 def wanted(root: Path, pred: Path) -> float:
-    labels = read_compound_corpus(root)
+    labels = {clip.id: clip.labels["compound"] for clip in read_compound_corpus(root)}
     truth, said = [], []
     for name, one in labels.items():
         p = read_predictions(pred / f"{name}.parquet")
         truth.append(one.values[one.mask])
-        said.append(compound_classes(p.expr, p.compound)[one.mask])
+        expr, compound = p.values["expr"], p.values.get("compound")
+        said.append(compound_classes(expr, compound)[one.mask])
     both = np.concatenate(truth), np.concatenate(said)
     return float(f1_score(*both, labels=range(7), average="macro", zero_division=0))
 
@@ -101,9 +104,9 @@ def test_two_folders_are_compared_on_clips_of_both(
     first, second = predict(tmp_path / "a"), predict(tmp_path / "b", compound=True)
     (second / "2.parquet").unlink()
     words = ("--challenge", "CE", "--pred", first, "--pred", second, "--data.root", root)
-    assert call(*words, "--draws", 50, "--out", tmp_path / "out") == 0
+    assert call(*words, "--draws", 50, "--out", tmp_path / "out") == 1
     out = capsys.readouterr().out
-    assert "remark: 2: left out: only one of the two has it" in out
+    assert f"not scored in {second}: 2 has labels but no prediction" in out
     for path in (root / "CE_Challenge/Test_Set/2.txt",):
         path.unlink()
     line = next(line for line in out.splitlines() if line.startswith("CE "))
@@ -135,11 +138,27 @@ def test_a_checkpoint_is_scored_on_compounds(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = write_labels(write_corpus(tmp_path / "corpus"), {"3": FRAMES, "5": FRAMES})
-    recipe = settings(root, tmp_path / "runs", epochs=1, loss=LossSettings(va=0, au=0))
+    tasks = {"va": {"weight": 0.0}, "expr": {}, "au": {"weight": 0.0}}
+    recipe = settings(root, tmp_path / "runs", epochs=1, tasks=tasks)
     best = train(recipe)
     capsys.readouterr()
     assert call("--challenge", "CE", "--checkpoint", best, "--data.root", root) == 0
     assert capsys.readouterr().out.startswith("CE 0.")
+    write_labels(root, {"1": FRAMES})  # whose expressions it has learnt
+    words = ("--challenge", "ce", "--checkpoint", best, "--data.root", root)
+    assert call(*words) == 1
+    assert "best.ckpt: trained on 1 of 3 clips, such as '1'" in capsys.readouterr().err
+    assert call(*words, "--in_sample", "true") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{MARK}CE ")
+    assert f"{MARK}the model was trained on 1 of 3 clips (EXPR)" in lines
+
+
+def test_an_unknown_challenge_is_refused_with_the_nearest(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("--challenge", "EXPRR", "--pred", root, "--data.root", root) == 1
+    assert "did you mean 'expr'" in capsys.readouterr().err
 
 
 def test_one_task_alone_is_scored(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,10 +178,12 @@ def test_sigmoids_of_videos_of_unequal_length_are_compared(tmp_path: Path) -> No
     truth = write_basic(tmp_path / "truth")
     pair = [predict_basic(truth, tmp_path / name) for name in "ab"]
     for folder, fewer in zip(pair, (0, 1), strict=True):
-        change(folder, "9", lambda p, n=fewer: first_frames(_with_sigmoids(p), len(p) - n))
+        change(folder, "9", lambda p, n=fewer: _with_sigmoids(p).first(len(p) - n))
     first, second = score_pair(pair[0], pair[1], read_truth(truth))
     assert first.frames["9"] == second.frames["9"] == 49
 
 
 def _with_sigmoids(one: FramePredictions) -> FramePredictions:
-    return replace(one, compound=np.full((len(one), 6), 0.5, np.float32))
+    sigmoids = np.full((len(one), 6), 0.5, np.float32)
+    tasks = {**one.tasks, **make_tasks({"compound": None})}
+    return replace(one, tasks=tasks, values={**one.values, "compound": sigmoids})

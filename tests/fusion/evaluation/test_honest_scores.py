@@ -12,6 +12,7 @@ from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import evaluate, tune
 from fusion import train as train_command
+from fusion.abaw.challenges import TASKS
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import DataSettings
 from fusion.data.predictions import read_predictions, write_predictions
@@ -21,10 +22,11 @@ from fusion.evaluation.scored_clips import CorpusSettings, LabelledSettings, lab
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY
 from fusion.inference.predictor import predict_clips
-from fusion.losses.config import LossSettings
 from fusion.metrics.remarks import MARK
 from fusion.postprocess.tuning import Tuned
-from fusion.tasks.labels import TASKS, Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.labels import FrameLabels
+from fusion.tasks.registry import title_of
 from fusion.training.config import TrainSettings
 from fusion.training.stages import train
 from fusion.tune import TuneSettings
@@ -129,7 +131,7 @@ def test_what_cannot_be_cross_fitted_is_marked_on_every_line(
         lines = capsys.readouterr().out.splitlines()
         assert all(line.startswith(MARK) for line in lines[:5])
         assert "the model was tuned on 2 of 2 clips" in lines[4]
-        for task in loaded.provenance["decided"]["tuned"]:
+        for task in map(title_of, loaded.provenance["decided"]["tuned"]):
             assert shown(lines[0])[task] == pytest.approx(in_sample[task], abs=6e-4)
         assert (out / "report.md").read_text().startswith(f"# {MARK}")
 
@@ -191,7 +193,7 @@ def test_a_clip_is_known_by_its_file_and_else_by_its_id() -> None:
     assert is_among(known, "1", "")
     assert is_among(known, "2", "b" * 64)
     assert not is_among(known, "3", "")
-    clip = Clip("1", "1", "test", FrameLabels.empty(0), "1")
+    clip = Clip("1", "1", "test", FrameLabels(0), "1")
     said = {"trained": {"va": {"1": ""}, "au": {"2": ""}}, "judged": {"expr": {"1": ""}}}
     assert marks(said, clip) == {"trained": "VA", "judged": "EXPR"}
     assert marks({"train_clips": ["1"]}, clip) == {"trained": "VA EXPR AU"}
@@ -200,7 +202,8 @@ def test_a_clip_is_known_by_its_file_and_else_by_its_id() -> None:
 def test_what_is_not_learnt_is_not_scored(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recipe: TrainSettings = settings(root, tmp_path, epochs=1, loss=LossSettings(expr=0))
+    tasks = {"va": {}, "expr": {"weight": 0.0}, "au": {}}
+    recipe: TrainSettings = settings(root, tmp_path, epochs=1, tasks=tasks)
     best = train(recipe)
     capsys.readouterr()
     assert call("--checkpoint", best, "--data.root", root) == 0
@@ -214,5 +217,5 @@ def test_what_is_not_learnt_is_not_scored(
     assert read_predictions(keep / "3.parquet").provenance["learnt"] == "VA AU"
     assert metrics.scores()["P"] == pytest.approx(metrics.scores()["VA"] + metrics.scores()["AU"])
     found, _ = tune.tune(TuneSettings(best, CorpusSettings(root=root), folds=2))
-    assert "EXPR" not in found.tuned
+    assert "expr" not in found.tuned
     assert tune.table(found)[2].split() == ["EXPR", "-", "-", "-", "-", "-"]

@@ -18,6 +18,7 @@ from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.network import Network
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
+from fusion.tasks.registry import default_tasks
 from fusion.training.config import Stage, TrainSettings
 from fusion.training.stages import train
 from tests.fusion.batches import batch
@@ -146,6 +147,6 @@ def test_a_model_on_another_device_reads_nothing_elsewhere(fusion: str, temporal
         with ELSEWHERE:
             model = AffectModel(chosen, dims, []).eval()
         features = model.features(made.inputs_on(ELSEWHERE))
-        assert joined(model.heads(features)).device == ELSEWHERE
+        assert joined(model.heads(features), default_tasks()).device == ELSEWHERE
         with pytest.raises(Exception, match="devices, cpu and cuda:0"):
             model.features(made)

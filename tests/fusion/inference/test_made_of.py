@@ -41,6 +41,11 @@ def root(tmp_path: Path) -> Path:
     return write_corpus(tmp_path / "tiny")
 
 
+def va_of(path: Path) -> np.ndarray:
+    """Valence and arousal in a file of predictions."""
+    return read_predictions(path).values["va"]
+
+
 def extract_anew(root: Path, track_id: str) -> None:
     """Other features under the header that they had, in a file of the old size and time."""
     video, _, person = track_id.partition("_")
@@ -107,7 +112,7 @@ def test_out_of_fold_predictions_are_made_anew_for_new_tracks(root: Path, tmp_pa
     extract_anew(root, "3")
     assert train_several(asked) != scores
     for name, path in list_predictions(folder).items():
-        assert np.array_equal(read_predictions(path).va, before[name].va) == (name != "3")
+        assert np.array_equal(va_of(path), before[name].values["va"]) == (name != "3")
         assert (path.stat().st_mtime_ns == stamps[path]) == (name != "3")
 
 
@@ -126,11 +131,11 @@ def test_members_of_an_ensemble_predict_anew_for_new_tracks(root: Path, tmp_path
         members, tmp_path / "out", split="validation", data=CorpusSettings(root=root)
     )
     ensemble(blend)
-    before = {n: read_predictions(p).va for n, p in list_predictions(tmp_path / "out").items()}
+    before = {n: va_of(p) for n, p in list_predictions(tmp_path / "out").items()}
     own = {p: p.stat().st_mtime_ns for p in (tmp_path / "out" / MEMBERS).rglob("*.parquet")}
     extract_anew(root, "3")
     ensemble(blend)
-    after = {n: read_predictions(p).va for n, p in list_predictions(tmp_path / "out").items()}
+    after = {n: va_of(p) for n, p in list_predictions(tmp_path / "out").items()}
     assert not np.allclose(after["3"], before["3"])
     assert all((p.stat().st_mtime_ns == s) == (p.stem != "3") for p, s in own.items())
 
@@ -165,21 +170,25 @@ def test_all_commands_know_a_person_by_people_csv(
     checkpoint, store = load_checkpoint(adapted), TrackStore(root / "tracks")
     clips = [clip for clip in read_corpus(root) if clip.split == "validation"]
     assert {clip.group for clip in clips} == {"Bob"}
-    true = {one.id: one.va for one in predict_clips(checkpoint, store, clips)}
+    true = {one.id: one.values["va"] for one in predict_clips(checkpoint, store, clips)}
     lonely = [replace(clip, group=clip.video) for clip in clips]
-    assert not np.allclose(next(iter(predict_clips(checkpoint, store, lonely))).va, true["3"])
+    assert not np.allclose(
+        next(iter(predict_clips(checkpoint, store, lonely))).values["va"], true["3"]
+    )
 
     data = CorpusSettings(root=root)
     two = [adapted, tmp_path / "two.ckpt"]
     shutil.copy(*two)
     ensemble(EnsembleSettings(two, tmp_path / "out", split="validation", data=data))
     (member,) = (tmp_path / "out" / MEMBERS).iterdir()  # equal files are one member's folder
-    made = {n: read_predictions(p).va for n, p in list_predictions(member).items()}
+    made = {n: va_of(p) for n, p in list_predictions(member).items()}
     assert made.keys() == true.keys()
     assert all(np.allclose(made[name], true[name], atol=1e-6) for name in true)
 
     seen: dict[str, np.ndarray] = {}
-    monkeypatch.setattr(submit, "decide", lambda one, edition: seen.update({one.id: one.va}))
+    monkeypatch.setattr(
+        submit, "decide", lambda one, edition: seen.update({one.id: one.values["va"]})
+    )
     submit.predict_decisions(submit.SubmitSettings(checkpoint=adapted, data=data), list(true))
     assert all(np.allclose(seen[name], true[name], atol=1e-6) for name in true)
 
@@ -187,7 +196,7 @@ def test_all_commands_know_a_person_by_people_csv(
         predict.PredictSettings(checkpoint=adapted, store=root / "tracks", out=tmp_path / "said")
     )
     assert status == 0
-    said = {n: read_predictions(p).va for n, p in list_predictions(tmp_path / "said").items()}
+    said = {n: va_of(p) for n, p in list_predictions(tmp_path / "said").items()}
     assert set(said) == set(CLIPS) | set(TEST)
     assert all(np.allclose(said[name], true[name], atol=1e-6) for name in true)
 
@@ -282,7 +291,7 @@ def test_a_read_only_store_can_be_trained_on_and_predicted_from(
     assert "--data.cache FOLDER" in said[0]
     assert not (closed / "tracks" / CACHE).exists()
     for name, path in list_predictions(out / "said").items():
-        assert np.array_equal(read_predictions(path).va, read_predictions(expected[name]).va)
+        assert np.array_equal(va_of(path), va_of(expected[name]))
 
 
 def test_a_cache_that_was_named_must_be_writable(root: Path, locked: tuple[Path, Path]) -> None:

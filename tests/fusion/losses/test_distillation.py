@@ -1,16 +1,16 @@
 import math
-from dataclasses import replace
 
 import pytest
 import torch
 from torch.nn import functional
 
-from fusion.data.batch import Scores
-from fusion.losses.distillation import divergence, label_targets, on_off, soft_loss, taught_by
+from fusion.losses import distillation
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
-from fusion.losses.va import va_loss
 from fusion.model.heads import ParallelHeads
+from fusion.tasks.learning.teaching import divergence, on_off
 from tests.fusion.batches import targets
+from tests.fusion.classic import ClassicTargets, classic_scores, classic_tasks, parts_of
+from tests.fusion.losses.test_losses import OF_ALL, va_loss
 
 TASKS = ("va", "expr", "au")
 NAN = float("nan")
@@ -25,7 +25,7 @@ def _seed():
 
 def said(windows=3, frames=20, bins=BINS):
     """Random scores, each a leaf of the graph."""
-    return Scores(
+    return classic_scores(
         va=(torch.rand(windows, frames, 2) * 2 - 1).requires_grad_(),
         expr=torch.randn(windows, frames, 8, requires_grad=True),
         au=torch.randn(windows, frames, 12, requires_grad=True),
@@ -34,7 +34,39 @@ def said(windows=3, frames=20, bins=BINS):
 
 
 def detached(scores):
-    return Scores(*(None if x is None else x.detach().clone() for x in vars(scores).values()))
+    return scores.each(lambda part: part.detach().clone())
+
+
+def settings_of(**changes):
+    """Settings of all tasks, and the tasks; bins as the scores have them."""
+    own = {"label_smoothing": 0.0, "va_kind": "bins+ccc", "va_bins": BINS}
+    own |= {name: value for name, value in changes.items() if name not in OF_ALL}
+    shared = LossSettings(**{name: changes[name] for name in OF_ALL & changes.keys()})
+    return shared, classic_tasks(**own)
+
+
+def soft_loss(student, teacher, truth, frames, settings):
+    """The teacher's part for each task."""
+    shared, tasks = settings
+    losses = {}
+    for name, task in tasks.items():
+        taught = distillation.taught_by(task, teacher[name], frames)
+        mask = truth[name].mask
+        losses[name] = distillation.soft_loss(
+            task, student[name], teacher[name], mask, taught, shared
+        )
+    return losses
+
+
+def label_targets(truth, teacher, frames):
+    """The labels of each task, and the teacher's decisions."""
+    _, tasks = settings_of(va_bins=0, va_kind="ccc")
+    return ClassicTargets(
+        {
+            name: distillation.label_targets(task, truth[name], teacher[name], frames)
+            for name, task in tasks.items()
+        }
+    )
 
 
 def unlabelled(windows=3, frames=20):
@@ -57,12 +89,13 @@ def every(windows=3, frames=20):
 
 
 def loss_of(**changes):
-    chosen = replace(LossSettings(label_smoothing=0.0, va_kind="bins+ccc"), **changes)
-    return MultiTaskLoss(chosen, torch.ones(8), torch.ones(12))
+    settings, tasks = settings_of(**changes)
+    fitted = {"expr": {"weights": torch.ones(8)}, "au": {"pos_weights": torch.ones(12)}}
+    return MultiTaskLoss(settings, tasks, fitted)
 
 
 def gradients(scores):
-    return [x.grad for x in vars(scores).values() if x is not None and x.grad is not None]
+    return [x.grad for x in scores.parts().values() if x.grad is not None]
 
 
 def va_gradients(scores):
@@ -107,10 +140,12 @@ def test_a_unit_is_a_distribution_over_on_and_off():
 def test_soft_loss_is_temperature_squared_times_that_of_cooled_logits(heat):
     student, teacher = said(), detached(said())
     names = ("expr", "au", "va_bins")
-    cool = replace(student, **{n: getattr(student, n) / heat for n in names})
-    cool_teacher = replace(teacher, **{n: getattr(teacher, n) / heat for n in names})
-    hot = soft_loss(student, teacher, unlabelled(), every(), LossSettings(temperature=heat))
-    plain = soft_loss(cool, cool_teacher, unlabelled(), every(), LossSettings(temperature=1.0))
+    cool, cool_teacher = (
+        classic_scores(va=one.va, **{name: getattr(one, name) / heat for name in names})
+        for one in (student, teacher)
+    )
+    hot = soft_loss(student, teacher, unlabelled(), every(), settings_of(temperature=heat))
+    plain = soft_loss(cool, cool_teacher, unlabelled(), every(), settings_of(temperature=1.0))
     for task in TASKS:
         torch.testing.assert_close(hot[task], heat**2 * plain[task])
 
@@ -120,7 +155,7 @@ def test_the_gradient_keeps_its_size_as_the_temperature_grows(name):
     def size(heat):
         torch.manual_seed(1)
         student, teacher = said(), detached(said())
-        settings = LossSettings(temperature=heat)
+        settings = settings_of(temperature=heat)
         losses = soft_loss(student, teacher, unlabelled(), every(), settings)
         torch.stack([*losses.values()]).sum().backward()
         return float(getattr(student, name).grad.norm())
@@ -130,7 +165,7 @@ def test_the_gradient_keeps_its_size_as_the_temperature_grows(name):
 
 def test_soft_losses_by_hand():
     student, teacher, heat = said(), detached(said()), 1.5
-    losses = soft_loss(student, teacher, unlabelled(), every(), LossSettings())
+    losses = soft_loss(student, teacher, unlabelled(), every(), settings_of())
     torch.testing.assert_close(losses["expr"], kd_by_hand(student.expr, teacher.expr, heat).mean())
     torch.testing.assert_close(
         losses["va"], kd_by_hand(student.va_bins, teacher.va_bins, heat).mean()
@@ -144,7 +179,7 @@ def test_soft_losses_by_hand():
 @pytest.mark.parametrize("va_kind", ["ccc", "smooth_l1+ccc"])
 def test_a_student_like_its_teacher_has_no_loss_and_no_gradient(bins, va_kind):
     student = said(bins=bins)
-    settings = LossSettings(va_kind=va_kind)
+    settings = settings_of(va_kind=va_kind, va_bins=bins)
     losses = soft_loss(student, detached(student), unlabelled(), every(), settings)
     torch.stack([*losses.values()]).sum().backward()
     assert [float(losses[task].detach()) for task in TASKS] == [0.0] * 3
@@ -155,7 +190,8 @@ def test_a_student_like_its_teacher_has_no_loss_and_no_gradient(bins, va_kind):
 @pytest.mark.parametrize("va_kind", VA_KINDS)
 def test_without_the_same_bins_va_is_taught_by_value(ours, theirs, va_kind):
     student, teacher = said(bins=ours), detached(said(bins=theirs))
-    settings = LossSettings(va_kind=va_kind, temperature=7.0)
+    kind = "ccc" if va_kind == "bins+ccc" and not ours else va_kind
+    settings = settings_of(va_kind=kind, va_bins=ours, temperature=7.0)
     got = soft_loss(student, teacher, unlabelled(), every(), settings)["va"]
     kind = "smooth_l1+ccc" if va_kind == "smooth_l1+ccc" else "ccc"
     expected = va_loss(kind, student.va.flatten(0, 1), teacher.va.flatten(0, 1))
@@ -165,9 +201,9 @@ def test_without_the_same_bins_va_is_taught_by_value(ours, theirs, va_kind):
 @pytest.mark.parametrize("bins", [0, BINS])
 def test_a_labelled_batch_is_taught_by_both_in_shares(bins):
     student, teacher, truth = said(bins=bins), detached(said(bins=bins)), targets(3, 20)
-    loss = loss_of(va_kind="bins+ccc" if bins else "smooth_l1+ccc")
+    loss = loss_of(va_kind="bins+ccc" if bins else "smooth_l1+ccc", va_bins=bins)
     plain = loss(student, truth)
-    soft = soft_loss(student, teacher, unlabelled(), every(), loss.settings)
+    soft = soft_loss(student, teacher, unlabelled(), every(), (loss.settings, loss.tasks))
     both = loss(student, truth, teacher, every())
     for task in TASKS:
         torch.testing.assert_close(both[task], 0.6 * plain[task] + 0.4 * soft[task])
@@ -177,9 +213,9 @@ def test_a_labelled_batch_is_taught_by_both_in_shares(bins):
 @pytest.mark.parametrize("bins", [0, BINS])
 def test_an_unlabelled_batch_is_taught_by_the_teacher_alone(bins):
     student, teacher = said(bins=bins), detached(said(bins=bins))
-    loss = loss_of(va_kind="bins+ccc" if bins else "ccc")
+    loss = loss_of(va_kind="bins+ccc" if bins else "ccc", va_bins=bins)
     got = loss(student, unlabelled(), teacher, every())
-    soft = soft_loss(student, teacher, unlabelled(), every(), loss.settings)
+    soft = soft_loss(student, teacher, unlabelled(), every(), (loss.settings, loss.tasks))
     for task in TASKS:
         torch.testing.assert_close(got[task], soft[task])
         assert float(got[task].detach()) > 0
@@ -202,7 +238,7 @@ def test_frames_with_and_without_labels_have_their_own_shares():
 
 def test_values_are_taught_with_the_weights_of_their_frames():
     student, teacher, truth = said(bins=0), detached(said(bins=0)), half_labelled()
-    settings = LossSettings(va_kind="smooth_l1+ccc")
+    settings = settings_of(va_kind="smooth_l1+ccc", va_bins=0)
     got = soft_loss(student, teacher, truth, every(), settings)["va"]
     times = torch.where(truth.va_mask, 2, 5).flatten()  # .4 and 1
     repeated = (x.va.flatten(0, 1).repeat_interleave(times, dim=0) for x in (student, teacher))
@@ -213,7 +249,7 @@ def test_values_are_taught_with_the_weights_of_their_frames():
 @pytest.mark.parametrize("bins", [0, BINS])
 def test_with_all_the_share_the_truth_is_all_there_is_where_it_is(bins):
     student, teacher, truth = said(bins=bins), detached(said(bins=bins)), half_labelled()
-    settings = LossSettings(truth=1.0)
+    settings = settings_of(truth=1.0, va_bins=bins, va_kind="ccc")
     torch.stack([*soft_loss(student, teacher, truth, every(), settings).values()]).sum().backward()
     va = student.va if bins == 0 else student.va_bins
     for x, task in [(va, "va"), (student.expr, "expr"), (student.au, "au")]:
@@ -235,13 +271,13 @@ def test_with_truth_masked_out_labels_have_no_influence(teaching):
 
 
 def test_a_student_learns_from_its_teacher_alone():
-    x, truth, loss = torch.randn(2, 20, 32), unlabelled(2), loss_of()
-    teacher = detached(ParallelHeads(32, bins=4)(5 * x))
-    student = ParallelHeads(32, bins=4)
+    x, truth, loss = torch.randn(2, 20, 32), unlabelled(2), loss_of(va_bins=4)
+    teacher = detached(parts_of(ParallelHeads(32, loss.tasks)(5 * x)))
+    student = ParallelHeads(32, loss.tasks)
     optimizer = torch.optim.Adam(student.parameters(), lr=0.02)
     totals = []
     for _ in range(120):
-        made = student(x)
+        made = parts_of(student(x))
         total = loss(made, truth, teacher, every(2))["total"]
         optimizer.zero_grad()
         total.backward()
@@ -265,7 +301,9 @@ def test_padding_and_silent_elements_get_a_gradient_of_exactly_zero(teaching, va
     teacher.va_bins[0, 5, 1, 2] = NAN
     teacher.expr[0, 3, 4] = NAN
     teacher.au[0, :, 2] = float("inf")
-    losses = loss_of(teaching=teaching, va_kind=va_kind)(student, unlabelled(), teacher, frames)
+    losses = loss_of(teaching=teaching, va_kind=va_kind, va_bins=bins)(
+        student, unlabelled(), teacher, frames
+    )
     losses["total"].backward()
     assert losses["total"].isfinite()
     va = sum(grad.abs().flatten(2).sum(dim=-1) for grad in va_gradients(student))
@@ -283,11 +321,9 @@ def test_padding_and_silent_elements_get_a_gradient_of_exactly_zero(teaching, va
 def test_padding_does_not_dilute_what_is_taught():
     student, teacher, frames = said(), detached(said()), every()
     frames[:, 7:] = False
-    padded = soft_loss(student, teacher, unlabelled(), frames, LossSettings())
-    cut = [
-        Scores(*(x[:, :7] for x in vars(s).values() if x is not None)) for s in (student, teacher)
-    ]
-    short = soft_loss(*cut, unlabelled(3, 7), every(3, 7), LossSettings())
+    padded = soft_loss(student, teacher, unlabelled(), frames, settings_of())
+    cut = [s.each(lambda x: x[:, :7]) for s in (student, teacher)]
+    short = soft_loss(*cut, unlabelled(3, 7), every(3, 7), settings_of())
     for task in TASKS:
         torch.testing.assert_close(padded[task], short[task])
 
@@ -342,7 +378,8 @@ def test_the_truth_gives_up_its_share_only_where_the_teacher_speaks():
 @pytest.mark.parametrize("teaching", ["soft", "labels"])
 def test_the_teacher_gets_no_gradient(teaching, bins):
     student, teacher = said(), said(bins=bins)
-    loss_of(teaching=teaching)(student, half_labelled(), teacher, every())["total"].backward()
+    loss = loss_of(teaching=teaching)
+    loss(student, half_labelled(), teacher, every())["total"].backward()
     assert gradients(teacher) == []
 
 
@@ -361,7 +398,7 @@ def test_a_clip_of_one_frame_is_learnt(teaching, va_kind):
 @pytest.mark.parametrize("teaching", ["soft", "labels"])
 def test_a_batch_of_nothing_has_no_loss(teaching):
     student, loss = said(), loss_of(teaching=teaching)
-    teacher = Scores(*(torch.full_like(x, NAN) for x in vars(said()).values() if x is not None))
+    teacher = said().each(lambda x: torch.full_like(x, NAN))
     for teacher_said, frames in [(teacher, every()), (detached(said()), ~every())]:
         losses = loss(student, unlabelled(), teacher_said, frames)
         losses["total"].backward()
@@ -381,7 +418,7 @@ def test_decisions_by_hand():
     truth.va_mask[:] = torch.tensor([[True, False, False]])
     truth.expr_mask[:] = torch.tensor([[False, True, False]])
     truth.au_mask[:], truth.au_mask[0, 0, 0] = False, True
-    teacher = Scores(
+    teacher = classic_scores(
         torch.full((1, 3, 2), -0.25), torch.zeros(1, 3, 8), torch.full((1, 3, 12), -1.0)
     )
     teacher.expr[..., 2] = 1.0
@@ -426,8 +463,12 @@ def test_what_is_not_finite_teaches_nothing():
     teacher.va_bins[0, 1, 0, 3] = NAN
     teacher.expr[0, 2, 0] = float("-inf")
     teacher.au[0, 3, 4] = NAN
-    taught = taught_by(teacher, torch.tensor([[True, True, True, True]]))
-    assert taught.va.tolist() == [[False, False, True, True]]
-    assert taught.expr.tolist() == [[True, True, False, True]]
-    assert taught.au.sum() == 47
-    assert not taught.au[0, 3, 4]
+    _, tasks = settings_of()
+    taught = {
+        name: distillation.taught_by(task, teacher[name], every(1, 4))
+        for name, task in tasks.items()
+    }
+    assert taught["va"].tolist() == [[False, False, True, True]]
+    assert taught["expr"].tolist() == [[True, True, False, True]]
+    assert taught["au"].sum() == 47
+    assert not taught["au"][0, 3, 4]

@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,23 +8,15 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from features.errors import UserError
-from fusion.data.batch import Scores
-from fusion.losses.au import bce_loss, zlpr_loss
 from fusion.losses.config import check_loss
-from fusion.losses.multitask import (
-    LabelCounts,
-    LossSettings,
-    MultiTaskLoss,
-    au_pos_weights,
-    ccc_loss,
-    expr_weights,
-    label_counts,
-)
-from fusion.losses.va import bins_loss, smooth_l1_loss, va_loss
+from fusion.losses.multitask import LossSettings, MultiTaskLoss, fit_losses
 from fusion.metrics.official import ccc
-from fusion.model.settings import ModelSettings
-from fusion.tasks.labels import FrameLabels
+from fusion.tasks.learning.binary import on_weights
+from fusion.tasks.learning.classes import class_weights
+from fusion.tasks.learning.concordance import bins_loss, ccc_loss, smooth_l1_loss, value_loss
+from fusion.tasks.learning.multilabel import bce_loss, zlpr_loss
 from tests.fusion.batches import targets
+from tests.fusion.classic import classic_scores, classic_tasks, empty_labels
 
 TASKS = ("va", "expr", "au")
 KINDS = [
@@ -43,7 +34,7 @@ def _seed():
 
 
 def scores(windows=3, frames=20):
-    return Scores(
+    return classic_scores(
         va=(torch.rand(windows, frames, 2) * 2 - 1).requires_grad_(),
         expr=torch.randn(windows, frames, 8, requires_grad=True),
         au=torch.randn(windows, frames, 12, requires_grad=True),
@@ -51,9 +42,31 @@ def scores(windows=3, frames=20):
     )
 
 
+OF_ALL = {"weighting", "teaching", "truth", "temperature"}
+
+
+def loss_with(weights=None, positive=None, **changes):
+    """The loss of the three tasks; a head over bins where the loss is over them."""
+    own = {name: value for name, value in changes.items() if name not in OF_ALL}
+    if own.get("va_kind") == "bins+ccc":
+        own = {"va_bins": 5} | own
+    fitted = {
+        "expr": {"weights": torch.ones(8) if weights is None else weights},
+        "au": {"pos_weights": torch.ones(12) if positive is None else positive},
+    }
+    shared = LossSettings(**{name: changes[name] for name in OF_ALL & changes.keys()})
+    return MultiTaskLoss(shared, classic_tasks(**own), fitted)
+
+
 def plain_loss(**changes):
-    chosen = replace(LossSettings(label_smoothing=0.0), **changes)
-    return MultiTaskLoss(chosen, torch.ones(8), torch.ones(12))
+    return loss_with(**{"label_smoothing": 0.0} | changes)
+
+
+def va_loss(kind, guess, truth, bins=None, weights=None):
+    """Mean over valence and arousal."""
+    own = [None, None] if bins is None else bins.unbind(1)
+    pairs = zip(guess.unbind(1), truth.unbind(1), own, strict=True)
+    return torch.stack([value_loss(kind, *pair, weights) for pair in pairs]).mean()
 
 
 def half_masked(windows=3, frames=20):
@@ -111,7 +124,7 @@ def test_va_is_scored_over_the_batch_not_window_by_window():
 def test_expression_loss_is_weighted_cross_entropy_of_the_valid_frames():
     said, truth = scores(), half_masked()
     weights = torch.rand(8) + 0.5
-    loss = MultiTaskLoss(LossSettings(label_smoothing=0.2), weights, torch.ones(12))
+    loss = loss_with(weights, label_smoothing=0.2)
     log = functional.log_softmax(said.expr[truth.expr_mask], dim=-1)
     hot = functional.one_hot(truth.expr[truth.expr_mask], 8) * 0.8 + 0.2 / 8
     expected = -(hot * weights * log).sum() / weights[truth.expr[truth.expr_mask]].sum()
@@ -121,7 +134,7 @@ def test_expression_loss_is_weighted_cross_entropy_of_the_valid_frames():
 def test_unit_loss_weights_what_is_on_and_masks_each_element():
     said, truth = scores(), half_masked()
     positive = torch.rand(12) * 5
-    loss = MultiTaskLoss(LossSettings(), torch.ones(8), positive)
+    loss = loss_with(positive=positive)
     p = said.au.sigmoid()
     each = -(positive * truth.au * p.log() + (1 - truth.au) * (1 - p).log())
     torch.testing.assert_close(loss(said, truth)["au"], each[truth.au_mask].mean())
@@ -173,8 +186,7 @@ def test_a_batch_without_any_label_has_no_loss(kinds):
 
 def test_task_weights_act_on_the_gradient():
     said, truth = scores(), targets(3, 20)
-    copies = (getattr(said, task).detach().clone() for task in TASKS)
-    weighted = Scores(*(copy.requires_grad_() for copy in copies))
+    weighted = said.each(lambda part: part.detach().clone().requires_grad_())
     plain_loss()(said, truth)["total"].backward()
     plain_loss(va=0.0, expr=2.5, au=1.0)(weighted, truth)["total"].backward()
     for task, factor in {"va": 0.0, "expr": 2.5, "au": 1.0}.items():
@@ -185,7 +197,7 @@ def test_task_weights_act_on_the_gradient():
 def test_losses_are_in_float32_under_mixed_precision():
     said, truth = scores(), targets(3, 20)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        low = Scores(*(getattr(said, name).bfloat16() for name in (*TASKS, "va_bins")))
+        low = said.each(lambda part: part.bfloat16())
         losses = plain_loss(va_kind="bins+ccc")(low, truth, low)
     assert {loss.dtype for loss in losses.values()} == {torch.float32}
 
@@ -261,7 +273,7 @@ def test_zlpr_puts_the_threshold_at_zero_and_is_stable():
 def test_units_have_both_losses_where_asked():
     said, truth = scores(), half_masked()
     positive = torch.rand(12) * 5
-    loss = MultiTaskLoss(LossSettings(au_kind="zlpr+bce"), torch.ones(8), positive)
+    loss = loss_with(positive=positive, au_kind="zlpr+bce")
     expected = zlpr_loss(said.au, truth.au, truth.au_mask)
     expected = expected + bce_loss(said.au, truth.au, truth.au_mask, positive)
     torch.testing.assert_close(loss(said, truth)["au"], expected)
@@ -289,8 +301,8 @@ def test_fixed_weights_are_not_learnt():
 
 
 def test_bins_loss_by_hand():
-    logits = torch.log(torch.tensor([[[1.0, 2.0, 1.0, 4.0], [1.0, 1.0, 1.0, 1.0]]]))
-    values = torch.tensor([[1.0, -0.1]])  # in the last bin and in the second
+    logits = torch.log(torch.tensor([[1.0, 2.0, 1.0, 4.0], [1.0, 1.0, 1.0, 1.0]]))
+    values = torch.tensor([1.0, -0.1])  # in the last bin and in the second
     expected = (math.log(8 / 4) + math.log(4)) / 2
     assert float(bins_loss(logits, values)) == pytest.approx(expected)
 
@@ -319,15 +331,17 @@ def test_bins_without_a_label_get_a_gradient_of_zero():
 
 
 @pytest.mark.parametrize("bins", [0, 1])
-def test_a_loss_over_bins_needs_a_model_with_bins(bins):
-    said, message = scores(), r"^loss.va_kind bins\+ccc needs model.va_bins of at least 2$"
-    said.va_bins = torch.zeros(3, 20, 2, 1) if bins else None
-    with pytest.raises(UserError, match=message):
-        plain_loss(va_kind="bins+ccc")(said, targets(3, 20))
-    with pytest.raises(UserError, match=message):
-        check_loss(LossSettings(va_kind="bins+ccc"), ModelSettings(va_bins=bins))
-    check_loss(LossSettings(va_kind="bins+ccc"), ModelSettings(va_bins=2))
-    check_loss(LossSettings(), ModelSettings(va_bins=bins))
+def test_a_loss_over_bins_needs_a_head_with_bins(bins):
+    with pytest.raises(UserError, match=rf"^tasks.va.bins {bins} must be .*at least 2"):
+        plain_loss(va_kind="bins+ccc", va_bins=bins)
+    plain_loss(va_kind="bins+ccc", va_bins=2)
+    plain_loss(va_bins=2)
+
+
+def test_something_must_be_learnt():
+    with pytest.raises(UserError, match=r"^tasks.va.weight, tasks.expr.weight, .* are all 0"):
+        check_loss(LossSettings(), classic_tasks(va=0.0, expr=0.0, au=0.0))
+    check_loss(LossSettings(), classic_tasks(va=0.0, expr=0.0))
 
 
 def test_weights_of_frames_count_as_repeats_do():
@@ -345,10 +359,6 @@ def test_weights_of_frames_count_as_repeats_do():
         ("truth", float("nan"), "from 0 to 1"),
         ("temperature", 0.0, "above 0"),
         ("temperature", float("inf"), "above 0"),
-        ("compound", -1.0, "at least 0"),
-        ("compound_share", [], "one or more pairs"),
-        ("compound_share", [(0, 0.5)], "one or more pairs"),
-        ("compound_share", [(5, 0.5), (5, 1.5)], "one or more pairs"),
     ],
 )
 def test_a_number_out_of_range_is_named(name, value, rule):
@@ -359,7 +369,7 @@ def test_a_number_out_of_range_is_named(name, value, rule):
 
 @pytest.mark.parametrize("truth", [0.0, 1.0])
 def test_the_ends_of_the_range_are_fine(truth):
-    plain_loss(truth=truth, temperature=0.1, compound_share=[(1, truth)])
+    plain_loss(truth=truth, temperature=0.1)
 
 
 def test_squared_error_by_hand():
@@ -370,15 +380,23 @@ def test_squared_error_by_hand():
     assert float(va_loss("mse", said[:0], truth[:0])) == 0
 
 
-@pytest.mark.parametrize("name", ["va_kind", "au_kind", "weighting", "teaching"])
-def test_an_unknown_kind_is_named(name):
-    with pytest.raises(UserError, match=rf"loss\.{name} mae must be \w+ or ") as caught:
+@pytest.mark.parametrize(
+    ("name", "now"),
+    [
+        ("va_kind", r"tasks\.va.*loss.*mae"),
+        ("au_kind", r"tasks\.au.*loss.*mae"),
+        ("weighting", r"loss\.weighting mae must be \w+ or "),
+        ("teaching", r"loss\.teaching mae must be \w+ or "),
+    ],
+)
+def test_an_unknown_kind_is_named(name, now):
+    with pytest.raises(UserError, match=now) as caught:
         plain_loss(**{name: "mae"})
     assert "\n" not in str(caught.value)
 
 
 def frame_labels(frames=40, seed=0):
-    made, rng = FrameLabels.empty(frames), np.random.default_rng(seed)
+    made, rng = empty_labels(frames), np.random.default_rng(seed)
     made.expr[:] = rng.integers(8, size=frames)
     made.expr_mask[:] = rng.random(frames) < 0.6
     made.au[:] = rng.integers(2, size=(frames, 12))
@@ -386,19 +404,15 @@ def frame_labels(frames=40, seed=0):
     return made
 
 
-def test_counts_are_of_valid_labels_over_all_clips():
-    clips = [frame_labels(seed=seed) for seed in range(3)] + [FrameLabels.empty(0)]
-    counts = label_counts(clips)
-    for c in range(8):
-        assert counts.expr[c] == sum(((k.expr == c) & k.expr_mask).sum() for k in clips)
+def test_weights_are_of_valid_labels_over_all_clips():
+    clips = [frame_labels(seed=seed) for seed in range(3)] + [empty_labels(0)]
+    fitted = fit_losses(classic_tasks(balance=1.0), clips)
+    counts = np.array([sum(((k.expr == c) & k.expr_mask).sum() for k in clips) for c in range(8)])
+    assert torch.equal(fitted["expr"]["weights"], class_weights(counts, 1.0))
     for u in range(12):
-        valid = [k.au[k.au_mask[:, u], u] for k in clips]
-        assert counts.au_on[u] == sum((v == 1).sum() for v in valid)
-        assert counts.au_off[u] == sum((v == 0).sum() for v in valid)
-
-
-def counts_of(expr, on=(10,) * 12, off=(90,) * 12):
-    return LabelCounts(np.array(expr), np.array(on), np.array(off))
+        valid = np.concatenate([k.au[k.au_mask[:, u], u] for k in clips])
+        ratio = (valid == 0).sum() / (valid == 1).sum()
+        assert float(fitted["au"]["pos_weights"][u]) == pytest.approx(ratio)
 
 
 # Frames of each expression in the training split of ABAW's 6th edition.
@@ -407,7 +421,7 @@ ABAW6 = (177198, 16573, 10771, 9080, 95463, 78751, 31615, 165866)
 
 @pytest.mark.parametrize("balance", [0.0, 0.5, 1.0])
 def test_expression_weights_soften_inverse_frequency(balance):
-    weights = expr_weights(counts_of(ABAW6), balance).double().numpy()
+    weights = class_weights(np.array(ABAW6), balance).double().numpy()
     share = np.array(ABAW6) / sum(ABAW6)
     assert (weights * share).sum() == pytest.approx(1.0, abs=1e-5)
     assert weights[3] / weights[0] == pytest.approx((ABAW6[0] / ABAW6[3]) ** balance, rel=1e-5)
@@ -415,14 +429,14 @@ def test_expression_weights_soften_inverse_frequency(balance):
 
 @pytest.mark.parametrize("expr", [(0,) * 8, (0, 5, 0, 5, 0, 0, 0, 90)])
 def test_expressions_never_seen_in_training_are_harmless(expr):
-    weights = expr_weights(counts_of(expr), 1.0)
+    weights = class_weights(np.array(expr), 1.0)
     assert weights.isfinite().all()
     assert (weights[torch.tensor(expr) == 0] == 1).all()
 
 
 def test_positive_weights_soften_the_ratio_of_off_to_on():
     on, off = (10, 0, 10, *(50,) * 9), (90, 100, 0, *(50,) * 9)
-    weights = au_pos_weights(counts_of(ABAW6, on, off), 0.5)
+    weights = on_weights(np.array(on), np.array(off), 0.5)
     assert weights.tolist() == [3.0] + [1.0] * 11
     assert weights.dtype == torch.float32
 
@@ -432,5 +446,5 @@ def test_positive_weights_soften_the_ratio_of_off_to_on():
 )
 def test_no_unit_weighs_more_than_the_cap(share, balance, weight):
     on = np.full(12, round(100_000 * share))
-    weights = au_pos_weights(LabelCounts(np.zeros(8, np.int64), on, 100_000 - on), balance)
+    weights = on_weights(on, 100_000 - on, balance)
     assert weights.tolist() == pytest.approx([weight] * 12, rel=1e-6)

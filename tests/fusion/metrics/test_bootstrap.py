@@ -11,18 +11,20 @@ from fusion.metrics.bootstrap import (
     compare,
     draw_videos,
     interval_of,
-    pooled_ccc,
     scores_of_draws,
 )
-from fusion.metrics.official import MetricAccumulator, PairMoments
-from fusion.tasks.labels import EXPRESSIONS, UNITS, FrameLabels
+from fusion.metrics.official import MetricAccumulator
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.scoring.statistics import DrawnMoments, PairMoments
+from tests.fusion.classic import TASKS, classic_labels
 
 pytestmark = pytest.mark.filterwarnings("ignore::fusion.metrics.official.UndefinedScore")
 
 
 def video(seed: int, frames: int = 40, noise: float = 0.4, tasks: str = "VEA") -> MetricAccumulator:
     rng = np.random.default_rng(seed)
-    labels = FrameLabels(
+    labels = classic_labels(
         va=rng.uniform(-1, 1, (frames, 2)).astype(np.float32),
         va_mask=np.full(frames, "V" in tasks),
         expr=rng.integers(0, 8, frames),
@@ -30,16 +32,17 @@ def video(seed: int, frames: int = 40, noise: float = 0.4, tasks: str = "VEA") -
         au=(rng.random((frames, 12)) < 0.3).astype(np.float32),
         au_mask=np.full((frames, 12), "A" in tasks),
     )
-    va = (labels.va + rng.normal(0, noise, (frames, 2))).clip(-1, 1)
-    expr = np.where(rng.random(frames) < noise, rng.integers(0, 8, frames), labels.expr)
-    au = np.where(rng.random((frames, 12)) < noise, 1 - labels.au, labels.au).astype(np.int64)
-    metrics = MetricAccumulator()
-    metrics.add(labels, va, expr, au)
+    truth = {name: each.values for name, each in labels.by_task.items()}
+    va = (truth["va"] + rng.normal(0, noise, (frames, 2))).clip(-1, 1)
+    expr = np.where(rng.random(frames) < noise, rng.integers(0, 8, frames), truth["expr"])
+    au = np.where(rng.random((frames, 12)) < noise, 1 - truth["au"], truth["au"]).astype(np.int64)
+    metrics = MetricAccumulator(TASKS)
+    metrics.add_decided(labels, {"va": va, "expr": expr, "au": au})
     return metrics
 
 
 def repeated(videos: Sequence[MetricAccumulator], times: Sequence[int]) -> MetricAccumulator:
-    total = MetricAccumulator()
+    total = MetricAccumulator(TASKS)
     for each, number in zip(videos, times, strict=True):
         for _ in range(number):
             total.merge(each)
@@ -69,7 +72,7 @@ def test_values_far_from_zero_keep_their_digits() -> None:
     prediction = truth + rng.normal(0, 1e-6, truth.shape)
     moments = [PairMoments.of(t, p) for t, p in zip(truth, prediction, strict=True)]
     whole = PairMoments.of(truth.ravel(), prediction.ravel()).ccc()
-    assert pooled_ccc(np.ones((1, 5)), moments)[0] == pytest.approx(whole, abs=1e-9)
+    assert DrawnMoments.of(np.ones((1, 5)), moments).ccc()[0] == pytest.approx(whole, abs=1e-9)
 
 
 def test_a_draw_with_one_value_only_scores_zero_and_one_without_frames_nan() -> None:
@@ -81,7 +84,7 @@ def test_a_draw_with_one_value_only_scores_zero_and_one_without_frames_nan() -> 
         PairMoments.of(np.zeros(0), np.zeros(0)),
     ]
     weights = np.array([[0, 2, 1], [0, 0, 3], [1, 1, 1], [3, 0, 0]], float)
-    scores = pooled_ccc(weights, moments)
+    scores = DrawnMoments.of(weights, moments).ccc()
     assert scores[0] == 0
     assert math.isnan(scores[1])
     assert 0 < scores[2] < 1

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,14 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion.data.predictions import FramePredictions
-from fusion.metrics.calibration import BINS, Calibration, Reliability
+from fusion.metrics.calibration import Calibration
 from fusion.reporting.figures import draw_calibration
-from fusion.tasks.labels import UNITS, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.labels import FrameLabels
+from fusion.tasks.scoring.reliability import BINS, Reliability
+from tests.fusion.classic import classic_labels, classic_predictions, empty_labels
 
 
 def make(frames: int, seed: int) -> tuple[FrameLabels, FramePredictions]:
     rng = np.random.default_rng(seed)
-    labels = FrameLabels(
+    labels = classic_labels(
         va=rng.uniform(-1, 1, (frames, 2)).astype(np.float32),
         va_mask=rng.random(frames) < 0.7,
         expr=rng.integers(0, 8, frames),
@@ -21,7 +25,7 @@ def make(frames: int, seed: int) -> tuple[FrameLabels, FramePredictions]:
         au=(rng.random((frames, 12)) < 0.4).astype(np.float32),
         au_mask=rng.random((frames, 12)) < 0.7,
     )
-    predictions = FramePredictions(
+    predictions = classic_predictions(
         id="1",
         video="1",
         times=np.arange(frames) / 30,
@@ -53,20 +57,21 @@ def test_errors_are_those_of_the_formula_whole_or_in_pieces(
     labels, p = make(frames, seed)
     calibration = Calibration()
     for part in (slice(0, cut), slice(cut, None)):
-        rows = FrameLabels(**{name: array[part] for name, array in vars(labels).items()})
-        fields = ("times", "face", "va", "expr", "au")
-        piece = FramePredictions(**vars(p) | {name: getattr(p, name)[part] for name in fields})
-        calibration.add(rows, piece)
-    known = labels.expr_mask
-    confidence = p.expr.max(1).astype(np.float64)[known]
-    wanted = plain_ece(confidence, (p.expr.argmax(1) == labels.expr)[known])
+        values = {name: rows[part] for name, rows in p.values.items()}
+        piece = replace(p, times=p.times[part], face=p.face[part], values=values)
+        calibration.add(labels.at(part), piece)
+    expr, known = labels["expr"].values, labels["expr"].mask
+    confidence = p.values["expr"].max(1).astype(np.float64)[known]
+    wanted = plain_ece(confidence, (p.values["expr"].argmax(1) == expr)[known])
     assert calibration.errors()["EXPR"] == pytest.approx(wanted, abs=1e-12)
+    au, said = (rows.astype(np.float64) for rows in (labels["au"].values, p.values["au"]))
     units = {
-        unit: plain_ece(p.au[mask, i].astype(np.float64), labels.au[mask, i].astype(np.float64))
-        for i, (unit, mask) in enumerate(zip(UNITS, labels.au_mask.T, strict=True))
+        unit: plain_ece(said[mask, i], au[mask, i])
+        for i, (unit, mask) in enumerate(zip(UNITS, labels["au"].mask.T, strict=True))
         if mask.any()
     }
-    found = {unit: e for unit, e in calibration.unit_errors().items() if not math.isnan(e)}
+    errors = zip(UNITS, calibration.kept["au"].errors().tolist(), strict=True)
+    found = {unit: e for unit, e in errors if not math.isnan(e)}
     assert found == pytest.approx(units, abs=1e-12)
     assert calibration.errors()["AU"] == pytest.approx(np.mean(list(units.values())), abs=1e-12)
 
@@ -101,17 +106,18 @@ def test_both_ends_of_the_range_have_a_bin() -> None:
 def test_without_labels_there_is_no_error() -> None:
     calibration = Calibration()
     _, predictions = make(5, 0)
-    calibration.add(FrameLabels.empty(5), predictions)
+    calibration.add(FrameLabels(5), predictions)
+    assert list(calibration.errors()) == ["EXPR", "AU"]
     assert all(map(math.isnan, calibration.errors().values()))
-    assert all(map(math.isnan, calibration.unit_errors().values()))
+    assert np.isnan(calibration.kept["au"].errors()).all()
 
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("tasks", [(), ("va",), ("expr",), ("au",), ("va", "au")])
 def test_panels_without_labels_leave_room_for_the_others(tasks: tuple[str, ...]) -> None:
-    calibration, labels = Calibration(), FrameLabels.empty(10)
+    calibration, labels = Calibration(), empty_labels(10)
     for task in tasks:
-        getattr(labels, f"{task}_mask")[:] = True
+        labels[task].mask[:] = True
     _, said = make(10, 0)
     calibration.add(labels, said)
     assert draw_calibration(calibration).startswith(b"\x89PNG")

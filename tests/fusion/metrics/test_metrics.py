@@ -1,5 +1,7 @@
 import math
 import warnings
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -10,22 +12,25 @@ from sklearn.metrics import accuracy_score, f1_score
 from fusion.metrics import bootstrap
 from fusion.metrics.official import (
     MetricAccumulator,
-    PairMoments,
     UndefinedScore,
     ccc,
-    ce_f1,
     macro_f1,
     mean_binary_f1,
-    official_scores,
 )
-from fusion.tasks.labels import EXPRESSIONS, UNITS, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import FrameLabels, TaskLabels
+from fusion.tasks.registry import make_tasks
+from fusion.tasks.scoring.statistics import PairMoments
+from tests.fusion.classic import TASKS, classic_labels, classic_scores, empty_labels
 
-Predictions = tuple[np.ndarray, np.ndarray, np.ndarray]
+Array = np.ndarray
+Predictions = tuple[Array, Array, Array]
 
 
 def sample(frames: int, seed: int = 0, valid: float = 0.7) -> tuple[FrameLabels, Predictions]:
     rng = np.random.default_rng(seed)
-    labels = FrameLabels(
+    labels = classic_labels(
         va=rng.uniform(-1, 1, (frames, 2)).astype(np.float32),
         va_mask=rng.random(frames) < valid,
         expr=rng.integers(0, 8, frames),
@@ -33,14 +38,48 @@ def sample(frames: int, seed: int = 0, valid: float = 0.7) -> tuple[FrameLabels,
         au=rng.integers(0, 2, (frames, 12)).astype(np.float32),
         au_mask=rng.random((frames, 12)) < valid,
     )
-    va = np.clip(0.5 * labels.va + rng.normal(0.1, 0.3, (frames, 2)), -1, 1).astype(np.float32)
-    expr = np.where(rng.random(frames) < 0.5, labels.expr, rng.integers(0, 8, frames))
-    au = np.where(rng.random((frames, 12)) < 0.6, labels.au, 1 - labels.au).astype(np.int64)
+    truth = truth_of(labels)
+    va = np.clip(0.5 * truth.va + rng.normal(0.1, 0.3, (frames, 2)), -1, 1).astype(np.float32)
+    expr = np.where(rng.random(frames) < 0.5, truth.expr, rng.integers(0, 8, frames))
+    au = np.where(rng.random((frames, 12)) < 0.6, truth.au, 1 - truth.au).astype(np.int64)
     return labels, (va, expr, au)
 
 
-def rows(labels: FrameLabels, at: np.ndarray | slice) -> FrameLabels:
-    return FrameLabels(**{name: array[at] for name, array in vars(labels).items()})
+class Truth(NamedTuple):
+    """The arrays of labels of the three tasks, to be written to."""
+
+    va: np.ndarray
+    expr: np.ndarray
+    au: np.ndarray
+    va_mask: np.ndarray
+    expr_mask: np.ndarray
+    au_mask: np.ndarray
+
+
+def truth_of(labels: FrameLabels) -> Truth:
+    every = [labels[name] for name in TASKS]
+    return Truth(*(each.values for each in every), *(each.mask for each in every))
+
+
+def add(
+    accumulator: MetricAccumulator, labels: FrameLabels, va: Array, expr: Array, au: Array
+) -> None:
+    accumulator.add_decided(labels, classic_scores(va, expr, au))
+
+
+def official_scores(
+    labels: FrameLabels,
+    va: Array,
+    expr: Array,
+    au: Array,
+    edition: int = 11,
+    exact: bool = False,
+    expressions: Iterable[str] = (),
+) -> dict[str, float]:
+    """Scores of pooled arrays: those of an accumulator after one `add`."""
+    accumulator = MetricAccumulator(TASKS, {"expr": frozenset(expressions)})
+    add(accumulator, labels, va, expr, au)
+    return accumulator.scores(edition, exact)
 
 
 def plain_ccc(x: np.ndarray, y: np.ndarray) -> float:
@@ -136,11 +175,9 @@ def test_macro_f1_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_mean_binary_f1_is_that_of_scikit_learn_on_valid_elements(seed: int) -> None:
     labels, (_, _, au) = sample(15, seed)
-    mask = labels.au_mask
-    wanted = [
-        f1_score(labels.au[mask[:, u], u], au[mask[:, u], u], zero_division=0) for u in range(12)
-    ]
-    assert mean_binary_f1(labels.au, au, mask) == pytest.approx(np.mean(wanted), abs=1e-12)
+    truth, mask = truth_of(labels).au, truth_of(labels).au_mask
+    wanted = [f1_score(truth[mask[:, u], u], au[mask[:, u], u], zero_division=0) for u in range(12)]
+    assert mean_binary_f1(truth, au, mask) == pytest.approx(np.mean(wanted), abs=1e-12)
 
 
 def test_a_class_in_neither_truth_nor_prediction_counts_as_zero_with_a_warning() -> None:
@@ -182,9 +219,9 @@ def test_any_partition_in_any_order_gives_the_scores_of_the_pooled_frames(
     cuts = data.draw(st.lists(st.integers(0, frames), max_size=6))
     labels, predictions = sample(frames, seed)
     order = np.random.default_rng(seed).permutation(frames)
-    streamed = MetricAccumulator()
+    streamed = MetricAccumulator(TASKS)
     for at in np.split(order, sorted(cuts)):
-        streamed.add(rows(labels, at), *(array[at] for array in predictions))
+        add(streamed, labels.at(at), *(array[at] for array in predictions))
     pooled = official_scores(labels, *predictions)
     assert streamed.scores() == pytest.approx(pooled, abs=1e-12, nan_ok=True)
 
@@ -194,41 +231,42 @@ def test_any_partition_in_any_order_gives_the_scores_of_the_pooled_frames(
 def test_scores_are_the_official_formulas_over_all_valid_frames(seed: int) -> None:
     labels, (va, expr, au) = sample(500, seed)
     scores = official_scores(labels, va, expr, au)
-    seen, known = labels.va_mask, labels.expr_mask
-    v, a = (plain_ccc(labels.va[seen, i], va[seen, i]) for i in range(2))
-    f1 = f1_score(labels.expr[known], expr[known], labels=range(8), average="macro")
-    units = mean_binary_f1(labels.au, au, labels.au_mask)
+    truth = truth_of(labels)
+    seen, known = truth.va_mask, truth.expr_mask
+    v, a = (plain_ccc(truth.va[seen, i], va[seen, i]) for i in range(2))
+    f1 = f1_score(truth.expr[known], expr[known], labels=range(8), average="macro")
+    units = mean_binary_f1(truth.au, au, truth.au_mask)
     wanted = {"CCC_V": v, "CCC_A": a, "VA": (v + a) / 2, "EXPR": f1, "AU": units}
     assert scores == pytest.approx(wanted | {"P": (v + a) / 2 + f1 + units}, abs=1e-12)
 
 
 def test_scores_are_pooled_and_not_averaged_over_clips() -> None:
     clips = [sample(50, seed) for seed in (1, 2)]
-    accumulator = MetricAccumulator()
+    accumulator = MetricAccumulator(TASKS)
     for shift, (labels, (va, expr, au)) in zip((-0.5, 0.5), clips, strict=True):
-        moved = FrameLabels(**(vars(labels) | {"va": labels.va / 4 + np.float32(shift)}))
-        accumulator.add(moved, va / 4 + np.float32(shift), expr, au)
+        own = labels["va"]
+        own = TaskLabels(own.values / 4 + np.float32(shift), own.mask)
+        add(accumulator, labels.with_task("va", own), va / 4 + np.float32(shift), expr, au)
     alone = [official_scores(labels, *p)["VA"] for labels, p in clips]
     assert accumulator.scores()["VA"] > max(alone) + 0.1
 
 
 def test_values_under_a_false_mask_do_not_count() -> None:
     labels, (va, expr, au) = sample(80)
-    spoilt = va.copy()
-    spoilt[~labels.va_mask] = np.nan
-    other = np.where(labels.au_mask, au, 1 - au)
-    wrong = np.where(labels.expr_mask, expr, 99)
+    truth, spoilt = truth_of(labels), va.copy()
+    spoilt[~truth.va_mask] = np.nan
+    other = np.where(truth.au_mask, au, 1 - au)
+    wrong = np.where(truth.expr_mask, expr, 99)
     assert official_scores(labels, spoilt, wrong, other) == official_scores(labels, va, expr, au)
 
 
 def test_a_task_without_labels_is_nan_and_left_out_of_p() -> None:
     labels, predictions = sample(60)
-    only_va = FrameLabels.empty(60)
-    only_va.va[:], only_va.va_mask[:] = labels.va, True
+    only_va = classic_labels(va=labels["va"].values)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scores = official_scores(only_va, *predictions)
-        empty = MetricAccumulator().scores()
+        empty = MetricAccumulator(TASKS).scores()
     assert math.isnan(scores["EXPR"])
     assert math.isnan(scores["AU"])
     assert scores["P"] == scores["VA"]
@@ -236,11 +274,11 @@ def test_a_task_without_labels_is_nan_and_left_out_of_p() -> None:
 
 
 def test_merged_accumulators_score_as_one() -> None:
-    whole, parts = MetricAccumulator(), [MetricAccumulator(), MetricAccumulator()]
+    whole, parts = MetricAccumulator(TASKS), [MetricAccumulator(TASKS), MetricAccumulator(TASKS)]
     for seed in range(4):
         labels, predictions = sample(30, seed)
-        whole.add(labels, *predictions)
-        parts[seed % 2].add(labels, *predictions)
+        add(whole, labels, *predictions)
+        add(parts[seed % 2], labels, *predictions)
     parts[0].merge(parts[1])
     assert parts[0].scores() == pytest.approx(whole.scores(), abs=1e-12)
     assert parts[0].class_scores() == whole.class_scores()
@@ -248,8 +286,8 @@ def test_merged_accumulators_score_as_one() -> None:
 
 def test_class_scores_have_names() -> None:
     labels, predictions = sample(200)
-    accumulator = MetricAccumulator()
-    accumulator.add(labels, *predictions)
+    accumulator = MetricAccumulator(TASKS)
+    add(accumulator, labels, *predictions)
     named, scores = accumulator.class_scores(), accumulator.scores()
     assert list(named) == [*EXPRESSIONS, *UNITS]
     assert np.mean([named[name] for name in EXPRESSIONS]) == pytest.approx(scores["EXPR"])
@@ -258,15 +296,18 @@ def test_class_scores_have_names() -> None:
 
 def test_predictions_of_another_length_are_refused() -> None:
     labels, (va, expr, au) = sample(10)
-    with pytest.raises(ValueError, match="not of 10 frames"):
+    with pytest.raises(ValueError, match=r"va: predictions \(9, 2\), not \(10, 2\)"):
         official_scores(labels, va[:9], expr[:9], au[:9])
+    values = classic_scores(va[:9], np.eye(8)[expr[:9]], au[:9])
+    with pytest.raises(ValueError, match=r"va: predictions \(9, 2\), labels \(10, 2\)"):
+        MetricAccumulator(TASKS).add(labels, values)
 
 
 # Editions
 
 
 def reference_of_edition_2(
-    labels: FrameLabels, expr: np.ndarray, au: np.ndarray, exact: bool
+    labels: Truth, expr: np.ndarray, au: np.ndarray, exact: bool
 ) -> tuple[float, float]:
     """EXPR and AU by scikit-learn, frames labelled Other left out as edition 2 has none."""
     known = labels.expr_mask & (labels.expr < 7)
@@ -279,7 +320,7 @@ def reference_of_edition_2(
     ]
     accuracy = accuracy_score(labels.au[mask], au[mask])
     if exact:
-        frames = [i for i in range(len(labels)) if mask[i].any()]
+        frames = [i for i in range(len(mask)) if mask[i].any()]
         accuracy = np.mean([(labels.au[i] == au[i])[mask[i]].all() for i in frames])
     return expr_score, 0.5 * np.mean(units) + 0.5 * accuracy
 
@@ -290,16 +331,17 @@ def reference_of_edition_2(
 @given(frames=st.integers(20, 60), seed=st.integers(0, 1000), exact=st.booleans())
 def test_edition_2_is_that_of_scikit_learn(frames: int, seed: int, exact: bool) -> None:
     labels, (va, expr, au) = sample(frames, seed)
-    easy = np.where(np.arange(frames)[:, None] % 3 == 0, labels.au, au).astype(np.int64)
+    easy = np.where(np.arange(frames)[:, None] % 3 == 0, labels["au"].values, au).astype(np.int64)
     scores = official_scores(labels, va, expr, easy, edition=2, exact=exact)
-    wanted = reference_of_edition_2(labels, expr, easy, exact)
+    wanted = reference_of_edition_2(truth_of(labels), expr, easy, exact)
     assert (scores["EXPR"], scores["AU"]) == pytest.approx(wanted, abs=1e-12)
 
 
 def test_edition_2_by_hand() -> None:
-    labels = FrameLabels.empty(4)
-    labels.expr[:], labels.expr_mask[:] = [0, 0, 1, 7], True
-    labels.au[:2, 0], labels.au_mask[:3] = 1, True
+    labels = empty_labels(4)
+    truth = truth_of(labels)
+    truth.expr[:], truth.expr_mask[:] = [0, 0, 1, 7], True
+    truth.au[:2, 0], truth.au_mask[:3] = 1, True
     expr = np.array([0, 7, 1, 0])
     au = np.zeros((4, 12), np.int64)
     au[[0, 2], 0] = 1
@@ -316,8 +358,8 @@ def test_edition_2_by_hand() -> None:
 
 def test_edition_2_names_seven_classes_and_later_ones_eight() -> None:
     labels, predictions = sample(300)
-    accumulator = MetricAccumulator()
-    accumulator.add(labels, *predictions)
+    accumulator = MetricAccumulator(TASKS)
+    add(accumulator, labels, *predictions)
     assert list(accumulator.class_scores(2)) == [*EXPRESSIONS[:7], *UNITS]
     latest = accumulator.scores()
     assert all(accumulator.scores(edition) == latest for edition in range(3, 12))
@@ -325,16 +367,16 @@ def test_edition_2_names_seven_classes_and_later_ones_eight() -> None:
 
 
 def test_edition_2_without_a_label_of_its_classes_is_nan() -> None:
-    labels = FrameLabels.empty(3)
-    labels.expr[:], labels.expr_mask[:] = 7, True
-    scores = official_scores(labels, np.zeros((3, 2)), labels.expr, np.zeros((3, 12), bool), 2)
+    expr = np.full(3, 7)
+    labels = classic_labels(expr=expr)
+    scores = official_scores(labels, np.zeros((3, 2)), expr, np.zeros((3, 12), bool), 2)
     assert all(map(math.isnan, scores.values()))
 
 
 @pytest.mark.parametrize("edition", [1, 12])
 def test_an_unknown_edition_is_refused(edition: int) -> None:
     with pytest.raises(ValueError, match="2 to 11"):
-        MetricAccumulator().scores(edition)
+        MetricAccumulator(TASKS).scores(edition)
 
 
 @pytest.mark.filterwarnings("ignore::fusion.metrics.official.UndefinedScore")
@@ -343,9 +385,14 @@ def test_an_unknown_edition_is_refused(edition: int) -> None:
 def test_compound_expressions_are_scored_over_seven_classes(pairs: list[tuple[int, int]]) -> None:
     truth, prediction = np.array(pairs).T
     wanted = f1_score(truth, prediction, labels=range(7), average="macro", zero_division=0)
-    assert ce_f1(truth, prediction) == pytest.approx(wanted, abs=1e-12)
+    labels = TaskLabels(truth, np.ones(len(truth), bool))
+    accumulator = MetricAccumulator(make_tasks({"compound": None}))
+    accumulator.add_decided(FrameLabels(len(truth), {"compound": labels}), {"compound": prediction})
+    assert accumulator.scores()["CE"] == pytest.approx(wanted, abs=1e-12)
     with pytest.raises(ValueError, match="0 to 6"):
-        ce_f1(truth, prediction + 7)
+        accumulator.add_decided(
+            FrameLabels(len(truth), {"compound": labels}), {"compound": prediction + 7}
+        )
 
 
 # Shapes and sizes
@@ -359,17 +406,18 @@ def test_one_frame_and_constant_predictions_have_scores(edition: int) -> None:
         constant = (np.full((frames, 2), 0.3), np.zeros(frames, int), np.ones((frames, 12), bool))
         scores = official_scores(labels, *constant, edition=edition)
         assert scores["VA"] == 0
-        share = (labels.expr == 0).mean()
+        share = (labels["expr"].values == 0).mean()
         if edition == 11:
             assert scores["EXPR"] == pytest.approx(2 * share / (1 + share) / 8)
-            on = labels.au.mean(axis=0)
+            on = labels["au"].values.mean(axis=0)
             assert scores["AU"] == pytest.approx((2 * on / (1 + on)).mean(), abs=1e-6)
 
 
 def test_two_million_frames_in_pieces_score_as_plain_numpy_does() -> None:
     rng = np.random.default_rng(0)
     frames, piece = 2_000_000, 400_000
-    labels = FrameLabels.empty(frames)
+    every = empty_labels(frames)
+    labels = truth_of(every)
     labels.va[:] = rng.random((frames, 2), np.float32) * 2 - 1
     labels.expr[:] = rng.integers(0, 8, frames)
     labels.au[:] = rng.random((frames, 12), np.float32) < 0.2
@@ -379,10 +427,10 @@ def test_two_million_frames_in_pieces_score_as_plain_numpy_does() -> None:
     expr = np.where(np.arange(frames) % 2, labels.expr, 3)
     au = labels.au.astype(bool)
     au[::3] = ~au[::3]
-    pieces = MetricAccumulator()
+    pieces = MetricAccumulator(TASKS)
     for start in range(0, frames, piece):
         at = slice(start, start + piece)
-        pieces.add(rows(labels, at), va[at], expr[at], au[at])
+        add(pieces, every.at(at), va[at], expr[at], au[at])
     valid = slice(frames // 10, None)
     truth, guess = labels.expr[valid], expr[valid]
     both = np.array([((truth == c) & (guess == c)).sum() for c in range(8)])
@@ -409,8 +457,7 @@ def test_classes_are_those_of_the_data_set() -> None:
     has = [0, 1, 4, 5, 6]
     truth = rng.choice(has, 300)
     guess = np.where(rng.random(300) < 0.6, truth, rng.integers(0, 8, 300))
-    labels = FrameLabels.empty(300)
-    labels.expr[:], labels.expr_mask[:] = truth, True
+    labels = classic_labels(expr=truth)
     names = {EXPRESSIONS[i] for i in has}
     blank = np.zeros((300, 2)), np.zeros((300, 12), bool)
     wanted = f1_score(truth, guess, labels=has, average="macro")
@@ -421,10 +468,10 @@ def test_classes_are_those_of_the_data_set() -> None:
     second = official_scores(labels, blank[0], guess, blank[1], edition=2, expressions=names)
     right = (truth == guess).mean()
     assert second["EXPR"] == pytest.approx(0.67 * wanted + 0.33 * right, abs=1e-12)
-    pooled = MetricAccumulator()
+    pooled = MetricAccumulator(TASKS)
     for part in np.array_split(np.arange(300), 3):
-        one = MetricAccumulator(expressions=frozenset(names))
-        one.add(rows(labels, part), blank[0][part], guess[part], blank[1][part])
+        one = MetricAccumulator(TASKS, {"expr": frozenset(names)})
+        add(one, labels.at(part), blank[0][part], guess[part], blank[1][part])
         pooled.merge(one)
     assert pooled.scores()["EXPR"] == pytest.approx(wanted, abs=1e-12)
     assert set(pooled.class_scores()) == names | set(UNITS)
@@ -437,14 +484,15 @@ def test_classes_are_those_of_the_data_set() -> None:
 
 def test_units_without_a_label_are_left_out_and_shown_as_none() -> None:
     labels, (va, expr, au) = sample(200)
-    labels.au_mask[:, 3:] = False
-    accumulator = MetricAccumulator()
-    accumulator.add(labels, va, expr, au)
+    truth = truth_of(labels)
+    truth.au_mask[:, 3:] = False
+    accumulator = MetricAccumulator(TASKS)
+    add(accumulator, labels, va, expr, au)
     wanted = [
-        f1_score(labels.au[labels.au_mask[:, u], u], au[labels.au_mask[:, u], u]) for u in range(3)
+        f1_score(truth.au[truth.au_mask[:, u], u], au[truth.au_mask[:, u], u]) for u in range(3)
     ]
     assert accumulator.scores()["AU"] == pytest.approx(np.mean(wanted), abs=1e-12)
-    assert mean_binary_f1(labels.au, au, labels.au_mask) == pytest.approx(np.mean(wanted))
+    assert mean_binary_f1(truth.au, au, truth.au_mask) == pytest.approx(np.mean(wanted))
     named = accumulator.class_scores()
     assert [named[unit] for unit in UNITS[:3]] == pytest.approx(wanted)
     assert all(math.isnan(named[unit]) for unit in UNITS[3:])
@@ -453,10 +501,10 @@ def test_units_without_a_label_are_left_out_and_shown_as_none() -> None:
 
 def test_class_scores_without_a_label_are_none_and_not_zero() -> None:
     labels, predictions = sample(50)
-    labels.expr_mask[:] = False
-    labels.au_mask[:] = False
-    accumulator = MetricAccumulator()
-    accumulator.add(labels, *predictions)
+    labels["expr"].mask[:] = False
+    labels["au"].mask[:] = False
+    accumulator = MetricAccumulator(TASKS)
+    add(accumulator, labels, *predictions)
     assert all(map(math.isnan, accumulator.class_scores().values()))
     assert all(map(math.isnan, accumulator.class_scores(2).values()))
     assert accumulator.counted() == []
@@ -476,12 +524,13 @@ def test_official_scores_are_those_of_scikit_learn_under_any_masks(
     frames: int, seed: int, valid: float, edition: int, has: list[int]
 ) -> None:
     rng = np.random.default_rng(seed)
-    labels, (va, _, au) = sample(frames, seed, valid=2.0)
+    every, (va, _, au) = sample(frames, seed, valid=2.0)
+    labels = truth_of(every)
     for mask in (labels.va_mask, labels.expr_mask, labels.au_mask):
         mask[:] = rng.random(mask.shape) < valid
     labels.expr[:], expr = rng.choice(has, frames), rng.integers(0, 8, frames)
     names = [EXPRESSIONS[i] for i in has]
-    scores = official_scores(labels, va, expr, au, edition, expressions=names)
+    scores = official_scores(every, va, expr, au, edition, expressions=names)
 
     seen, known, mask = labels.va_mask, labels.expr_mask, labels.au_mask
     wanted = dict.fromkeys(("VA", "EXPR", "AU"), math.nan)

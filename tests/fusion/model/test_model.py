@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import UserError
-from fusion.data.batch import Scores
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
 from fusion.model.streams import drop_streams
@@ -76,11 +75,12 @@ def test_the_default_is_the_baseline_that_checkpoints_and_results_were_made_with
 
 def test_scores_have_a_row_for_every_frame(model):
     scores = model(batch(windows=3, frames=20))
-    assert isinstance(scores, Scores)
-    assert scores.va.shape == (3, 20, 2)
-    assert scores.expr.shape == (3, 20, 8)
-    assert scores.au.shape == (3, 20, 12)
-    assert scores.va.abs().max() <= 1
+    assert {name: rows.shape for name, rows in scores.items()} == {
+        "va": (3, 20, 2),
+        "expr": (3, 20, 8),
+        "au": (3, 20, 12),
+    }
+    assert scores["va"].abs().max() <= 1
 
 
 @settings(max_examples=15, deadline=None)

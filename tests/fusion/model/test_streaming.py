@@ -10,6 +10,7 @@ from fusion.model.heads import ParallelHeads, make_heads
 from fusion.model.settings import ModelSettings
 from fusion.model.streaming import StreamingHeads
 from tests.fusion.batches import SMALL, STREAMS, batch, joined
+from tests.fusion.classic import TASKS
 
 DIM = 10
 ORDERS = list(permutations(("au", "expr", "va")))
@@ -21,6 +22,10 @@ OWN = {
 """What each task makes of a frame by itself."""
 
 
+def streaming(dim, **changes):
+    return StreamingHeads(dim, TASKS, **changes)
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
@@ -29,7 +34,7 @@ def _seed():
 def reaches(heads, task, name):
     """Whether the task's scores move a parameter."""
     heads.zero_grad()
-    getattr(heads(torch.randn(2, 5, DIM)), task).square().sum().backward()
+    heads(torch.randn(2, 5, DIM))[task].square().sum().backward()
     grad = heads.get_parameter(name).grad
     return grad is not None and bool((grad != 0).any())
 
@@ -41,17 +46,17 @@ def names(order):
 @pytest.mark.parametrize("task", ["expr", "va"])
 @pytest.mark.parametrize("part", ["vectors.weight", "stream.weight"])
 def test_expression_and_valence_arousal_train_the_stream_of_units(task, part):
-    assert reaches(StreamingHeads(DIM), task, f"tasks.au.{part}")
+    assert reaches(streaming(DIM), task, f"tasks.au.{part}")
 
 
 def test_parallel_heads_have_no_such_path():
-    heads = ParallelHeads(DIM)
+    heads = ParallelHeads(DIM, TASKS)
     assert not reaches(heads, "expr", "au.0.weight")
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=names)
 def test_a_task_trains_those_before_it_and_none_after_it(order):
-    heads = StreamingHeads(DIM, order=order)
+    heads = streaming(DIM, order=order)
     for before, after in combinations(order, 2):
         assert reaches(heads, after, OWN[before])
         assert not reaches(heads, before, OWN[after])
@@ -60,13 +65,13 @@ def test_a_task_trains_those_before_it_and_none_after_it(order):
 @pytest.mark.parametrize("order", ORDERS, ids=names)
 @pytest.mark.parametrize("mutual", [False, True])
 def test_every_parameter_takes_part(order, mutual):
-    heads = StreamingHeads(DIM, order=order, mutual=mutual)
+    heads = streaming(DIM, order=order, mutual=mutual)
     joined(heads(torch.randn(2, 5, DIM))).square().sum().backward()
     assert all(p.grad is not None and (p.grad != 0).any() for p in heads.parameters())
 
 
 def test_widths_are_those_of_the_released_code():
-    tasks = StreamingHeads(512).tasks
+    tasks = streaming(512).tasks
     assert tuple(tasks.au.vectors.weight.shape) == (12 * 16, 512)
     assert tuple(tasks.au.stream.weight.shape) == (64, 192)
     assert tuple(tasks.au.relations.weight.shape) == (12, 12)
@@ -77,7 +82,7 @@ def test_widths_are_those_of_the_released_code():
 
 
 def test_a_unit_has_its_own_logit_from_its_own_vector():
-    head = StreamingHeads(DIM).tasks["au"]
+    head = streaming(DIM).tasks["au"]
     with torch.no_grad():
         head.relations.weight.copy_(torch.eye(12))
         head.relations.bias.zero_()
@@ -89,7 +94,7 @@ def test_a_unit_has_its_own_logit_from_its_own_vector():
 
 
 def test_the_relation_layer_mixes_units():
-    head = StreamingHeads(DIM).tasks["au"]
+    head = streaming(DIM).tasks["au"]
     x = torch.randn(1, 1, DIM)
     with torch.no_grad():
         before, _ = head(x)
@@ -101,24 +106,24 @@ def test_the_relation_layer_mixes_units():
 @pytest.mark.parametrize("order", ORDERS, ids=names)
 @pytest.mark.parametrize("task", ["expr", "va"])
 def test_mutual_features_correct_the_units(order, task):
-    chosen = StreamingHeads(DIM, order=order, mutual=True)
+    chosen = streaming(DIM, order=order, mutual=True)
     assert reaches(chosen, "au", OWN[task])
     x = torch.randn(1, 3, DIM)
     with torch.no_grad():
-        before = chosen(x).au
+        before = chosen(x)["au"]
         chosen.features[task][0].bias += 3.0
-        change = chosen(x).au - before
+        change = chosen(x)["au"] - before
         assert (change.abs() > 1e-4).all()
 
 
 def test_mutual_valence_arousal_enters_expression():
-    assert reaches(StreamingHeads(DIM, mutual=True), "expr", OWN["va"])
-    assert not reaches(StreamingHeads(DIM, mutual=False), "expr", OWN["va"])
+    assert reaches(streaming(DIM, mutual=True), "expr", OWN["va"])
+    assert not reaches(streaming(DIM, mutual=False), "expr", OWN["va"])
 
 
 @pytest.mark.parametrize("mutual", [False, True])
 def test_a_frame_is_judged_by_itself_in_training_as_in_use(mutual):
-    heads = StreamingHeads(DIM, mutual=mutual)
+    heads = streaming(DIM, mutual=mutual)
     x = torch.randn(3, 7, DIM)
     alone = joined(heads(x[1:2, 4:5]))[0, 0]
     torch.testing.assert_close(joined(heads.train()(x))[1, 4], alone)
@@ -131,24 +136,24 @@ def test_streaming_model_gives_every_score_and_ignores_padding():
     made = batch(windows=2, frames=20)
     made.frames[:, 13:] = False
     scores = model(made)
-    assert scores.va.shape == (2, 20, 2)
-    assert scores.expr.shape == (2, 20, 8)
-    assert scores.au.shape == (2, 20, 12)
-    assert scores.va.abs().max() <= 1
+    assert scores["va"].shape == (2, 20, 2)
+    assert scores["expr"].shape == (2, 20, 8)
+    assert scores["au"].shape == (2, 20, 12)
+    assert scores["va"].abs().max() <= 1
     for rows in made.streams.values():
         rows[:, 13:] = float("nan")
     torch.testing.assert_close(joined(model(made))[:, :13], joined(scores)[:, :13])
 
 
 def test_heads_are_parallel_unless_asked_for():
-    assert isinstance(make_heads(ModelSettings()), ParallelHeads)
-    assert isinstance(make_heads(ModelSettings(head="streaming")), StreamingHeads)
+    assert isinstance(make_heads(ModelSettings(), TASKS), ParallelHeads)
+    assert isinstance(make_heads(ModelSettings(head="streaming"), TASKS), StreamingHeads)
 
 
 def test_settings_reach_the_heads():
-    heads = make_heads(ModelSettings(dim=DIM, head="streaming", order=("va", "au", "expr")))
-    assert (heads.order, heads.correction) == (("va", "au", "expr"), None)
-    heads = make_heads(ModelSettings(dim=DIM, head="streaming", mutual=True))
+    heads = make_heads(ModelSettings(dim=DIM, head="streaming", order=("va", "au", "expr")), TASKS)
+    assert (heads.order, len(heads.correction)) == (("va", "au", "expr"), 0)
+    heads = make_heads(ModelSettings(dim=DIM, head="streaming", mutual=True), TASKS)
     assert reaches(heads, "au", OWN["expr"])
 
 

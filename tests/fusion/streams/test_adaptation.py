@@ -8,12 +8,13 @@ from fusion.data.windowing import WindowPool
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY, make_payload
 from fusion.inference.predictor import predict_clips, raw_scores
-from fusion.losses.multitask import LossSettings, MultiTaskLoss
+from fusion.losses.multitask import LossSettings, MultiTaskLoss, fit_losses
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
 from fusion.streams.adaptation import Adaptation
 from fusion.streams.person_normalization import person_of
 from fusion.training.lightning_module import AffectModule, OptimizerSettings
+from tests.fusion.classic import TASKS
 from tests.fusion.small_corpora import clip, module, put
 
 FRAMES = 50
@@ -165,6 +166,7 @@ def save(data, path, adaptation):
                 temporal={"name": "transformer", "layers": 1, "heads": 2},
             )
         ),
+        tasks={name: task.description() for name, task in TASKS.items()},
         specs=data.specs,
         normalisers=data.normalisers,
         align_window=cut.align_window,
@@ -174,7 +176,7 @@ def save(data, path, adaptation):
         adaptation=adaptation,
     )
     model = AffectModel(size, {name: spec.dim for name, spec in data.specs.items()})
-    loss = MultiTaskLoss(LossSettings(), torch.ones(8), torch.ones(12))
+    loss = MultiTaskLoss(LossSettings(), TASKS, fit_losses(TASKS, []))
     weights = AffectModule(model, loss, OptimizerSettings(), payload).state_dict()
     torch.save({"state_dict": weights, KEY: payload}, path)
     return load_checkpoint(path)
@@ -187,11 +189,11 @@ def test_prediction_adapts_as_validation_did(people, store, tmp_path, capsys, ki
     pool = WindowPool()
     with torch.inference_mode():
         for batch in data.val_dataloader():
-            pool.add(batch.clip, batch.start, checkpoint.network.model(batch).va.numpy())
+            pool.add(batch.clip, batch.start, checkpoint.network.model(batch)["va"].numpy())
     clips = people[3:]
     for index, raw in enumerate(raw_scores(checkpoint, store, clips)):
         expected = pool.stitched(data.datasets["validation"].lengths)[index]
-        np.testing.assert_allclose(raw.scores[:, :2], expected, atol=1e-5)
+        np.testing.assert_allclose(raw.scores["va"], expected, atol=1e-5)
     said = capsys.readouterr().out
     assert ("transductive" in said) == (kind != "none")
     [one] = predict_clips(checkpoint, store, clips[:1])
@@ -205,8 +207,8 @@ def test_a_person_predicted_in_part_keeps_the_statistics_of_all_clips(people, st
     whole = list(predict_clips(checkpoint, store, clips))
     [rest] = predict_clips(checkpoint, store, clips[1:], among=clips)
     [alone] = predict_clips(checkpoint, store, clips[1:])
-    np.testing.assert_array_equal(rest.va, whole[1].va)
-    assert not np.allclose(alone.va, whole[1].va)
+    np.testing.assert_array_equal(rest.values["va"], whole[1].values["va"])
+    assert not np.allclose(alone.values["va"], whole[1].values["va"])
 
 
 def test_a_checkpoint_from_before_there_was_adaptation_has_none(people, store, tmp_path):

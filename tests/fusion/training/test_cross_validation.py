@@ -12,15 +12,15 @@ from fusion.abaw.reading.annotations import read_corpus
 from fusion.data.loading.datamodule import DataSettings
 from fusion.data.predictions import list_predictions, read_predictions
 from fusion.inference.checkpoint import load_checkpoint
-from fusion.metrics.official import official_scores
 from fusion.model.settings import ModelSettings
-from fusion.tasks.labels import FrameLabels
+from fusion.tasks.labels import one_after_another
 from fusion.training import validation as held_out
 from fusion.training.config import TrainSettings
 from fusion.training.cross_validation import TABLE, score_held_out, summary, train_several
 from fusion.training.lightning_module import AffectModule
 from fusion.training.run_folder import DONE
 from fusion.training.stages import train
+from tests.fusion.classic import official_scores
 from tests.fusion.tiny import CLIPS, write_corpus
 
 FOLDS = 2
@@ -72,13 +72,8 @@ def test_the_pooled_score_is_the_official_one_of_the_kept_predictions(root: Path
     folder, scores = done
     made = [read_predictions(p) for p in list_predictions(folder / "out_of_fold").values()]
     labels = {clip.id: clip.labels for clip in read_corpus(root)}
-    pooled = FrameLabels(
-        **{
-            name: np.concatenate([getattr(labels[one.id], name) for one in made])
-            for name in vars(FrameLabels.empty(0))
-        }
-    )
-    parts = [np.concatenate([getattr(p, n) for p in made]) for n in ("va", "expr_class", "au_on")]
+    pooled = one_after_another([labels[one.id] for one in made])
+    parts = [np.concatenate([p.decided(task) for p in made]) for task in ("va", "expr", "au")]
     official = official_scores(pooled, *parts)
     assert scores == pytest.approx({name: official[name] for name in scores})
 

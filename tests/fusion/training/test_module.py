@@ -12,16 +12,17 @@ from torch import distributed as dist
 from torch.utils.data import DataLoader
 
 from features.errors import UserError
-from fusion.data.batch import Scores
 from fusion.data.windowing import cut
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY, make_payload
-from fusion.losses.multitask import LossSettings, MultiTaskLoss
-from fusion.metrics.official import official_scores
+from fusion.losses.multitask import LossSettings, MultiTaskLoss, fit_losses
 from fusion.model.affect import AffectModel
 from fusion.streams.normalization import Normaliser
 from fusion.streams.stream_spec import StreamSpec
-from fusion.tasks.labels import DIMENSIONS, EXPRESSIONS, UNITS, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.labels import one_after_another
+from fusion.tasks.va import DIMENSIONS
 from fusion.training.lightning_module import (
     AffectModule,
     ScoredWindow,
@@ -30,6 +31,14 @@ from fusion.training.lightning_module import (
 )
 from fusion.training.optimizer import OptimizerSettings, parameter_groups, warmup_cosine
 from tests.fusion.batches import SMALL, STREAMS, batch
+from tests.fusion.classic import (
+    TASKS,
+    classic_labels,
+    classic_scores,
+    empty_labels,
+    joined,
+    official_scores,
+)
 
 # A missing class scores 0 with a warning, which tiny data cannot avoid.
 pytestmark = pytest.mark.filterwarnings(
@@ -45,6 +54,7 @@ def payload():
     return make_payload(
         config={"seed": 1, "data": {"root": None, "streams": list(STREAMS)}},
         model=SMALL,
+        tasks={name: task.description() for name, task in TASKS.items()},
         specs=SPECS,
         normalisers=made,
         align_window=0.2,
@@ -58,7 +68,7 @@ def make_module(model=SMALL, held=None, **optimizer):
     torch.manual_seed(0)
     return AffectModule(
         AffectModel(model, STREAMS),
-        MultiTaskLoss(LossSettings(), torch.ones(8), torch.ones(12)),
+        MultiTaskLoss(LossSettings(), TASKS, fit_losses(TASKS, [])),
         OptimizerSettings(**optimizer),
         payload() if held is None else held,
     )
@@ -71,9 +81,9 @@ def learnable(batches, windows=8, frames=20, seed=0):
     for _ in range(batches):
         one = batch(windows, frames)
         visual, audio = one.streams["visual"], one.streams["audio"]
-        one.targets.va = torch.tanh(torch.stack([visual[..., 0], audio[..., 0]], dim=-1))
-        one.targets.expr = (visual[..., 1] > 0).long() + 2 * (audio[..., 1] > 0).long()
-        one.targets.au = (visual[..., 2:3] > 0).float().expand(-1, -1, 12)
+        one.targets["va"].values = torch.tanh(torch.stack([visual[..., 0], audio[..., 0]], dim=-1))
+        one.targets["expr"].values = (visual[..., 1] > 0).long() + 2 * (audio[..., 1] > 0).long()
+        one.targets["au"].values = (visual[..., 2:3] > 0).float().expand(-1, -1, 12)
         one.clip += windows * len(made)
         made.append(one)
     return made
@@ -122,6 +132,7 @@ def test_training_logs_every_loss_and_the_official_scores(trained):
     }
     assert {name for name in logged if name.startswith("val/")} == {
         "val/P",
+        "val/VA",
         "val/CCC_V",
         "val/CCC_A",
         "val/EXPR_F1",
@@ -140,9 +151,9 @@ def test_logged_scores_are_those_of_the_whole_split(trained):
     with torch.no_grad():
         for one in val:
             scores = module.model.eval()(one)
-            said.append(torch.cat([scores.va, scores.expr, scores.au], -1).flatten(0, 1))
-            labels.append({k: v.flatten(0, 1).numpy() for k, v in vars(one.targets).items()})
-    truth = FrameLabels(**{k: np.concatenate([part[k] for part in labels]) for k in labels[0]})
+            said.append(joined(scores).flatten(0, 1))
+            labels += [window.labels for window in scored_windows(one, scores, TASKS)]
+    truth = one_after_another(labels)
     va, expr, au = torch.cat(said).split([2, 8, 12], dim=-1)
     on = (au.sigmoid() >= 0.5).numpy()
     expected = official_scores(truth, va.numpy(), expr.argmax(-1).numpy(), on)
@@ -166,8 +177,8 @@ def test_checkpoint_gives_the_trained_model_back(trained):
     loaded = load_checkpoint(folder / "last.ckpt")
     with torch.no_grad():
         again, before = loaded.network.model(val[0]), module.model.eval()(val[0])
-    assert torch.equal(again.va, before.va)
-    assert torch.equal(again.au, before.au)
+    assert torch.equal(again["va"], before["va"])
+    assert torch.equal(again["au"], before["au"])
 
 
 def test_a_run_goes_on_where_it_stopped(trained, tmp_path):
@@ -239,7 +250,7 @@ def test_the_seed_decides_everything(tmp_path):
 def test_a_task_without_labels_is_left_out(tmp_path):
     train, val = learnable(2), learnable(1)
     for one in [*train, *val]:
-        one.targets.expr_mask[:] = False
+        one.targets["expr"].mask[:] = False
     metrics = fit(make_module(), tmp_path, train, val, epochs=1).callback_metrics
     assert "val/EXPR_F1" not in metrics
     assert "train/expr" not in metrics
@@ -249,7 +260,7 @@ def test_a_task_without_labels_is_left_out(tmp_path):
 
 def truth_of(frames, seed):
     rng = np.random.default_rng(seed)
-    return FrameLabels(
+    return classic_labels(
         va=rng.uniform(-1, 1, (frames, 2)).astype(np.float32),
         va_mask=rng.random(frames) < 0.8,
         expr=rng.integers(8, size=frames),
@@ -271,15 +282,19 @@ def windows_of(clip, truth, scores, length=30, stride=20):
             clip,
             start,
             scores[start : start + length].copy(),
-            FrameLabels(**{k: v[start : start + length] for k, v in vars(truth).items()}),
+            truth.at(slice(start, start + length)),
         )
         for start in cut(len(truth), length, stride)
     ]
 
 
+def window_scores(windows):
+    return official_window_scores(windows, TASKS, TASKS, {})
+
+
 def test_right_windows_score_full_marks():
     truth = truth_of(95, seed=0)
-    scores = official_window_scores(windows_of(0, truth, say(truth)))
+    scores = window_scores(windows_of(0, truth, say(truth)))
     assert scores["P"] == pytest.approx(3.0)
 
 
@@ -287,13 +302,11 @@ def test_overlaps_and_short_clips_are_put_together_and_pooled():
     truths = [truth_of(95, seed=0), truth_of(7, seed=1), truth_of(30, seed=2)]
     said = [say(truth, noise=2.0, seed=i) for i, truth in enumerate(truths)]
     windows = [w for i in range(3) for w in windows_of(i, truths[i], said[i])]
-    whole = FrameLabels(
-        **{k: np.concatenate([vars(truth)[k] for truth in truths]) for k in vars(truths[0])}
-    )
+    whole = one_after_another(truths)
     va, expr, au = np.split(np.concatenate(said), [2, 10], axis=1)
-    expected = official_scores(whole, va, expr.argmax(axis=1), au >= 0)
-    assert official_window_scores(windows) == pytest.approx(expected, abs=1e-6)
-    assert official_window_scores(windows[::-1]) == pytest.approx(expected, abs=1e-6)
+    expected = official_scores(whole, va.clip(-1, 1), expr.argmax(axis=1), au >= 0)
+    assert window_scores(windows) == pytest.approx(expected, abs=1e-6)
+    assert window_scores(windows[::-1]) == pytest.approx(expected, abs=1e-6)
 
 
 def test_windows_that_come_twice_count_once():
@@ -301,29 +314,29 @@ def test_windows_that_come_twice_count_once():
     windows = windows_of(0, truth, say(truth))
     for seed, window in enumerate(windows):  # so that they disagree where they overlap
         window.scores[:] += np.random.default_rng(seed).normal(size=window.scores.shape) * 2
-    doubled = official_window_scores([*windows, *windows[:3]])
-    assert doubled == official_window_scores(windows)
+    doubled = window_scores([*windows, *windows[:3]])
+    assert doubled == window_scores(windows)
 
 
 def test_units_are_on_by_probability_not_by_logit():
-    truth = FrameLabels.empty(4)
+    truth = empty_labels(4)
     truth.au[:2], truth.au_mask[:] = 1.0, True
     scores = np.zeros((4, 22), np.float32)
     scores[:, 10:] = np.array([0.3, 0.0, -0.1, -3.0])[:, None]
-    assert official_window_scores([ScoredWindow(0, 0, scores, truth)])["AU"] == 1.0
+    assert window_scores([ScoredWindow(0, 0, scores, truth)])["AU"] == 1.0
 
 
 def test_windows_are_taken_out_of_a_batch_without_padding():
     made = batch(windows=2, frames=20)
     made.frames[1, 13:] = False
     made.clip, made.start = torch.tensor([4, 5]), torch.tensor([30, 0])
-    said = Scores(torch.rand(2, 20, 2), torch.rand(2, 20, 8), torch.rand(2, 20, 12))
-    first, second = scored_windows(made, said)
+    said = classic_scores(torch.rand(2, 20, 2), torch.rand(2, 20, 8), torch.rand(2, 20, 12))
+    first, second = scored_windows(made, said, TASKS)
     assert (first.clip, first.start, second.clip, second.start) == (4, 30, 5, 0)
     assert first.scores.shape == (20, len(DIMENSIONS) + len(EXPRESSIONS) + len(UNITS))
     assert len(second.scores) == len(second.labels) == 13
     np.testing.assert_array_equal(second.scores[:, 2:10], said.expr[1, :13].numpy())
-    np.testing.assert_array_equal(second.labels.au, made.targets.au[1, :13].numpy())
+    np.testing.assert_array_equal(second.labels["au"].values, made.targets.au[1, :13].numpy())
 
 
 def test_distributed_runs_score_the_windows_of_all_processes(tmp_path, monkeypatch):
@@ -347,7 +360,7 @@ def test_distributed_runs_score_the_windows_of_all_processes(tmp_path, monkeypat
         module.on_validation_epoch_end()
     finally:
         dist.destroy_process_group()
-    assert logged["val/P"] == official_window_scores(windows)["P"]
+    assert logged["val/P"] == window_scores(windows)["P"]
     assert module._windows == []
 
 

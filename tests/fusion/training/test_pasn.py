@@ -11,8 +11,8 @@ from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.predictor import predict_clips
-from fusion.model.streaming import StreamingHeads
-from fusion.training.config import TrainSettings
+from fusion.model.streaming import StreamingHeads, streaming_order
+from fusion.training.config import TrainSettings, check_training
 from fusion.training.stages import train
 from tests.fusion.tiny import write_corpus
 
@@ -46,9 +46,12 @@ def run(root: Path, runs: Path, *options: str) -> Path:
 
 def test_the_recipe_is_pasn() -> None:
     chosen = recipe()
-    assert (chosen.model.head, chosen.model.order) == ("streaming", ("au", "expr", "va"))
-    assert (chosen.loss.va_kind, chosen.loss.au_kind) == ("smooth_l1+ccc", "zlpr+bce")
-    assert chosen.loss.label_smoothing == 0.1
+    assert chosen.model.head == "streaming"
+    assert not chosen.model.order
+    assert streaming_order(chosen.made_tasks()) == ("au", "expr", "va")
+    losses = {name: task.settings for name, task in chosen.made_tasks().items()}
+    assert (losses["va"].loss, losses["au"].loss) == ("smooth_l1+ccc", "zlpr+bce")
+    assert losses["expr"].label_smoothing == 0.1
     assert chosen.data.mix == "tasks"
     assert chosen.loss.weighting == "fixed", "a plain sum, as released"
     assert {"expression", "expression.metric"} <= set(chosen.data.streams), "the prior"
@@ -60,12 +63,13 @@ def test_the_order_can_be_given_on_the_command_line() -> None:
 
 def test_the_recipe_trains_loads_and_predicts(root: Path, tmp_path: Path) -> None:
     checkpoint = load_checkpoint(run(root, tmp_path))
-    assert isinstance(checkpoint.network.model.heads, StreamingHeads)
-    assert checkpoint.network.model.settings.order == ("au", "expr", "va")
+    heads = checkpoint.network.model.heads
+    assert isinstance(heads, StreamingHeads)
+    assert heads.order == ("au", "expr", "va")
     clips = [clip for clip in read_corpus(root) if clip.split == "validation"]
     said = list(predict_clips(checkpoint, TrackStore(root / "tracks"), clips))
-    assert [len(one.va) for one in said] == [40, 40]
-    assert all(abs(one.va).max() <= 1 for one in said)
+    assert [len(one.values["va"]) for one in said] == [40, 40]
+    assert all(abs(one.values["va"]).max() <= 1 for one in said)
 
 
 def test_the_same_recipe_finds_its_own_run_finished(
@@ -86,10 +90,17 @@ def test_learnt_weights_are_trained_and_kept(root: Path, tmp_path: Path) -> None
     assert load_checkpoint(best).network.model.settings.mutual
 
 
-@pytest.mark.parametrize("option", ["loss.au_kind=mse", "loss.weighting=equal", "model.head=river"])
-def test_an_unknown_kind_is_refused_by_name(option: str) -> None:
-    with pytest.raises(UserError, match=option.split("=")[0]) as caught:
-        recipe(f"--{option}")
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("loss.weighting=equal", r"loss\.weighting"),
+        ("model.head=river", r"model\.head"),
+        ("tasks.au.loss=mse", r"tasks\.au: .*\"loss\".*mse"),
+    ],
+)
+def test_an_unknown_kind_is_refused_by_name(option: str, named: str) -> None:
+    with pytest.raises(UserError, match=named) as caught:
+        check_training(recipe(f"--{option}"))
     assert "\n" not in str(caught.value)
 
 

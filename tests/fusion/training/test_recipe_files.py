@@ -1,6 +1,7 @@
 """The files of the shipped recipes: mtl is complete, the others hold only what differs from it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from features.cli.app import parse
 from features.cli.config_files import BASE, read_config
 from fusion.training.config import RECIPES, TrainSettings, plain
+from fusion.training.run import described
 
 REFERENCE = "mtl"
 OTHERS = sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != REFERENCE)
@@ -34,7 +36,10 @@ def test_the_reference_names_every_setting_with_its_default() -> None:
     for section in ("data", "model", "loss", "optimizer"):
         assert set(said[section]) == set(known[section])
     assert set(said) == set(vars(TrainSettings()))
-    assert loaded(REFERENCE) == TrainSettings()
+    read, usual = loaded(REFERENCE), TrainSettings()
+    assert said["tasks"] == described(usual.made_tasks())
+    assert read.made_tasks() == usual.made_tasks()
+    assert replace(read, tasks=usual.tasks) == usual
 
 
 @pytest.mark.parametrize("name", OTHERS)

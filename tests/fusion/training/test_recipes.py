@@ -5,6 +5,7 @@ One test a recipe, which fails when the idea leaves its YAML.
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,8 @@ from torch.nn.functional import gelu
 from features.cli.app import parse
 from features.encoders.registry import encoder_names, encoder_of
 from fusion.model.feeds import SummedFeeds
+from fusion.model.settings import scales_of
+from fusion.model.streaming import streaming_order
 from fusion.training.config import Stage, TrainSettings, stage_settings
 
 ROOT = Path(__file__).parents[3]
@@ -25,7 +28,13 @@ def recipe(name: str) -> TrainSettings:
 
 
 def learnt(one: TrainSettings) -> tuple[str, ...]:
-    return tuple(task for task in TASKS if getattr(one.loss, task) > 0)
+    made = one.made_tasks()
+    return tuple(name for name in TASKS if made[name].weight > 0)
+
+
+def told(one: TrainSettings, task: str) -> Any:
+    """All settings of a task."""
+    return one.made_tasks()[task].settings
 
 
 def stages_of(one: TrainSettings) -> dict[str, tuple[Stage, TrainSettings]]:
@@ -50,12 +59,13 @@ def test_pasn_streams_from_task_to_task_on_a_prior() -> None:
     one = recipe("pasn")
     assert not one.stages
     assert learnt(one) == TASKS
-    assert one.loss.va == one.loss.expr == one.loss.au, "a sum, as released"
+    assert len({told(one, task).weight for task in TASKS}) == 1, "a sum, as released"
     assert one.loss.weighting == "fixed"
-    assert (one.model.head, one.model.order) == ("streaming", ("au", "expr", "va"))
+    assert (one.model.head, one.model.order) == ("streaming", ())
+    assert streaming_order(one.made_tasks()) == ("au", "expr", "va")
     assert {"expression", "expression.metric"} <= set(one.data.streams), "the prior"
-    assert (one.loss.va_kind, one.loss.au_kind) == ("smooth_l1+ccc", "zlpr+bce")
-    assert one.loss.label_smoothing == 0.1
+    assert (told(one, "va").loss, told(one, "au").loss) == ("smooth_l1+ccc", "zlpr+bce")
+    assert told(one, "expr").label_smoothing == 0.1
     assert one.data.mix == "tasks", "a batch from each single-task set"
 
 
@@ -90,11 +100,11 @@ def test_progressive_learns_apart_then_together_then_in_time() -> None:
 
 def test_progressive_learns_compounds_by_a_curriculum() -> None:
     stage, own = stages_of(recipe("progressive"))["compound"]
-    assert own.model.compound
-    assert own.loss.compound > 0
-    assert own.loss.expr > 0, "beside EXPR"
-    assert own.loss.compound_share == [(5, 0.0), (5, 0.2), (3, 0.4), (3, 1.0)]
-    assert own.epochs == sum(epochs for epochs, _ in own.loss.compound_share)
+    assert told(own, "compound").weight > 0
+    assert learnt(own) == ("expr",), "beside EXPR"
+    share = told(own, "compound").share
+    assert [tuple(pair) for pair in share] == [(5, 0.0), (5, 0.2), (3, 0.4), (3, 1.0)]
+    assert own.epochs == sum(epochs for epochs, _ in share)
     assert own.keep == "last"
     assert stage.feeds == ["joint"]
     assert recipe("progressive").answers["compound"] == ["compound"]
@@ -114,8 +124,8 @@ def test_distill_has_a_teacher_fill_in_what_each_set_lacks() -> None:
         assert own.data.mix == "combinations", "equal batches of each set"
         assert own.data.sampling == "balanced"
         assert own.data.share_labels
-        assert (own.model.va_bins, own.model.bin_values) == (20, "centres")
-        assert own.loss.va_kind == "bins+ccc"
+        va = told(own, "va")
+        assert (va.bins, va.bin_values, va.loss) == (20, "centres", "bins+ccc")
     taught = of_student.loss
     assert (taught.teaching, taught.truth, taught.temperature) == ("soft", 0.6, 1.5)
 
@@ -153,7 +163,8 @@ def test_fpn_has_a_path_over_levels_and_teachers_of_single_tasks() -> None:
         assert {encoder_of(level) for level in levels} == {"pyramid"}
         assert set(levels) <= set(own.data.streams)
         assert (own.model.temporal_block.name, own.model.head) == ("pyramid", "scales")
-        assert sorted(own.model.scales.values()) == [0, 1, 2], "each task at its own scale"
+        scales = scales_of(own.model, own.made_tasks())
+        assert scales == {"au": 0, "expr": 1, "va": 2}, "each task at its own scale"
     assert not one.answers, "the student answers"
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import torch
 
+from features.cli.config_files import merged
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.data.loading.config import DataSettings
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY, read_payload
-from fusion.losses.config import LossSettings
 from fusion.model.settings import ModelSettings
 from fusion.training.config import Stage, TrainSettings
 from fusion.training.run_folder import DONE
@@ -174,19 +174,17 @@ INERT = {
         "order": ("va", "expr", "au"),
         "mutual": True,
         "scales": {"au": 1, "expr": 1, "va": 1},
-        "bin_values": "ends",
     },
-    "loss": {
-        "teaching": "labels",
-        "truth": 0.1,
-        "temperature": 9.0,
-        "compound_share": [(1, 0.5)],
-    },
+    "loss": {"teaching": "labels", "truth": 0.1, "temperature": 9.0},
+    "tasks": {"va": {"bin_values": "ends"}},
 }
 
 
 def changed(one: TrainSettings, section: str, changes: dict) -> TrainSettings:
-    return replace(one, **{section: replace(getattr(one, section), **changes)})
+    """A recipe with other settings in a section."""
+    old = getattr(one, section)
+    new = merged(old, changes) if section == "tasks" else replace(old, **changes)
+    return replace(one, **{section: new})
 
 
 @pytest.mark.parametrize(
@@ -196,7 +194,8 @@ def test_what_has_no_effect_never_refuses(
     root: Path, runs: Path, untrained: None, section: str, name: str
 ) -> None:
     one = settings(root, runs)
-    assert getattr(getattr(one, section), name) != INERT[section][name]
+    before = getattr(one, section)
+    assert (before[name] if section == "tasks" else getattr(before, name)) != INERT[section][name]
     train(changed(one, section, {name: INERT[section][name]}))
 
 
@@ -214,24 +213,32 @@ def test_what_has_no_effect_does_not_stop_a_run_from_going_on(root: Path, runs: 
         ("data", {"window": 25}),
         ("data", {"batch": 3}),
         ("model", {"dropout": 0.1}),
-        ("loss", {"balance": 0.1}),
+        ("loss", {"weighting": "uncertainty"}),
         ("optimizer", {"warmup": 0.2}),
+        ("tasks", {"expr": {"balance": 0.1}}),
+        ("tasks", {"au": {"weight": 0.5}}),
+        ("tasks", {"va": {"bins": 4}}),
+        ("tasks", {"compound": {"weight": 0.0}}),
     ],
 )
 def test_what_has_an_effect_refuses(
     root: Path, runs: Path, untrained: None, section: str, changes: dict
 ) -> None:
-    with pytest.raises(UserError, match=rf"other settings \({section}.{next(iter(changes))}\)"):
+    ((name, value),) = changes.items()
+    inner = f".{next(iter(value))}" if isinstance(value, dict) and name != "compound" else ""
+    with pytest.raises(UserError, match=rf"other settings \({section}\.{name}{inner}\)"):
         train(changed(settings(root, runs), section, changes))
 
 
-def test_settings_of_a_task_that_is_not_learnt_have_no_effect(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    one = settings(root, tmp_path, epochs=1, loss=LossSettings(au=0.0))
+def test_settings_of_a_task_that_is_not_learnt_have_no_effect(root: Path, tmp_path: Path) -> None:
+    one = settings(root, tmp_path, epochs=1, tasks={"va": {}, "expr": {}, "au": {"weight": 0.0}})
     train(one)
-    with pytest.raises(UserError, match=r"loss.balance"):
-        train(changed(one, "loss", {"au_balance": 0.1, "balance": 0.1}))
+    other = {"loss": "zlpr+bce", "balance": 0.1}
+    with pytest.raises(UserError, match=r"other settings \(tasks.expr.balance\)"):
+        train(changed(one, "tasks", {"au": other, "expr": {"balance": 0.1}}))
+    train(changed(one, "tasks", {"au": other}))  # found finished, with the weights that it had
+    train(replace(changed(one, "tasks", {"au": other}), epochs=2))
+    assert epochs_of(tmp_path / "r") == [0, 1]
 
 
 @pytest.fixture

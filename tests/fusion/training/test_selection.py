@@ -4,6 +4,7 @@ import csv
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +17,12 @@ from fusion.data.stage_outputs import StageInputs
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY, read_payload
 from fusion.inference.provenance import sources_of_checkpoint
-from fusion.losses.config import LossSettings
 from fusion.model.settings import ModelSettings
 from fusion.training.config import Stage, TrainSettings
 from fusion.training.stage_export import read_stage
 from fusion.training.stages import train
 from fusion.tune import TuneSettings, tune
+from tests.fusion.classic import TASKS
 from tests.fusion.tiny import write_corpus
 
 pytestmark = pytest.mark.filterwarnings("ignore::fusion.metrics.official.UndefinedScore")
@@ -32,6 +33,11 @@ def settings(root: Path, runs: Path, **changes: object) -> TrainSettings:
     cut = DataSettings(root=root, streams=["face", "voice"], window=20, stride=15, batch=4)
     made = TrainSettings(name="tiny", runs=runs, data=cut, model=SMALL, epochs=2)
     return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def only(task: str) -> dict[str, Any]:
+    """Settings of the tasks with weight for one of them alone."""
+    return {name: {"weight": float(name == task)} for name in TASKS}
 
 
 def logged(folder: Path) -> list[dict[str, str]]:
@@ -54,7 +60,7 @@ def without(root: Path, task: str, split: str) -> None:
 
 
 def test_tasks_without_weight_do_not_select(root: Path, tmp_path: Path) -> None:
-    best = train(settings(root, tmp_path, loss=LossSettings(va=0, expr=0)))
+    best = train(settings(root, tmp_path, tasks=only("au")))
     rows = logged(best.parent)
     assert rows
     assert all(row["val/P"] == row["val/AU_F1"] for row in rows)
@@ -76,7 +82,7 @@ def test_a_head_without_training_labels_does_not_select(root: Path, tmp_path: Pa
 
 def test_nothing_to_select_by_is_told_before_training(root: Path, tmp_path: Path) -> None:
     without(root, "AU", "Validation_Set")
-    recipe = settings(root, tmp_path, loss=LossSettings(va=0, expr=0))
+    recipe = settings(root, tmp_path, tasks=only("au"))
     with pytest.raises(UserError, match=r"no validation clip has .*\(AU\).*keep to last"):
         train(recipe)
     best = train(replace(recipe, keep="last"))
@@ -85,8 +91,8 @@ def test_nothing_to_select_by_is_told_before_training(root: Path, tmp_path: Path
 
 def test_stages_are_chosen_by_what_they_learn(root: Path, tmp_path: Path) -> None:
     stages = [
-        Stage("va", {"loss": {"expr": 0.0, "au": 0.0}}),
-        Stage("au", {"loss": {"va": 0.0, "expr": 0.0}}, {"encoders": "va"}),
+        Stage("va", {"tasks": only("va")}),
+        Stage("au", {"tasks": only("au")}, {"encoders": "va"}),
     ]
     recipe = settings(root, tmp_path, stages=stages, answers={"va": ["va"], "au": ["au"]})
     best = train(recipe)
@@ -99,7 +105,7 @@ def test_stages_are_chosen_by_what_they_learn(root: Path, tmp_path: Path) -> Non
 
 
 def test_labels_that_chose_a_model_are_known_to_the_rules(root: Path, tmp_path: Path) -> None:
-    best = train(settings(root, tmp_path, loss=LossSettings(expr=0, au=0)))
+    best = train(settings(root, tmp_path, tasks=only("va")))
     model = sources_of_checkpoint(load_checkpoint(best))[0]
     assert (model.tasks, model.chosen) == (("VA",), ("VA",))
     assert not [line for line in rule_warnings("VA", 5, [model]) if "labels too" in line]
@@ -131,6 +137,6 @@ def test_a_stage_that_has_seen_what_is_held_out_is_refused(root: Path, tmp_path:
     own = train(settings(root, tmp_path / "own", data=of_fold))
     seen = read_stage("other", own, tmp_path)
     held_out = [clip for clip in read_corpus(root) if clip.split == "validation"]
-    StageInputs(start={"": one}).check(["va"], held_out)
+    StageInputs(start={"": one}).check(TASKS, held_out)
     with pytest.raises(UserError, match="has trained on clips held out now"):
-        StageInputs(start={"": seen}).check(["va"], held_out)
+        StageInputs(start={"": seen}).check(TASKS, held_out)

@@ -11,10 +11,12 @@ import pytest
 from features.cli.app import run
 from features.store.track_store import TrackStore
 from fusion import ensemble, evaluate, tune
+from fusion.abaw.challenges import TASKS
 from fusion.ensemble import EnsembleSettings
 from fusion.evaluate import EvaluateSettings, second_pred_as_against
 from fusion.inference.checkpoint import load_checkpoint
-from fusion.tasks.labels import EXPRESSIONS, TASKS, UNITS
+from fusion.tasks.au import UNITS
+from fusion.tasks.expr import EXPRESSIONS
 from fusion.training.cross_validation import OUT_OF_FOLD, train_several
 from fusion.training.stages import train
 from fusion.tune import TuneSettings
@@ -84,7 +86,7 @@ def test_every_command_does_with_the_tasks_that_there_are(
 
     found, missing = tune.tune(TuneSettings(best, replace(TuneSettings().data, root=root), folds=2))
     assert not missing
-    assert set(found.tuned) <= set(tasks)
+    assert set(found.tuned) <= set(lower)
     cells = {line.split()[0]: line.split()[1:] for line in tune.table(found)[1:5]}
     assert all(cells[task] == ["-"] * 5 for task in absent)
     assert "-" not in cells["P"]

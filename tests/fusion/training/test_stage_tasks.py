@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,11 +57,16 @@ def recipe(name: str, root: Path, runs: Path) -> TrainSettings:
 
 def learnt(settings: TrainSettings) -> dict[str, set[str]]:
     """Tasks that each stage learns."""
-    weights = {s.name: vars(stage_settings(settings, s).loss) for s in settings.stages}
+    made = {s.name: stage_settings(settings, s).made_tasks() for s in settings.stages}
     return {
-        name: {task for task in ("va", "expr", "au", "compound") if loss[task]}
-        for name, loss in weights.items()
+        stage: {name for name, task in tasks.items() if task.weight}
+        for stage, tasks in made.items()
     }
+
+
+def alone(task: str) -> dict[str, Any]:
+    """Settings of a stage that learns one task."""
+    return {"tasks": {name: {"weight": 0.0} for name in FOLDERS if name != task}}
 
 
 def nobody(_: str) -> tuple[str, ...]:
@@ -150,13 +156,13 @@ def test_a_stage_without_labels_to_choose_its_epoch_by_is_left_out(
 def test_a_stage_fed_by_stages_alone_that_are_left_out_is_left_out(
     corpora: Path, tmp_path: Path
 ) -> None:
-    alone = {"data": {"streams": []}}
+    fed = {"data": {"streams": []}}
     stages = [
-        Stage("va", {"loss": {"expr": 0.0, "au": 0.0}}),
-        Stage("au", {"loss": {"expr": 0.0, "va": 0.0}}),
-        Stage("on-au", alone, feeds=["au"]),
-        Stage("on-on-au", alone, {"heads": "on-au"}, ["on-au"]),
-        Stage("on-va", alone, feeds=["va"]),
+        Stage("va", alone("va")),
+        Stage("au", alone("au")),
+        Stage("on-au", fed, feeds=["au"]),
+        Stage("on-on-au", fed, {"heads": "on-au"}, ["on-au"]),
+        Stage("on-va", fed, feeds=["va"]),
     ]
     base = recipe("mtl", without(corpora, tmp_path / "root", {"va"}), tmp_path)
     whole = replace(base, stages=stages, answers={"va": ["on-on-au", "va"], "au": ["on-au"]})
@@ -175,7 +181,8 @@ def test_a_stage_fed_by_stages_alone_that_are_left_out_is_left_out(
             r"temporal\.heads 3 must be a divisor of model\.dim \(16\)",
         ),
         ({"model": {"temporal": "pyramid"}}, r"model\.head parallel must be scales"),
-        ({"loss": {"va_kind": "bins+ccc"}, "model": {"va_bins": 0}}, "bins"),
+        ({"tasks": {"va": {"loss": "bins+ccc"}}}, r"tasks\.va\.bins 0 must be at least 2"),
+        ({"tasks": {"compound": {}, "expr": False}}, r"name tasks\.expr too"),
     ],
 )
 def test_what_the_last_stage_cannot_do_is_said_before_the_first_is_trained(
@@ -190,7 +197,7 @@ def test_what_the_last_stage_cannot_do_is_said_before_the_first_is_trained(
 def test_a_corpus_without_any_label_for_the_recipe_is_refused_at_once(
     corpora: Path, tmp_path: Path
 ) -> None:
-    stages = [Stage("au", {"loss": {"va": 0.0, "expr": 0.0}})]
+    stages = [Stage("au", alone("au"))]
     base = recipe("mtl", without(corpora, tmp_path / "root", {"va"}), tmp_path)
     with pytest.raises(UserError, match="'au' is left out: no training clip") as error:
         train(replace(base, stages=stages))

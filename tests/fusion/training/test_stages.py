@@ -20,19 +20,22 @@ from fusion.inference.payload import KEY, read_payload
 from fusion.inference.predictor import raw_scores
 from fusion.losses.multitask import LossSettings
 from fusion.model.settings import ModelSettings
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.registry import make_tasks
 from fusion.training import run as training
 from fusion.training import stage_export, stages
 from fusion.training.config import Stage, TrainSettings, check_stages, stage_settings
 from fusion.training.stage_export import read_stage
 from fusion.training.stages import train
+from tests.fusion.classic import TASKS
 from tests.fusion.small_corpora import put
 from tests.fusion.tiny import CLIPS, DIM, write_corpus
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 ALONE = {
-    "va": {"loss": {"expr": 0.0, "au": 0.0}},
-    "expr": {"loss": {"va": 0.0, "au": 0.0}},
-    "au": {"loss": {"va": 0.0, "expr": 0.0}},
+    "va": {"tasks": {"expr": {"weight": 0.0}, "au": {"weight": 0.0}}},
+    "expr": {"tasks": {"va": {"weight": 0.0}, "au": {"weight": 0.0}}},
+    "au": {"tasks": {"va": {"weight": 0.0}, "expr": {"weight": 0.0}}},
 }
 FEED_ONLY = {"data": {"streams": []}, "model": {"temporal": "gru"}}
 
@@ -110,14 +113,14 @@ def test_the_joint_stage_starts_from_the_weights_and_features_of_the_first(
     recipe = settings(root, best.parents[1])
     inputs = stages.stage_inputs(recipe.stages[2], recipe, {"va": va, "expr": expr}, best.parent)
     data = data_of(recipe, "joint", inputs)
-    module = training.make_module(stage_settings(recipe, recipe.stages[2]), data, {})
+    module = training.make_module(stage_settings(recipe, recipe.stages[2]), data, {"tasks": {}})
     before = load_checkpoint(va.checkpoint).network.model
     heads = load_checkpoint(expr.checkpoint).network.model.heads
     own = module.model.state_dict()
     for name, value in before.state_dict().items():
         if name.startswith(("encoders", "fusion", "heads.va")):
             assert torch.equal(own[name], value)
-    for name, value in heads.expr.state_dict().items():
+    for name, value in heads.get_submodule("expr").state_dict().items():
         assert torch.equal(own[f"heads.expr.{name}"], value)
     windows = data.datasets["train"]
     clip, start = windows.windows[1]
@@ -138,7 +141,8 @@ def test_feeds_change_what_the_model_says(root: Path, best: Path) -> None:
         joint = checkpoint.answers["expr"].feeds["joint"]
         joint.feeds["va"].model.temporal.norm.weight.zero_()
     (after,) = raw_scores(checkpoint, store, [clip])
-    assert not np.allclose(before.scores, after.scores)
+    for task in TASKS:
+        assert not np.allclose(before.scores[task], after.scores[task])
 
 
 def test_prediction_sees_the_features_that_training_saw(root: Path, best: Path) -> None:
@@ -151,9 +155,9 @@ def test_prediction_sees_the_features_that_training_saw(root: Path, best: Path) 
     windows = data_of(recipe, "gru", inputs).datasets["train"]
     model = checkpoint.network.model
     with torch.inference_mode():
-        said = model(windows[0]).va[0, :5].numpy()
+        said = model(windows[0])["va"][0, :5].numpy()
     assert windows.clips[0].id == runner_scores.clip.id
-    assert np.allclose(said, runner_scores.scores[:5, :2], atol=1e-6)
+    assert np.allclose(said, runner_scores.scores["va"][:5], atol=1e-6)
 
 
 def test_what_is_there_is_not_made_again(
@@ -211,7 +215,8 @@ def test_an_assembly_is_self_contained(root: Path, best: Path, tmp_path: Path) -
     clips, store = read_corpus(root), TrackStore(root / "tracks")
     before = [raw.scores for raw in raw_scores(load_checkpoint(best), store, clips)]
     after = [raw.scores for raw in raw_scores(load_checkpoint(alone), store, clips)]
-    assert all(np.array_equal(*pair) for pair in zip(before, after, strict=True))
+    for one, other in zip(before, after, strict=True):
+        assert all(np.array_equal(one[task], other[task]) for task in TASKS)
     assert set(load_checkpoint(alone).specs) == {"face", "voice"}
 
 
@@ -223,14 +228,15 @@ def test_a_network_that_feeds_several_is_kept_and_read_once(best: Path) -> None:
 
 
 def test_a_stage_with_changed_settings_is_refused(root: Path, copy: Path) -> None:
-    with pytest.raises(UserError, match=r"holds a run with other settings \(loss.balance\)"):
-        train(settings(root, copy, loss=LossSettings(balance=0.2)))
+    with pytest.raises(UserError, match=r"holds a run with other settings \(tasks.expr.balance\)"):
+        train(settings(root, copy, tasks={**dict.fromkeys(TASKS), "expr": {"balance": 0.2}}))
 
 
 def test_a_stage_is_refused_when_what_it_was_fed_has_changed(root: Path, copy: Path) -> None:
     shutil.rmtree(copy / "tiny/va")
     changed = settings(root, copy)
-    changed.stages[0] = Stage("va", {"loss": {"expr": 0.0, "au": 0.0, "balance": 0.1}})
+    alone = {"va": {"loss": "mse"}, "expr": {"weight": 0.0}, "au": {"weight": 0.0}}
+    changed.stages[0] = Stage("va", {"tasks": alone})
     with pytest.raises(UserError, match=r"tiny/joint holds a run with other settings \(inputs"):
         train(changed)
 
@@ -311,23 +317,21 @@ def test_a_student_learns_from_teachers_of_single_tasks(
     inputs = StageInputs(teachers=tuple(outputs_of(best, task) for task in ALONE))
     windows = data_of(taught(root, tmp_path), "student", inputs).datasets
     window = windows["train"][0]
-    assert window.teacher is not None
+    assert set(window.teacher) == set(ALONE)
     for task in ALONE:
         network = load_checkpoint(best.parent / f"{task}/best.ckpt").network
         with torch.inference_mode():
-            said = getattr(network.model(window), task)
-        assert torch.allclose(getattr(window.teacher, task)[:, :5], said[:, :5], atol=1e-6)
-    assert windows["validation"][0].teacher is None
+            said = network.model(window)[task]
+        assert torch.allclose(window.teacher[task][:, :5], said[:, :5], atol=1e-6)
+    assert not windows["validation"][0].teacher
     assert not (best.parent / "va/outputs/features").exists()
 
 
-def test_tasks_that_nobody_teaches_are_nan(best: Path) -> None:
+def test_tasks_that_nobody_teaches_are_not_said(best: Path) -> None:
     va = outputs_of(best, "va")
     said = teacher_scores([(va, torch.rand(1, 4, 22))])
-    assert said is not None
-    assert not said.va.isnan().any()
-    assert said.expr.isnan().all()
-    assert said.au.isnan().all()
+    assert set(said) == {"va"}
+    assert said["va"].shape == (1, 4, 2)
 
 
 def test_two_teachers_of_one_task_are_refused(root: Path, copy: Path) -> None:
@@ -345,8 +349,16 @@ def test_a_teacher_of_nothing_that_is_learnt_is_refused(root: Path, copy: Path) 
 
 
 def test_a_teacher_of_another_label_set_is_refused(root: Path, copy: Path, tmp_path: Path) -> None:
-    content = read_payload(copy / "tiny/va/best.ckpt")
-    content[KEY]["expressions"] = content[KEY]["expressions"][:7]
+    """Of a task of the same name, as a data set's own classes, or an older checkpoint has it."""
+    own = {"values": {"names": ["pain", "joy"]}, **dict.fromkeys(TASKS, False)}
+    teacher = outputs_of(copy / "tiny/best.ckpt", "va")
+    theirs = make_tasks({"values": {"names": ["pain", "rage"]}})
+    seven = replace(teacher, tasks=("values",), says=theirs, seen={})
+    asked = replace(settings(root, copy), tasks=own).made_tasks()
+    with pytest.raises(UserError, match=r"made for another set of labels \(VALUES: pain"):
+        StageInputs(teachers=(seven,)).check(asked, [])
+    content = torch.load(copy / "tiny/va/best.ckpt", weights_only=True)
+    content[KEY] |= {"format": 2, "expressions": list(EXPRESSIONS[:7])}
     other = tmp_path / "other/best.ckpt"
     other.parent.mkdir()
     torch.save(content, other)
@@ -391,9 +403,9 @@ def test_a_teacher_makes_up_for_labels_that_are_not_there(
     teacher = str(copy / "tiny/va/best.ckpt")
     stages_ = [Stage("s", ALONE["va"], teachers=[teacher])]
     best = train(settings(bare, copy, name="new", stages=stages_, answers={}))
-    weights = load_checkpoint(best).network.model.heads.va.state_dict()
+    weights = load_checkpoint(best).network.model.heads.get_submodule("va").state_dict()
     untaught = settings(bare, copy, name="expr", stages=[Stage("s", ALONE["expr"])], answers={})
-    others = load_checkpoint(train(untaught)).network.model.heads.va.state_dict()
+    others = load_checkpoint(train(untaught)).network.model.heads.get_submodule("va").state_dict()
     assert not all(torch.equal(weights[key], others[key]) for key in weights)
 
 
@@ -462,5 +474,5 @@ def test_a_shipped_recipe_trains_predicts_and_is_found_again(
     clips = read_corpus(root)
     said = list(raw_scores(load_checkpoint(best), TrackStore(root / "tracks"), clips))
     assert len(said) == len(clips)
-    assert all(np.isfinite(raw.scores).all() for raw in said)
-    assert (said[0].compound is not None) == (name == "progressive")
+    assert all(np.isfinite(scores).all() for raw in said for scores in raw.scores.values())
+    assert ("compound" in said[0].scores) == (name == "progressive")

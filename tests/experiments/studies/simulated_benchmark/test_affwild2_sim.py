@@ -44,7 +44,11 @@ from experiments.studies.simulation.streams import (
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus
-from fusion.tasks.labels import EXPRESSIONS, UNITS, Clip, FrameLabels
+from fusion.tasks.au import UNITS
+from fusion.tasks.clips import Clip
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.registry import DEFAULT
+from tests.fusion.classic import empty_labels
 
 CLEAR = Stream("visual", 64, (1e-3,) * 3, (1e-9,) * 3, 0.1, 0.1, 8)
 CLEAR_SOUND = Stream("audio", 32, (1e-3,) * 3, (1e-9,) * 3, 0.5, 0.2, 4, rate=50.0)
@@ -118,12 +122,10 @@ def test_states_last_and_tasks_have_files_of_their_own(clear):
     clips, states = clear.simulated.clips, clear.simulated.states
     changes = [np.diff(states[name].expr).astype(bool).mean() for name in states]
     assert np.mean(changes) < 0.05
-    masks = [
-        (c.labels.va_mask.any(), c.labels.expr_mask.any(), c.labels.au_mask.any()) for c in clips
-    ]
+    masks = [tuple(task in c.labels.tasks() for task in DEFAULT) for c in clips]
     assert (False, True, True) in masks or (False, False, True) in masks
     assert any(va and not au for va, _, au in masks)
-    partly = [c.labels.expr_mask.mean() for c in clips if c.labels.expr_mask.any()]
+    partly = [c.labels["expr"].mask.mean() for c in clips if "expr" in c.labels.tasks()]
     assert min(partly) < 1
 
 
@@ -135,14 +137,16 @@ def test_files_say_what_was_drawn_and_the_annotations_stay_as_they_are(tmp_path)
     original = {(c.split, c.id): c.labels for c in read_corpus(root)}
     read = {(c.split, c.id): c.labels for c in read_corpus(benchmark.root)}
     for clip in benchmark.simulated.clips:
-        if not (
-            clip.labels.va_mask.any() or clip.labels.expr_mask.any() or clip.labels.au_mask.any()
-        ):
+        if not clip.labels.tasks():
             continue
-        for name, rows in vars(clip.labels).items():
-            np.testing.assert_array_equal(getattr(read[clip.split, clip.id], name), rows)
-        if (clip.split, clip.id) in original and clip.labels.va_mask.any():
-            np.testing.assert_array_equal(original[clip.split, clip.id].va, clip.labels.va)
+        for task in clip.labels.tasks():
+            own, theirs = clip.labels[task], read[clip.split, clip.id][task]
+            np.testing.assert_array_equal(theirs.values, own.values)
+            np.testing.assert_array_equal(theirs.mask, own.mask)
+        assert set(read[clip.split, clip.id].tasks()) == set(clip.labels.tasks())
+        if (clip.split, clip.id) in original and "va" in clip.labels.tasks():
+            before = original[clip.split, clip.id]["va"]
+            np.testing.assert_array_equal(before.values, clip.labels["va"].values)
 
 
 def test_labels_that_are_there_are_kept_and_the_states_agree(tmp_path):
@@ -152,14 +156,14 @@ def test_labels_that_are_there_are_kept_and_the_states_agree(tmp_path):
     write_expr(root, "Validation_Set", "5-30-640x360", [1] * 160)  # of training for VA
     made = simulate(root, 1.0, 0)
     by = {(c.split, c.id): c.labels for c in made.clips}
-    np.testing.assert_array_equal(by["train", "1"].expr_mask, classes >= 0)
+    np.testing.assert_array_equal(by["train", "1"]["expr"].mask, classes >= 0)
     assert (made.states["1"].expr[classes >= 0] == classes[classes >= 0]).all()
     assert (made.states["5-30-640x360"].expr == 1).all()
-    assert not by["train", "5-30-640x360"].expr_mask.any()
-    assert not any(by["train", name].expr_mask.any() for name in ("2_left", "video3_1"))
-    assert any(labels.au_mask.any() for labels in by.values())
-    known = by["train", "1"].va_mask
-    np.testing.assert_allclose(made.states["1"].va[known], by["train", "1"].va[known])
+    assert "expr" not in by["train", "5-30-640x360"].tasks()
+    assert not any("expr" in by["train", name].tasks() for name in ("2_left", "video3_1"))
+    assert any("au" in labels.tasks() for labels in by.values())
+    known = by["train", "1"]["va"].mask
+    np.testing.assert_allclose(made.states["1"].va[known], by["train", "1"]["va"].values[known])
 
 
 def test_people_who_are_known_stay_known(tmp_path):
@@ -174,7 +178,7 @@ def test_a_share_keeps_the_middle_of_each_file_and_rates_come_from_the_table(tmp
     root = write_va(tmp_path)
     made = simulate(root, 0.5, 0)
     clip = next(c for c in made.clips if c.id == "1")
-    np.testing.assert_allclose(clip.labels.va, curve(0, 240)[60:180], rtol=1e-6)
+    np.testing.assert_allclose(clip.labels["va"].values, curve(0, 240)[60:180], rtol=1e-6)
     assert (made.rates["1"], made.rates["7"], made.rates["9"]) == (6.0, 24.0, 30.0)
 
 
@@ -336,12 +340,12 @@ def test_forward_backward_agrees_with_all_paths_summed_one_by_one():
 def test_the_spectrum_has_the_variance_of_the_labels():
     rng, clips = np.random.default_rng(0), []
     for _ in range(30):
-        labels = FrameLabels.empty(400)
+        labels = empty_labels(400)
         labels.va[:, 0] = 0.3 * coloured((400, 1), 30, rng)[:, 0] + 0.2 * rng.standard_normal()
         labels.va_mask[:] = True
         clips.append(Clip("x", "x", "train", labels, "x"))
     spectrum = fit_spectrum(clips, 0)
-    pooled = np.concatenate([c.labels.va[:, 0] for c in clips]) / 0.4
+    pooled = np.concatenate([c.labels["va"].values[:, 0] for c in clips]) / 0.4
     assert spectrum[:-1].sum() == pytest.approx(pooled.var(), rel=0.1)
     assert spectrum[1:4].sum() > spectrum[0]
 

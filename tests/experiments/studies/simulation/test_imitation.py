@@ -55,7 +55,7 @@ def test_what_is_written_is_read_and_the_same_for_equal_seeds(tmp_path: Path) ->
     clips = list(read_corpus(tmp_path / "one"))
     assert [clip.split for clip in clips].count("train") == TRAIN.files
     assert len(clips) == TRAIN.files + VALIDATION.files
-    assert all(clip.labels.va_mask.all() for clip in clips)
+    assert all(clip.labels["va"].mask.all() for clip in clips)
     header, *rates = (tmp_path / "one/videos_fps.csv").read_text().splitlines()
     assert header == "video_name,fps"
     found = [float(line.split(",")[1]) for line in rates]

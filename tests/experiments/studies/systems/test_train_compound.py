@@ -28,8 +28,8 @@ from experiments.studies.systems.train_compound import (
     judge,
 )
 from features.encoders.visual.expression_net import ExpressionNet
-from fusion.abaw.challenges import COMPOUND_PAIRS, COMPOUNDS
-from fusion.losses.compound import compound_targets
+from fusion.tasks.compound import COMPOUND_PAIRS, COMPOUNDS
+from fusion.tasks.learning.mixtures import compound_targets
 from tests.shared import shared_data
 
 LEGAL = {tuple(two) for two in COMPOUND_PAIRS.tolist()}

@@ -8,39 +8,40 @@ from hypothesis import strategies as st
 from features.errors import UserError
 from fusion.abaw.reading.annotations import read_au, read_expr, read_mtl, read_va
 from fusion.abaw.reading.tables import parse_numbers
-from fusion.tasks.labels import UNITS
+from fusion.tasks.au import UNITS
 from tests.fusion.abaw_files import AU, EXPR, EXPR_7, MTL, VA, row, write
+from tests.fusion.classic import classic
 
 # One file
 
 
 def test_minus_one_is_a_legal_valence_and_minus_five_is_none(tmp_path: Path) -> None:
     labels = read_va(write(tmp_path / "1.txt", VA + "-1,-1\n-5,-5\n-5,0.2\n0.3,-5\n1,0.5\n"))
-    assert labels.va_mask.tolist() == [True, False, False, False, True]
-    np.testing.assert_array_equal(labels.va[[0, 4]], [[-1, -1], [1, 0.5]])
-    assert not labels.va[1:4].any()
+    assert classic(labels).va_mask.tolist() == [True, False, False, False, True]
+    np.testing.assert_array_equal(classic(labels).va[[0, 4]], [[-1, -1], [1, 0.5]])
+    assert not classic(labels).va[1:4].any()
 
 
 def test_scientific_notation_and_whole_numbers_are_numbers(tmp_path: Path) -> None:
     labels = read_va(write(tmp_path / "1.txt", VA + "9.9e-9,1\n0,-2E-3\n"))
-    np.testing.assert_allclose(labels.va, [[9.9e-9, 1], [0, -0.002]])
-    assert labels.va_mask.all()
+    np.testing.assert_allclose(classic(labels).va, [[9.9e-9, 1], [0, -0.002]])
+    assert classic(labels).va_mask.all()
 
 
 def test_minus_one_is_no_expression(tmp_path: Path) -> None:
     labels = read_expr(write(tmp_path / "1.txt", EXPR + "7\n-1\n0\n"))
-    assert labels.expr_mask.tolist() == [True, False, True]
-    assert labels.expr.tolist() == [7, 0, 0]
-    assert not labels.va_mask.any()
-    assert not labels.au_mask.any()
+    assert classic(labels).expr_mask.tolist() == [True, False, True]
+    assert classic(labels).expr.tolist() == [7, 0, 0]
+    assert not classic(labels).va_mask.any()
+    assert not classic(labels).au_mask.any()
 
 
 def test_units_are_masked_one_by_one(tmp_path: Path) -> None:
     rows = "1,-1,0,1,1,1,1,1,1,1,1,1\n" + ",".join(["-1"] * 12) + "\n"
     labels = read_au(write(tmp_path / "1.txt", AU + rows))
-    assert labels.au_mask[0].tolist() == [True, False] + [True] * 10
-    assert labels.au[0].tolist() == [1, 0, 0] + [1] * 9
-    assert not labels.au_mask[1].any()
+    assert classic(labels).au_mask[0].tolist() == [True, False] + [True] * 10
+    assert classic(labels).au[0].tolist() == [1, 0, 0] + [1] * 9
+    assert not classic(labels).au_mask[1].any()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_units_are_masked_one_by_one(tmp_path: Path) -> None:
 )
 def test_harmless_differences_of_writing_are_read(tmp_path: Path, text: str) -> None:
     np.testing.assert_allclose(
-        read_va(write(tmp_path / "1.txt", text)).va, [[0.1, 0.2], [0.3, 0.4]], rtol=1e-6
+        read_va(write(tmp_path / "1.txt", text))["va"].values, [[0.1, 0.2], [0.3, 0.4]], rtol=1e-6
     )
 
 
@@ -96,7 +97,7 @@ def test_a_number_that_is_no_expression_is_refused(tmp_path: Path, value: str) -
 
 def test_edition_2_has_seven_expressions(tmp_path: Path) -> None:
     labels = read_expr(write(tmp_path / "1.txt", EXPR_7 + "6\n-1\n"))
-    assert labels.expr.tolist() == [6, 0]
+    assert classic(labels).expr.tolist() == [6, 0]
     with pytest.raises(UserError, match=r"2\.txt:3: the expression is 0 to 6"):
         read_expr(write(tmp_path / "2.txt", EXPR_7 + "6\n7\n"))
 
@@ -139,9 +140,9 @@ def test_what_is_written_is_read_back(
     labels = read_va(write(tmp_path_factory.mktemp("va") / "1.txt", text))
     wanted = np.array(rows, np.float32)
     valid = (wanted != -5).all(axis=1)
-    np.testing.assert_array_equal(labels.va_mask, valid)
-    np.testing.assert_array_equal(labels.va[valid], wanted[valid])
-    assert not labels.va[~valid].any()
+    np.testing.assert_array_equal(classic(labels).va_mask, valid)
+    np.testing.assert_array_equal(classic(labels).va[valid], wanted[valid])
+    assert not classic(labels).va[~valid].any()
 
 
 NUMBERS = st.floats(-1e6, 1e6) | st.sampled_from([0.1, -5.0, 1e-12, 9.9e-9])
@@ -185,12 +186,12 @@ def test_multi_task_rows_are_placed_by_frame_number(tmp_path: Path) -> None:
     assert list(labels) == ["12", "12_left"]
     twelve = labels["12"]
     assert len(twelve) == 4
-    assert twelve.va_mask.tolist() == [False, True, False, True]
-    assert twelve.expr_mask.tolist() == [False, False, False, True]
-    assert twelve.expr[3] == 5
-    assert twelve.au_mask.any(axis=1).tolist() == [False, False, False, True]
-    assert not labels["12_left"].va_mask.any()
-    assert labels["12_left"].expr[0] == 3
+    assert classic(twelve).va_mask.tolist() == [False, True, False, True]
+    assert classic(twelve).expr_mask.tolist() == [False, False, False, True]
+    assert classic(twelve).expr[3] == 5
+    assert classic(twelve).au_mask.any(axis=1).tolist() == [False, False, False, True]
+    assert not classic(labels["12_left"]).va_mask.any()
+    assert classic(labels["12_left"]).expr[0] == 3
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from features.errors import UserError
 from fusion.abaw.reading.annotations import read_corpus, read_truth
 from fusion.abaw.reading.compound import read_compound, read_compound_corpus
 from fusion.abaw.reading.layout import video_of
-from fusion.tasks.labels import Clip
+from fusion.tasks.clips import Clip
 from tests.fusion.abaw_files import AU, CE, EXPR, EXPR_7, MTL, VA, row, write
+from tests.fusion.classic import classic
 
 
 def by_key(clips: list[Clip]) -> dict[tuple[str, str], Clip]:
@@ -41,10 +42,10 @@ def corpus(tmp_path: Path) -> Path:
 def test_tasks_of_one_id_become_one_clip_as_long_as_the_longest(corpus: Path) -> None:
     twelve = by_key(read_corpus(corpus))["train", "12"].labels
     assert len(twelve) == 4
-    assert twelve.va_mask.tolist() == [True, True, False, False]
-    assert twelve.expr_mask.all()
-    assert twelve.au_mask.all(axis=1).tolist() == [True, False, False, False]
-    assert twelve.expr.tolist() == [4] * 4
+    assert classic(twelve).va_mask.tolist() == [True, True, False, False]
+    assert classic(twelve).expr_mask.all()
+    assert classic(twelve).au_mask.all(axis=1).tolist() == [True, False, False, False]
+    assert classic(twelve).expr.tolist() == [4] * 4
 
 
 def test_ids_of_all_splits_are_listed_in_a_fixed_order(corpus: Path) -> None:
@@ -59,10 +60,10 @@ def test_ids_of_all_splits_are_listed_in_a_fixed_order(corpus: Path) -> None:
 def test_labels_of_another_split_never_leak_into_a_clip(corpus: Path) -> None:
     clips = by_key(read_corpus(corpus))
     train, validation = clips["train", "7"].labels, clips["validation", "7"].labels
-    assert train.expr_mask.all()
-    assert not train.va_mask.any()
-    assert validation.va_mask.all()
-    assert not validation.expr_mask.any()
+    assert classic(train).expr_mask.all()
+    assert not classic(train).va_mask.any()
+    assert classic(validation).va_mask.all()
+    assert not classic(validation).expr_mask.any()
 
 
 def test_left_and_right_are_endings_and_not_prefixes(corpus: Path) -> None:
@@ -103,8 +104,8 @@ def test_folder_names_of_older_editions_and_letter_case_are_known(tmp_path: Path
     )
     write(tmp_path / "au detection challenge/training_set/1.txt", AU + ",".join("0" * 12))
     (clip,) = read_corpus(tmp_path)
-    assert clip.labels.expr_mask.all()
-    assert clip.labels.au_mask.all()
+    assert classic(clip.labels).expr_mask.all()
+    assert classic(clip.labels).au_mask.all()
 
 
 def test_the_root_may_be_one_challenge_folder(corpus: Path) -> None:
@@ -124,7 +125,7 @@ def test_truth_of_a_test_set_is_read_where_it_is_asked_for(tmp_path: Path) -> No
     write(root / "EXPR_Recognition_Challenge/Test_Set/20.txt", EXPR + "1\n2\n")
     (clip,) = read_truth(root)
     assert (clip.id, clip.split, len(clip.labels)) == ("20", "test", 2)
-    assert clip.labels.va[0].tolist() == [0.5, 0.25]
+    assert classic(clip.labels).va[0].tolist() == [0.5, 0.25]
     with pytest.raises(UserError, match="no annotations found"):
         read_corpus(root)
 
@@ -220,10 +221,14 @@ def test_single_tasks_of_each_edition_are_found(tmp_path: Path, edition: int) ->
     clips = by_key(read_corpus(tmp_path))
     assert list(clips) == [("train", "3_right"), ("validation", "4")]
     labels = clips["train", "3_right"].labels
-    assert labels.va[0].tolist() == [-1, 1]
-    assert labels.expr[0] == 6
-    assert labels.au[0].tolist() == [1] + [0] * 11
-    for mask in (labels.va_mask, labels.expr_mask, labels.au_mask.all(axis=1)):
+    assert classic(labels).va[0].tolist() == [-1, 1]
+    assert classic(labels).expr[0] == 6
+    assert classic(labels).au[0].tolist() == [1] + [0] * 11
+    for mask in (
+        classic(labels).va_mask,
+        classic(labels).expr_mask,
+        classic(labels).au_mask.all(axis=1),
+    ):
         assert mask.tolist() == [True, False]
 
 
@@ -248,8 +253,8 @@ def test_multi_task_files_of_each_edition_are_found(tmp_path: Path, names: tuple
         ("test", "8"),
         ("test", "9"),
     ]
-    assert not clips["train", "1_left"].labels.va_mask.any()
-    assert clips["train", "1_left"].labels.expr_mask.tolist() == [False, False, True]
+    assert not classic(clips["train", "1_left"].labels).va_mask.any()
+    assert classic(clips["train", "1_left"].labels).expr_mask.tolist() == [False, False, True]
 
 
 def test_a_sample_submission_tells_the_test_ids_where_nothing_else_does(tmp_path: Path) -> None:
@@ -263,7 +268,7 @@ def test_a_sample_submission_tells_the_test_ids_where_nothing_else_does(tmp_path
 
 def test_compound_labels_are_read_apart(corpus: Path) -> None:
     write(corpus / "CE_Challenge/Validation_Set/60.txt", CE + "6\n-1\n0\n")
-    labels = read_compound_corpus(corpus)["60"]
+    labels = {c.id: c.labels for c in read_compound_corpus(corpus)}["60"]["compound"]
     assert labels.values.tolist() == [6, 0, 0]
     assert labels.mask.tolist() == [True, False, True]
     assert "60" not in {clip.id for clip in read_corpus(corpus)}

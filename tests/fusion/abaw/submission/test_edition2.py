@@ -6,7 +6,7 @@ from features.errors import UserError
 from fusion.abaw.challenges import EDITION_2
 from fusion.abaw.submission.edition2 import Sample, check_folder, read_samples, write_folder
 from fusion.abaw.submission.line_ends import LineEnds
-from fusion.tasks.labels import UNITS
+from fusion.tasks.au import UNITS
 from tests.fusion.submissions import decisions
 
 

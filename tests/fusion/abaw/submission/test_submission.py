@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from features.errors import UserError
-from fusion.abaw.challenges import CHALLENGES, COMPOUNDS, compound_classes
+from fusion.abaw.challenges import CHALLENGES, compound_classes
 from fusion.abaw.reading.lists import read_template
 from fusion.abaw.submission.checker import check_submission
 from fusion.abaw.submission.line_ends import LineEnds
 from fusion.abaw.submission.writer import FrameDecisions, write_submission
-from fusion.tasks.labels import EXPRESSIONS
+from fusion.tasks.compound import COMPOUNDS
+from fusion.tasks.expr import EXPRESSIONS
 from tests.fusion.submissions import HEADERS, check, decisions, pictures, template, va_file
 
 

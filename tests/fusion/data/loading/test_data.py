@@ -38,7 +38,7 @@ def test_worker_processes_give_the_same_batches(corpus, store):
 
     one, two = first(0), first(1)
     assert torch.equal(one.streams["voice"], two.streams["voice"])
-    assert torch.equal(one.targets.va, two.targets.va)
+    assert torch.equal(one.targets["va"].values, two.targets["va"].values)
 
 
 class Probe(pl.LightningModule):
@@ -104,7 +104,7 @@ def test_handed_in_normalisers_are_used_and_the_training_clips_not_read(corpus, 
     assert list(data.datasets) == ["test"]
     batch = next(iter(data.predict_dataloader()))
     torch.testing.assert_close(batch.streams["face"][0, :, 0], torch.arange(20) / 30)
-    assert not batch.targets.va_mask.any()
+    assert not batch.targets["va"].mask.any()
 
 
 @pytest.mark.parametrize(

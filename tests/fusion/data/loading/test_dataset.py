@@ -18,18 +18,18 @@ def test_a_batch_has_the_shapes_and_types_of_the_contract(corpus, store):
     }
     assert all(x.dtype == torch.float32 for x in batch.streams.values())
     assert all(x.shape == (3, 20) and x.dtype == torch.bool for x in batch.valid.values())
-    kinds = {name: (tuple(x.shape), x.dtype) for name, x in vars(batch.targets).items()}
+    kinds = {
+        name: [(tuple(x.shape), x.dtype) for x in (each.values, each.mask)]
+        for name, each in batch.targets.items()
+    }
     assert kinds == {
-        "va": ((3, 20, 2), torch.float32),
-        "va_mask": ((3, 20), torch.bool),
-        "expr": ((3, 20), torch.int64),
-        "expr_mask": ((3, 20), torch.bool),
-        "au": ((3, 20, 12), torch.float32),
-        "au_mask": ((3, 20, 12), torch.bool),
+        "va": [((3, 20, 2), torch.float32), ((3, 20), torch.bool)],
+        "expr": [((3, 20), torch.int64), ((3, 20), torch.bool)],
+        "au": [((3, 20, 12), torch.float32), ((3, 20, 12), torch.bool)],
     }
     assert batch.clip.dtype == batch.start.dtype == torch.int64
     moved = move_data_to_device(batch, torch.device("meta"))
-    assert moved.targets.va.is_meta
+    assert moved.targets["va"].values.is_meta
     assert moved.streams["face"].is_meta
 
 
@@ -41,7 +41,7 @@ def test_features_and_labels_of_a_row_belong_to_the_same_frame(corpus, store):
         for item in range(len(batch.clip)):
             inside = batch.frames[item]
             number = batch.start[item] + torch.arange(20)
-            assert torch.equal(batch.targets.va[item, inside, 0], number[inside].float())
+            assert torch.equal(batch.targets["va"].values[item, inside, 0], number[inside].float())
             face = batch.streams["face"][item, inside, 0]
             torch.testing.assert_close(face, number[inside] / 30)
             rows += int(inside.sum())
@@ -55,7 +55,7 @@ def test_a_short_clip_is_padded_behind_masks(store):
     data.setup("fit")
     [batch] = data.train_dataloader()
     assert batch.frames.sum() == batch.valid["face"].sum() == 7
-    assert batch.targets.expr_mask.sum() == 7
+    assert batch.targets["expr"].mask.sum() == 7
     assert not batch.streams["face"][0, 7:].any()
 
 
@@ -64,7 +64,7 @@ def test_validation_windows_stitch_to_every_frame_of_every_clip_once(corpus, sto
     data.setup("validate")
     pool = WindowPool()
     for batch in [*data.val_dataloader(), *data.val_dataloader()]:
-        pool.add(batch.clip, batch.start, batch.targets.va.numpy())
+        pool.add(batch.clip, batch.start, batch.targets["va"].values.numpy())
     dataset = data.datasets["validation"]
     stitched = pool.stitched(dataset.lengths)
     assert dataset.lengths == [45]
@@ -78,8 +78,8 @@ def test_labels_are_matched_by_frame_number_and_differences_are_counted(store):
     data.setup("fit")
     more, fewer = data.datasets["train"].labels
     assert len(more) == len(fewer) == 30
-    assert more.expr_mask.all()
-    assert fewer.expr_mask.tolist() == [True] * 26 + [False] * 4
+    assert more["expr"].mask.all()
+    assert fewer["expr"].mask.tolist() == [True] * 26 + [False] * 4
     assert data.summaries["train"].surplus == {"1": 3}
     assert data.summaries["train"].absent == {"2": 4}
     text = "\n".join(data.lines())

@@ -74,8 +74,8 @@ def test_equal_ids_keep_their_own_tracks_and_labels(roots, tmp_path):
         other = batch.clip == 1
         assert (rows[other] > 99).all()
         assert (rows[~other] < 1).all()
-        assert torch.equal(batch.targets.expr_mask.all(1), other)
-        assert torch.equal(batch.targets.va_mask.all(1), ~other)
+        assert torch.equal(batch.targets["expr"].mask.all(1), other)
+        assert torch.equal(batch.targets["va"].mask.all(1), ~other)
 
 
 def test_sound_of_each_corpus_is_aligned_apart_in_one_cache(tmp_path):
@@ -163,10 +163,10 @@ def test_a_clip_in_the_sets_of_two_tasks_carries_the_labels_of_both(roots):
     data = module(main)
     data.setup("fit")
     for batch in data.train_dataloader():
-        assert batch.targets.va_mask.all()
-        assert batch.targets.expr_mask.all()
-        assert (batch.targets.expr == 4).all()
-        assert (batch.targets.va[..., 0] == 0.5).all()
+        assert batch.targets["va"].mask.all()
+        assert batch.targets["expr"].mask.all()
+        assert (batch.targets["expr"].values == 4).all()
+        assert (batch.targets["va"].values[..., 0] == 0.5).all()
 
 
 def test_any_data_set_is_a_further_corpus_of_any_other(tmp_path):
@@ -207,9 +207,9 @@ def test_any_data_set_is_a_further_corpus_of_any_other(tmp_path):
     )}  # fmt: skip
     assert by_id["1"].tasks() == ["va"]
     assert by_id["own/talk"].tasks() == ["au"]
-    assert by_id["own/talk"].au[:, 6].tolist() == [1.0, 0.0] * 10
+    assert by_id["own/talk"]["au"].values[:, 6].tolist() == [1.0, 0.0] * 10
     assert by_id[f"acted/{name}"].tasks() == ["expr"]
-    assert (by_id[f"acted/{name}"].expr == 1).all()  # anger, in every frame
+    assert (by_id[f"acted/{name}"]["expr"].values == 1).all()  # anger, in every frame
     swapped = module(own, abaw, acted)  # a table first, ABAW beside it
     assert {"abaw/1", f"acted/{name}"} <= {clip.id for clip in swapped.splits["train"]}
 

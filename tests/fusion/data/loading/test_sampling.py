@@ -6,7 +6,9 @@ import pytest
 from features.errors import UserError
 from fusion.data.loading.datamodule import AffectDataModule, DataSettings
 from fusion.data.loading.sampling import MOST, SetSampler, WindowSet, epoch_length, task_weights
-from fusion.tasks.labels import Clip, FrameLabels
+from fusion.tasks.clips import Clip
+from fusion.tasks.registry import make_tasks
+from tests.fusion.classic import TASKS, empty_labels
 from tests.fusion.small_corpora import put
 
 FRAMES, WINDOW = 40, 10
@@ -16,7 +18,7 @@ def labelled(store, name, split="train", va=None, expr=None, au=None, frames=FRA
     """A clip of `frames` frames; each task's labels as given, none where it is None."""
     put(store, "faces", name, np.arange(frames) / 25)
     put(store, "face", name, np.arange(frames) / 25)
-    made = FrameLabels.empty(frames)
+    made = empty_labels(frames)
     for task, values in {"va": va, "expr": expr, "au": au}.items():
         if values is not None:
             getattr(made, task)[:] = values
@@ -25,8 +27,9 @@ def labelled(store, name, split="train", va=None, expr=None, au=None, frames=FRA
 
 
 def module(clips, store, tasks=("va", "expr", "au"), seed=0, **settings):
+    weights = {name: {"weight": float(name in tasks)} for name in ("va", "expr", "au")}
     cut = {"streams": ["face"], "window": WINDOW, "stride": WINDOW, "batch": 6} | settings
-    data = AffectDataModule(clips, store, DataSettings(**cut), seed=seed, tasks=tasks)
+    data = AffectDataModule(clips, store, DataSettings(**cut), seed=seed, tasks=make_tasks(weights))
     data.setup("fit")
     return data
 
@@ -53,7 +56,7 @@ def drawn(data, epoch=0):
 def tasks_of(data, step):
     """Tasks that each window of a batch has labels of."""
     labels = [data.datasets["train"].labels[clip] for clip, _ in step]
-    return [{t for t in ("va", "expr", "au") if getattr(one, f"{t}_mask").any()} for one in labels]
+    return [set(one.tasks()) for one in labels]
 
 
 def test_each_step_brings_as_many_windows_of_each_single_task_set(clips, store):
@@ -140,9 +143,9 @@ def test_weights_are_inverse_frequencies_of_what_the_window_shows(store):
     dataset = data.datasets["train"]
     # 30 frames of one kind and 10 of another: 40 / (2 * 30) and 40 / (2 * 10)
     expected = [2 / 3] * 3 + [2]
-    np.testing.assert_allclose(task_weights(dataset, "expr"), expected + [0] * 4)
-    np.testing.assert_allclose(task_weights(dataset, "va"), [0] * 4 + expected)
-    assert not task_weights(dataset, "au").any()
+    np.testing.assert_allclose(task_weights(dataset, TASKS["expr"]), expected + [0] * 4)
+    np.testing.assert_allclose(task_weights(dataset, TASKS["va"]), [0] * 4 + expected)
+    assert not task_weights(dataset, TASKS["au"]).any()
 
 
 def test_no_frame_counts_more_than_the_clip_allows_and_padding_not_at_all(store):
@@ -154,7 +157,7 @@ def test_no_frame_counts_more_than_the_clip_allows_and_padding_not_at_all(store)
         window=5,
         stride=5,
     )
-    weights = task_weights(data.datasets["train"], "expr")
+    weights = task_weights(data.datasets["train"], TASKS["expr"])
     assert weights.max() == weights[-1] == pytest.approx(MOST)
     np.testing.assert_allclose(weights[:-1], 1005 / 2 / 1000)
 
@@ -184,6 +187,6 @@ def test_a_batch_whose_labels_are_all_masked_is_drawn_and_has_no_label(store):
     clips = [labelled(store, "1"), labelled(store, "3", "validation", va=0)]
     data = module(clips, store, sampling="balanced")
     [batch] = data.train_dataloader()
-    assert not batch.targets.va_mask.any()
-    assert not batch.targets.expr_mask.any()
+    assert not batch.targets["va"].mask.any()
+    assert not batch.targets["expr"].mask.any()
     assert "train: no labels of VA, EXPR, AU" in "\n".join(data.lines())

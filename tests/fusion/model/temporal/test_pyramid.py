@@ -11,8 +11,9 @@ from features.errors import UserError
 from fusion.model.affect import AffectModel
 from fusion.model.fusion.top_down import TopDownFusion
 from fusion.model.heads import ParallelHeads, ScaleHeads, make_heads
-from fusion.model.settings import ModelSettings
+from fusion.model.settings import ModelSettings, scales_of
 from fusion.model.temporal.pyramid import TemporalPyramid
+from fusion.tasks.registry import make_tasks
 from tests.fusion.batches import SMALL, batch, joined
 
 STREAMS = {"pyramid.1": 5, "audio": 4, "pyramid.2": 6, "pyramid.3": 7}
@@ -273,6 +274,13 @@ def test_cost_is_linear_in_frames():
     assert elements(1600) < 2 * 800 * DIM, "all scales together have fewer than two of the first"
 
 
+def tasks_with(bins, compound):
+    """The three tasks, with bins of values, and compound expressions."""
+    return make_tasks(
+        {"va": {"bins": bins}, "expr": {}, "au": {}} | ({"compound": {}} if compound else {})
+    )
+
+
 def _count(steps):
     return lambda _, __, out: steps.append(out.numel())
 
@@ -281,47 +289,51 @@ def _count(steps):
 @pytest.mark.parametrize("bins", [0, 4])
 def test_each_task_reads_its_own_scale_and_compounds_that_of_expr(order, bins):
     scales = dict(zip(("au", "expr", "va"), order, strict=True))
-    heads = ScaleHeads(ParallelHeads(DIM, bins=bins, compound=True), scales)
+    of_compound = {**scales, "compound": scales["expr"]}
+    tasks = tasks_with(bins, compound=True)
+    chosen = replace(FPN, scales=scales)
+    assert scales_of(chosen, tasks) == of_compound
+    heads = ScaleHeads(ParallelHeads(DIM, tasks), scales_of(chosen, tasks))
     x = torch.randn(2, 5, SCALES, DIM, requires_grad=True)
     scores = heads(x)
-    for task, scale in {**scales, "compound": scales["expr"]}.items():
-        (grad,) = torch.autograd.grad(getattr(scores, task).sum(), x, retain_graph=True)
+    for task, scale in of_compound.items():
+        (grad,) = torch.autograd.grad(scores[task].sum(), x, retain_graph=True)
         assert [bool(grad[:, :, k].any()) for k in range(SCALES)] == [
             k == scale for k in range(SCALES)
         ]
-    assert heads.compound is heads.heads.compound
-    assert torch.equal(heads.compound(heads.compound_frames(x)), scores.compound)
+    assert torch.equal(
+        heads.head_of("compound")(heads.frames_of("compound", x)), scores["compound"]
+    )
 
 
 @pytest.mark.parametrize("bins", [0, 4])
 @pytest.mark.parametrize("compound", [False, True])
 def test_heads_at_scales_are_the_parallel_ones(bins, compound):
-    parallel = ParallelHeads(DIM, bins=bins, compound=compound)
-    heads = ScaleHeads(parallel, {"au": 0, "expr": 0, "va": 0})
+    tasks = tasks_with(bins, compound)
+    heads = ScaleHeads(ParallelHeads(DIM, tasks), dict.fromkeys(tasks, 0))
     x = torch.randn(2, 5, 1, DIM)
     ours, theirs = heads(x), heads.heads(x[:, :, 0])
-    for name in ("va", "expr", "au", "va_bins", "compound"):
-        one, other = getattr(ours, name), getattr(theirs, name)
-        assert (one is None) == (other is None)
-        assert one is None or torch.equal(one, other)
-    assert (ours.va_bins is not None, ours.compound is not None) == (bins > 0, compound)
-    assert ours.va.abs().max() <= 1
+    assert ours.keys() == theirs.keys() == tasks.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in tasks)
+    assert ours["va"].shape[-1] == 2 + 2 * bins
+    assert ours["va"][..., :2].abs().max() <= 1
 
 
 def test_settings_reach_the_parts():
-    model = AffectModel(replace(FPN, va_bins=5, compound=True, temporal=every(3)), STREAMS).eval()
+    tasks = tasks_with(5, compound=True)
+    model = AffectModel(replace(FPN, temporal=every(3)), STREAMS, tasks=tasks).eval()
     assert isinstance(model.fusion, TopDownFusion)
     assert (model.fusion.at, model.fusion.beside) == ([0, 2, 3], [1])
     assert isinstance(model.temporal, TemporalPyramid)
     assert (model.temporal.stride, len(model.temporal.blocks)) == (3, 3)
     assert isinstance(model.heads, ScaleHeads)
-    assert model.heads.scales == {"au": 0, "expr": 1, "va": 2}
+    assert model.heads.scales == {"au": 0, "expr": 1, "va": 2, "compound": 1}
     scores = model(batch(streams=STREAMS))
-    assert scores.va_bins.shape == (3, 20, 2, 5)
-    assert scores.compound.shape == (3, 20, 6)
+    assert scores["va"].shape == (3, 20, 2 + 2 * 5)
+    assert scores["compound"].shape == (3, 20, 6)
     part = FPN.temporal_block.build(FPN.temporal_shape)
     assert part(torch.randn(2, 7, 16), torch.ones(2, 7).bool()).shape == (2, 7, 3, 16)
-    assert isinstance(make_heads(FPN), ScaleHeads)
+    assert isinstance(make_heads(FPN, tasks), ScaleHeads)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +342,7 @@ def test_settings_reach_the_parts():
 )
 def test_a_loss_reaches_the_scales_at_and_above_its_own(task, moved):
     model, made = AffectModel(FPN, STREAMS).eval(), batch(streams=STREAMS)
-    getattr(model(made), task).square().sum().backward()
+    model(made)[task].square().sum().backward()
     smooths = [bool(s.convolution.weight.grad.any()) for s in model.temporal.smooths]
     assert smooths == moved
     assert all(bool(lateral.weight.grad.any()) for lateral in model.fusion.laterals)
@@ -415,16 +427,6 @@ PARALLEL = {"temporal": "transformer", "head": "parallel"}
             {"fusion": {"name": "top-down", "levels": "audio,audio"}},
             "model.fusion.levels ['audio', 'audio'] must be different streams",
         ),
-        ({"va_bins": 1}, "model.va_bins 1 must be 0, or at least 2"),
-        ({"va_bins": -2}, "model.va_bins -2 must be 0, or at least 2"),
-        (
-            {"temporal": "gru", "head": "streaming", "va_bins": 20},
-            "model.va_bins 20 must be 0 with model.head streaming",
-        ),
-        (
-            {"temporal": "gru", "head": "streaming", "compound": True},
-            "model.compound True must be false with model.head streaming",
-        ),
     ],
 )
 def test_pyramids_that_make_no_sense_are_refused(change, complaint):
@@ -432,6 +434,14 @@ def test_pyramids_that_make_no_sense_are_refused(change, complaint):
         AffectModel(replace(FPN, **change), STREAMS)
     assert str(caught.value).startswith(complaint)
     assert "\n" not in str(caught.value)
+
+
+def test_what_learns_from_features_has_no_streaming_head():
+    chosen = replace(FPN, temporal="gru", head="streaming", fusion="concat", levels=())
+    complaint = "model.head streaming must be parallel or scales with tasks.compound"
+    with pytest.raises(UserError, match=complaint):
+        AffectModel(chosen, STREAMS, tasks=tasks_with(0, compound=True))
+    AffectModel(chosen, STREAMS, tasks=tasks_with(20, compound=False))
 
 
 def test_streams_without_the_levels_are_refused_with_the_remedy():

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion.tasks.va_bins import bin_of, bin_values, centres, expectation
+from fusion.tasks.learning.bins import bin_of, bin_values, centres, expectation
 
 CERTAIN = 1e4
 """A logit beside which those of 0 have no share."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion.postprocess.smoothing import NONE, Smoothing, half_width, smooth
+from fusion.tasks.deciding.smoothing import NONE, Smoothing, half_width, smooth
 
 KINDS = ("box", "gaussian", "median", "savgol")
 FPS = 10.0

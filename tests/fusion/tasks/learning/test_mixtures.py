@@ -6,8 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fusion.abaw.challenges import BASIC_EXPRESSIONS, COMPOUND_PAIRS, COMPOUNDS
-from fusion.losses.compound import (
+from fusion.model.heads import task_head
+from fusion.tasks.compound import BASIC_EXPRESSIONS, COMPOUND_PAIRS, COMPOUNDS, CompoundSettings
+from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.learning.mixtures import (
+    BASIC,
     FIRST,
     blend,
     compound_batch,
@@ -17,9 +20,6 @@ from fusion.losses.compound import (
     mixup,
     share_at,
 )
-from fusion.losses.multitask import LossSettings
-from fusion.model.heads import BASIC, task_head
-from fusion.tasks.labels import EXPRESSIONS
 from tests.fusion.batches import targets
 
 LEGAL = [tuple(BASIC_EXPRESSIONS.index(name) for name in two) for two in COMPOUNDS.values()]
@@ -28,10 +28,10 @@ classes = st.lists(st.integers(0, 5), min_size=1, max_size=40)
 
 def labelled(names: list[str], mask: list[bool] | None = None):
     """Targets of one window whose frames have these expressions."""
-    made = targets(1, len(names))
-    made.expr[0] = torch.tensor([EXPRESSIONS.index(name) for name in names])
+    made = targets(1, len(names))["expr"]
+    made.values[0] = torch.tensor([EXPRESSIONS.index(name) for name in names])
     if mask is not None:
-        made.expr_mask[0] = torch.tensor(mask)
+        made.mask[0] = torch.tensor(mask)
     return made
 
 
@@ -41,7 +41,7 @@ def identity_rows(basic: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_share_rises_in_stages_and_the_last_holds_for_the_rest() -> None:
-    shares = [share_at(epoch, LossSettings().compound_share) for epoch in range(20)]
+    shares = [share_at(epoch, CompoundSettings().share) for epoch in range(20)]
     assert shares == [0.0] * 5 + [0.2] * 5 + [0.4] * 3 + [1.0] * 7
     assert share_at(3, [(0, 1.0), (2, 0.5), (2, 0.25)]) == 0.25
     assert share_at(0, [(0, 1.0), (2, 0.5)]) == 0.5
@@ -175,8 +175,8 @@ def test_without_a_legal_pair_single_frames_are_learnt() -> None:
 
 
 def test_frames_of_different_windows_are_mixed_and_a_seed_repeats_it() -> None:
-    truth = targets(2, 4)
-    truth.expr[0], truth.expr[1] = EXPRESSIONS.index("Fear"), EXPRESSIONS.index("Surprise")
+    truth = targets(2, 4)["expr"]
+    truth.values[0], truth.values[1] = EXPRESSIONS.index("Fear"), EXPRESSIONS.index("Surprise")
     frames = torch.randn(2, 4, 6, requires_grad=True)
     said = []
     for _ in range(2):
@@ -190,9 +190,9 @@ def test_frames_of_different_windows_are_mixed_and_a_seed_repeats_it() -> None:
 def test_it_learns_to_tell_both_of_a_mixture() -> None:
     torch.manual_seed(0)
     centres = torch.randn(6, 16) * 2
-    truth = targets(4, 60)
-    truth.expr = torch.randint(FIRST, FIRST + BASIC, (4, 60))
-    frames = centres[truth.expr - FIRST] + 0.3 * torch.randn(4, 60, 16)
+    truth = targets(4, 60)["expr"]
+    truth.values[:] = torch.randint(FIRST, FIRST + BASIC, (4, 60))
+    frames = centres[truth.values - FIRST] + 0.3 * torch.randn(4, 60, 16)
     head = task_head(16, BASIC)
     optimizer = torch.optim.Adam(head.parameters(), 1e-2)
     for step in range(120):

@@ -1,73 +1,67 @@
-"""Losses of valence and arousal: values and truth of all valid frames of a batch > one number.
+"""Losses of one continuous value: values and truth of all valid frames of a batch > one number.
 
 Letters: N valid frames, K bins.
 """
 
-import torch
+from typing import Literal
+
 from torch import Tensor
 from torch.nn import functional
 
-from fusion.losses.config import VaKind, require_bins
-from fusion.tasks.va_bins import bin_of
+from fusion.tasks.learning.bins import bin_of
 
 MIN_SPREAD = 1e-6
 """Least denominator of 1 - CCC; labels have three decimals, so a spread of 1e-3 is none."""
 
+ValueLoss = Literal["ccc", "smooth_l1+ccc", "bins+ccc", "mse"]
 
-def va_loss(
-    kind: VaKind,
+
+def value_loss(
+    kind: ValueLoss,
     predicted: Tensor,
     target: Tensor,
     bins: Tensor | None = None,
     weights: Tensor | None = None,
 ) -> Tensor:
-    """Mean over valence and arousal of the loss of each.
+    """Loss of one value.
 
     Args:
         kind: `ccc`: 1 - CCC; `smooth_l1+ccc`: SmoothL1 + (1 - CCC), as PASN's released code has it;
             `bins+ccc`: cross-entropy over bins + (1 - CCC) of their expectation, as Vu et al.
             (2021) have it; `mse`: squared error, as FPN-MAA's released code has it.
-        predicted: (N, 2).
-        target: (N, 2).
-        bins: (N, 2, K) logits of bins, for `bins+ccc`.
+        predicted: (N,).
+        target: (N,), in [-1, 1] where there are bins.
+        bins: (N, K) logits of bins, for `bins+ccc`.
         weights: (N,) weights of the frames, but for the cross-entropy; None: all the same.
 
     Returns:
         Scalar; 0 with zero gradient if N = 0, and 0 for a perfect prediction, but for `bins+ccc`,
         which is 0 only in the limit of certainty.
-
-    Raises:
-        UserError: For `bins+ccc` without bins.
     """
-    pairs = list(zip(predicted.unbind(dim=1), target.unbind(dim=1), strict=True))
     if kind == "mse":
-        return torch.stack([squared_error(*pair, weights) for pair in pairs]).mean()
-    losses = torch.stack([ccc_loss(*pair, weights) for pair in pairs])
+        return squared_error(predicted, target, weights)
+    loss = ccc_loss(predicted, target, weights)
     if kind == "smooth_l1+ccc":
-        losses = losses + torch.stack([smooth_l1_loss(*pair, weights) for pair in pairs])
-    loss = losses.mean()
-    return loss + bins_loss(bins, target) if kind == "bins+ccc" else loss
+        return loss + smooth_l1_loss(predicted, target, weights)
+    if kind == "bins+ccc":
+        assert bins is not None, "bins+ccc is of a head over bins"
+        return loss + bins_loss(bins, target)
+    return loss
 
 
-def bins_loss(logits: Tensor | None, target: Tensor) -> Tensor:
-    """Cross-entropy of the bins that the values lie in, mean over frames, valence and arousal.
+def bins_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy of the bins that the values lie in, mean over frames.
 
     Args:
-        logits: (N, 2, K).
-        target: (N, 2).
+        logits: (N, K).
+        target: (N,).
 
     Returns:
         Scalar; 0 with zero gradient if N = 0.
-
-    Raises:
-        UserError: If there are no bins.
     """
-    require_bins(0 if logits is None else logits.shape[-1])
-    assert logits is not None
     if not len(logits):
         return logits.sum()
-    chosen = bin_of(target, logits.shape[-1])
-    return functional.cross_entropy(logits.flatten(0, 1), chosen.flatten())
+    return functional.cross_entropy(logits, bin_of(target, logits.shape[-1]))
 
 
 def squared_error(predicted: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:

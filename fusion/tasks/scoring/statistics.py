@@ -3,10 +3,12 @@
 labels and decided values > PairMoments, confusion, unit counts, exact matches > scores (metrics,
 bootstrap). Sums of counts and `PairMoments.merged` give the statistics of all pieces together.
 
-Letters: N frames, C classes, U action units, K classes or units; `...` any leading dimensions.
+Letters: N frames, C classes, U elements of a binary vector, K classes or elements, V videos,
+D draws; `...` any leading dimensions.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +87,13 @@ class PairMoments:
         constant = self.count == 0 or (self.low == self.high).any() or spread == 0
         return math.nan if constant else self.product / spread
 
+    def error(self) -> float:
+        """Root of the mean squared error; NaN if the sample is empty."""
+        if self.count == 0:
+            return math.nan
+        apart = float(self.square.sum() - 2 * self.product) / self.count
+        return math.sqrt(max(apart + float(self.mean[0] - self.mean[1]) ** 2, 0.0))
+
     def deviation(self) -> np.ndarray:
         """(2,) standard deviations (ddof 0); NaN if the sample is empty."""
         return np.sqrt(self.square / self.count) if self.count else np.full(2, np.nan)
@@ -116,7 +125,7 @@ def unit_counts_of(truth: np.ndarray, prediction: np.ndarray, mask: np.ndarray) 
     if not truth.shape == prediction.shape == mask.shape:
         raise ValueError(f"shapes differ: {truth.shape}, {prediction.shape}, mask {mask.shape}")
     if not ((prediction == 0) | (prediction == 1)).all():
-        raise ValueError("action units must be predicted 0 or 1: decided, not logits")
+        raise ValueError("a binary vector must be predicted 0 or 1: decided, not logits")
     true, on = truth.astype(bool) & mask, prediction.astype(bool) & mask
     return np.stack([a.sum(axis=0) for a in (true & on, on & ~true, true & ~on, mask)], axis=1)
 
@@ -144,3 +153,105 @@ def share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """`part / whole` in float64, 0 where the whole is 0."""
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
     return np.divide(part, whole, out=np.zeros(part.shape), where=whole > 0)
+
+
+def share_or_nan(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """`part / whole` in float64, NaN where the whole is 0."""
+    return np.where(whole > 0, share(part, whole), np.nan)
+
+
+def detection(counts: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns from (K, 3) both, only predicted, only true; F1 is NaN where not (K,) `known`."""
+    both, predicted, true = counts.T
+    return {
+        "true": both + true,
+        "predicted": both + predicted,
+        "precision": share_or_nan(both, both + predicted),
+        "recall": share_or_nan(both, both + true),
+        "F1": np.where(known, f1_of(counts), np.nan),
+    }
+
+
+def mean_f1_of_present(counts: np.ndarray) -> float:
+    """Mean F1 over the rows of (K, 3) counts that are not all 0; NaN if there is none."""
+    present = counts.any(1)
+    return float(f1_of(counts[present]).mean()) if present.any() else math.nan
+
+
+@dataclass(frozen=True)
+class DrawnMoments:
+    """Moments of draws of videos, each video's sample taken as often as it is drawn.
+
+    Attributes:
+        frames: (D,) number of pairs.
+        mean: (D, 2) float64, from `centre`.
+        centre: (2,) float64.
+        square: (D, 2) sums of squared deviations from the mean.
+        product: (D,) sums of the products of deviations.
+        constant: (D,) bool, whether truth or prediction has one value only.
+    """
+
+    frames: np.ndarray
+    mean: np.ndarray
+    centre: np.ndarray
+    square: np.ndarray
+    product: np.ndarray
+    constant: np.ndarray
+
+    @staticmethod
+    def of(weights: np.ndarray, moments: Sequence[PairMoments]) -> "DrawnMoments":
+        """Of (D, V) weights and the moments of V videos."""
+        count = np.array([m.count for m in moments], np.float64)
+        means = np.stack([m.mean for m in moments])
+        # Sums around the mean of all keep their digits in float64; sums around zero would not.
+        centre = share(count @ means, count.sum())
+        shift = np.where(count[:, None] > 0, means - centre, 0.0)
+        square = np.stack([m.square for m in moments]) + count[:, None] * shift**2
+        product = np.array([m.product for m in moments]) + count * shift.prod(1)
+        frames = weights @ count
+        mean = share(weights @ (count[:, None] * shift), frames[:, None])
+        return DrawnMoments(
+            frames=frames,
+            mean=mean,
+            centre=centre,
+            square=weights @ square - frames[:, None] * mean**2,
+            product=weights @ product - frames * mean.prod(1),
+            constant=_constant(weights, moments),
+        )
+
+    def ccc(self) -> np.ndarray:
+        """(D,) as `PairMoments.ccc`: NaN without a frame, 0 where either side is constant."""
+        gap = (self.mean + self.centre) @ np.array([1.0, -1.0])
+        score = share(2 * self.product, self.square.sum(1) + self.frames * gap**2)
+        score[self.constant] = 0.0
+        return np.where(self.frames > 0, score, np.nan)
+
+    def correlation(self) -> np.ndarray:
+        """(D,) Pearson's r, 0 where either side is constant; NaN without a frame."""
+        score = share(self.product, np.sqrt(self.square.clip(min=0)).prod(1))
+        score[self.constant] = 0.0
+        return np.where(self.frames > 0, score, np.nan)
+
+    def error(self) -> np.ndarray:
+        """(D,) root of the mean squared error; NaN without a frame."""
+        gap = (self.mean + self.centre) @ np.array([1.0, -1.0])
+        apart = share(self.square.sum(1) - 2 * self.product, self.frames)
+        return np.where(self.frames > 0, np.sqrt((apart + gap**2).clip(min=0)), np.nan)
+
+
+def _constant(weights: np.ndarray, moments: Sequence[PairMoments]) -> np.ndarray:
+    """(D,) bool: whether the truth or the prediction has one value only in a draw."""
+    drawn = weights > 0
+    constant = np.zeros(len(weights), bool)
+    for side in range(2):
+        low = np.array([m.low[side] for m in moments])
+        high = np.array([m.high[side] for m in moments])
+        least = np.where(drawn, low, np.inf).min(1)
+        constant |= least == np.where(drawn, high, -np.inf).max(1)
+    return constant
+
+
+def drawn_counts(weights: np.ndarray, counts: Sequence[np.ndarray]) -> np.ndarray:
+    """(D, ...) sums of V arrays of counts (...), each taken as often as (D, V) weights say."""
+    table = np.stack(counts).astype(np.float64)
+    return (weights @ table.reshape(len(table), -1)).reshape(len(weights), *table.shape[1:])

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.abaw.challenges import BASIC_EXPRESSIONS, COMPOUND_PAIRS
-from fusion.data.batch import Targets
-from fusion.tasks.labels import EXPRESSIONS
+from fusion.tasks.base import TaskTargets
+from fusion.tasks.compound import BASIC_EXPRESSIONS, COMPOUND_PAIRS
+from fusion.tasks.expr import EXPRESSIONS
 
 BASIC = len(BASIC_EXPRESSIONS)
 FIRST = EXPRESSIONS.index(BASIC_EXPRESSIONS[0])
@@ -52,7 +52,7 @@ def share_at(epoch: int, schedule: Sequence[tuple[int, float]]) -> float:
     return schedule[-1][1]
 
 
-def compound_loss(head: nn.Module, frames: Tensor, targets: Targets, share: float) -> Tensor:
+def compound_loss(head: nn.Module, frames: Tensor, targets: TaskTargets, share: float) -> Tensor:
     """Mean binary cross-entropy of the six sigmoids over as many rows as frames count.
 
     Frames count where the label is one of the six; the others get a gradient of exactly zero. A
@@ -61,11 +61,11 @@ def compound_loss(head: nn.Module, frames: Tensor, targets: Targets, share: floa
     Args:
         head: (N, D) to (N, 6) logits.
         frames: (B, T, D) features that the heads read.
-        targets: Labels of the frames.
+        targets: Expressions of the frames.
         share: Of mixtures among the rows, 0 to 1.
     """
-    basic = targets.expr - FIRST
-    counts = targets.expr_mask & (basic >= 0) & (basic < BASIC)
+    basic = targets.values - FIRST
+    counts = targets.mask & (basic >= 0) & (basic < BASIC)
     rows, wanted = compound_batch(frames[counts], basic[counts], share)
     logits = head(rows).float()
     if not len(rows):

@@ -20,7 +20,6 @@ from typing import Literal, get_args
 
 import numpy as np
 from scipy.ndimage import median_filter
-from scipy.signal import fftconvolve
 
 Kind = Literal["none", "box", "gaussian", "median", "savgol"]
 TRUNCATE = 3.0
@@ -128,6 +127,8 @@ def _kernel(kind: Kind, half: int) -> np.ndarray:
 
 def _sums(rows: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """Around each row, the sum of (F, C) rows times the kernel's weight at their offset."""
+    from scipy.signal import fftconvolve  # half a second that help and checks do without
+
     reach = len(kernel) // 2
     flipped = kernel[::-1, None]  # convolution turns it round again
     return fftconvolve(rows, flipped, mode="full", axes=0)[reach : reach + len(rows)]

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from fusion.metrics.official import macro_f1
-from fusion.postprocess.decision import log_probabilities
-from fusion.postprocess.thresholds import (
+from fusion.tasks.deciding.thresholds import (
     BIASES,
     best_bias,
     best_temperature,
     best_threshold,
     best_thresholds,
+    log_probabilities,
 )
 
 

@@ -1,17 +1,19 @@
-"""Losses of action units: logits, truth and mask of a batch > one number.
+"""Losses of a binary vector: logits, truth and mask of a batch > one number.
 
-Letters: B windows, T frames of a window, U units.
+Letters: B windows, T frames of a window, U elements.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fusion.losses.config import AuKind
+BinaryLoss = Literal["bce", "zlpr+bce"]
 
 
-def au_loss(
-    kind: AuKind, logits: Tensor, target: Tensor, mask: Tensor, pos_weights: Tensor
+def binary_loss(
+    kind: BinaryLoss, logits: Tensor, target: Tensor, mask: Tensor, pos_weights: Tensor
 ) -> Tensor:
     """Loss of the units.
 
@@ -33,7 +35,7 @@ def au_loss(
 def bce_loss(logits: Tensor, target: Tensor, mask: Tensor, pos_weights: Tensor) -> Tensor:
     """Positive-weighted binary cross-entropy; mean over the valid elements.
 
-    Args and result as `au_loss`.
+    Args and result as `binary_loss`.
     """
     chosen = logits[mask]
     if not len(chosen):
@@ -49,7 +51,7 @@ def zlpr_loss(logits: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     are on), Su et al. (2022), "ZLPR: a novel loss for multi-label classification", eq. 5. It ranks
     every unit that is on above 0 and every one that is off below, so that 0 is the threshold.
 
-    Args and result as `au_loss`.
+    Args and result as `binary_loss`.
     """
     frames = mask.any(dim=-1)
     logits, mask = logits[frames], mask[frames]

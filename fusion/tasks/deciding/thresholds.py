@@ -12,10 +12,10 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from fusion.postprocess.decision import log_probabilities
-
+FLOOR = 1e-7
+"""Least probability of a class of which a logarithm is taken."""
 UNTUNED = 0.5
-"""Threshold of a unit that is never labelled on."""
+"""Threshold of an element that is never labelled on."""
 TEMPERATURES = (0.2, 10.0)
 """Least and highest temperature."""
 BIASES = np.linspace(-4.0, 4.0, 81)
@@ -24,6 +24,11 @@ SWEEPS = 10
 """Most rounds over the classes; they end when no class gains."""
 _GAIN = 1e-6
 """A change of the macro-F1 below this is none."""
+
+
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Logarithms that stay finite; a fitted parabola may leave values at or below 0."""
+    return np.log(np.maximum(probabilities, FLOOR))
 
 
 def best_thresholds(

@@ -11,7 +11,7 @@ Letters: K bins; `...` any other dimensions.
 import torch
 from torch import Tensor
 
-from fusion.tasks.labels import BinValues
+from fusion.tasks.learning.values import BinValues
 
 
 def centres(bins: int, device: torch.device | None = None) -> Tensor:

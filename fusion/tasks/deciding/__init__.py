@@ -1,0 +1,1 @@
+"""How each kind of task turns scores into final values, and what tuning chooses."""

@@ -1,0 +1,1 @@
+"""How each kind of task learns: head, loss, what a teacher adds."""
