@@ -10,33 +10,39 @@ Data flow: checkpoint + tracks, or stored predictions, + sample submission (or l
 """
 
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+import pandas as pd
 
 from features.cli.app import FAILED, OK, run
-from features.cli.default_corpus import default_store, root_or_demo
-from features.cli.progress import ProgressReport
-from features.cli.wording import counted
 from features.errors import UserError
-from features.store.track_store import TrackStore
 from fusion.abaw.challenges import DEFAULT_CHALLENGE, challenge_of
+from fusion.abaw.clip_challenges import CLIP_CHALLENGES
 from fusion.abaw.reading.lists import Template, read_template, read_test_list
 from fusion.abaw.rules import Source, rule_warnings, unlearnt
 from fusion.abaw.submission.checker import check_submission
+from fusion.abaw.submission.clip_level import (
+    answer_of,
+    check_clips,
+    read_asked_clips,
+    write_clips,
+)
 from fusion.abaw.submission.decisions import frame_decisions
 from fusion.abaw.submission.edition2 import Sample, check_folder, read_samples, write_folder
 from fusion.abaw.submission.fitting import SubmissionSummary
 from fusion.abaw.submission.line_ends import LineEnds
 from fusion.abaw.submission.problems import Problem
 from fusion.abaw.submission.writer import FrameDecisions, write_submission
-from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.data.predictions import FramePredictions
+from fusion.evaluation.decided import predict_decided, read_decided
 from fusion.evaluation.scored_clips import CorpusSettings
-from fusion.inference.provenance import sources_of_checkpoint, sources_of_predictions
 from fusion.tasks.base import LATEST
 
+T = TypeVar("T")
 Ids = list[str]
 """Under a name of its own, as a setting below is called `list`."""
 
@@ -46,17 +52,18 @@ class SubmitSettings:
     """Settings of a submission.
 
     Args:
-        challenge: VA, EXPR, AU, MTL or CE.
+        challenge: VA, EXPR, AU, MTL or CE; ERI (reaction intensity), EMI (mimicry intensity) or AH
+            (ambivalence and hesitancy) of whole clips.
         edition: Of ABAW, 2 to 11. Edition 2 has a folder with one file per video, and 7
             expressions; the others differ in what they allow to learn from.
         template: Sample submission: its rows and their order are the truth. Edition 2: a folder
-            of sample files.
+            of sample files. ERI: `data_info.csv` serves too.
         list: Test list (one id a line), where there is no sample submission.
         pred: Folder of predictions to submit, instead of predicting with `checkpoint`.
         checkpoint: File written by fusion.train.
         data: Where the data lies.
         device: Where the model computes: auto (a GPU if there is one), cpu, cuda:1, ...
-        out: File to write, edition 2: folder. None: `submission_CHALLENGE.txt`, or without `.txt`.
+        out: File to write, edition 2: folder. None: `submission_CHALLENGE.txt` or the like.
         check: File (edition 2: folder) to check instead of writing one.
         unequal: Ids whose video is known to differ from the template by more than a frame.
     """
@@ -97,16 +104,22 @@ class Asked:
         template: Sample submission of editions 3 and later, if given.
         ends: How its lines end.
         samples: Sample files of edition 2, if given.
+        spelt: Of a challenge on whole clips, the ids as the template spells them.
     """
 
     ids: Sequence[str] | None = None
     template: Template | None = None
     ends: LineEnds | None = None
     samples: Mapping[str, Sample] | None = None
+    spelt: Sequence[str] | None = None
 
 
 def read_asked(settings: SubmitSettings) -> Asked:
     """Reads template or list; both may be absent."""
+    kind, given = CLIP_CHALLENGES.get(settings.challenge), settings.template or settings.list
+    if kind is not None:
+        spelt = read_asked_clips(given, kind.name) if given else None
+        return Asked([kind.id_of(name) for name in spelt] if spelt else None, spelt=spelt)
     if settings.template is None:
         return Asked(read_test_list(settings.list) if settings.list else None)
     if settings.edition == 2:
@@ -130,18 +143,17 @@ def submit(settings: SubmitSettings, asked: Asked) -> tuple[SubmissionSummary, l
     Raises:
         UserError: If a listed id has no track or predictions, or frames and template do not fit.
     """
-    challenge_of(settings.challenge, settings.edition)
+    kind = CLIP_CHALLENGES.get(settings.challenge)
+    if kind is None:
+        challenge_of(settings.challenge, settings.edition)
     out = settings.out or _default_out(settings)
     _require_writable(out)
-    if settings.pred is not None:
-        decisions, sources = read_decisions(settings, settings.pred, asked.ids)
-    elif asked.ids is not None:
-        decisions, sources = predict_decisions(settings, asked.ids)
-    else:
-        raise UserError(
-            "which frames? give --template SAMPLE_SUBMISSION or --list TEST_LIST,"
-            " or --pred PREDICTIONS to submit all of them"
-        )
+    if kind is not None:
+        answers, sources = _said(settings, asked, lambda one: _answer(one, settings))
+        table = pd.DataFrame.from_dict(answers, orient="index")
+        rows = write_clips(out, kind.name, table, asked.spelt)
+        return SubmissionSummary(out, rows, rows), sources
+    decisions, sources = _said(settings, asked, lambda one: decide(one, settings.edition))
     _require_learnt(settings, sources)
     if settings.edition == 2:
         summary = write_folder(
@@ -159,59 +171,34 @@ def submit(settings: SubmitSettings, asked: Asked) -> tuple[SubmissionSummary, l
     return summary, sources
 
 
-_Decided = tuple[dict[str, FrameDecisions], list[Source]]
-"""Decisions by id, and what they have been learnt from."""
+def _said(
+    settings: SubmitSettings, asked: Asked, decide: Callable[[FramePredictions], T]
+) -> tuple[dict[str, T], list[Source]]:
+    """What is decided of each id that is asked for, and what it has been learnt from."""
+    if settings.pred is not None:
+        return read_decided(settings.pred, asked.ids, settings.checkpoint, decide)
+    if asked.ids is not None:
+        data, device = settings.data, settings.device
+        return predict_decided(settings.checkpoint, data, device, asked.ids, decide)
+    raise UserError(
+        "which frames? give --template SAMPLE_SUBMISSION or --list TEST_LIST,"
+        " or --pred PREDICTIONS to submit all of them"
+    )
 
 
-def read_decisions(settings: SubmitSettings, folder: Path, ids: Sequence[str] | None) -> _Decided:
-    """Decisions of the listed ids (None: of all) from stored predictions.
-
-    Raises:
-        UserError: If a listed id has none, or a file is damaged.
-    """
-    files = list_predictions(folder)
-    wanted = files if ids is None else ids
-    _require_all(wanted, files, f"{folder}: no predictions", "run fusion.predict on them")
-    decisions: dict[str, FrameDecisions] = {}
-    provenances: set[tuple[tuple[str, str], ...]] = set()
-    held: set[str] | None = None
-    with ProgressReport("read predictions", len(wanted)) as progress:
-        for name in wanted:
-            one = read_predictions(files[name])
-            decisions[name] = decide(one, settings.edition)
-            provenances.add(tuple(sorted(one.provenance.items())))
-            held = set(one.tasks) if held is None else held & set(one.tasks)
-            progress.step(name)
-    said = sources_of_predictions(map(dict, provenances), settings.checkpoint, held or ())
-    return decisions, said
-
-
-def predict_decisions(settings: SubmitSettings, ids: Sequence[str]) -> _Decided:
-    """Decisions of the listed ids by the checkpoint.
-
-    Raises:
-        UserError: If a listed id has no track.
-    """
-    # Here, for torch takes seconds that --check does without.
-    from fusion.inference.checkpoint import load_checkpoint
-    from fusion.inference.predictor import known_people, predict_clips
-    from fusion.streams.clip_tracks import clips_of, require_tracks
-
-    checkpoint = load_checkpoint(settings.checkpoint, settings.device)
-    root = root_or_demo(settings.data.root)
-    store = TrackStore(settings.data.store or default_store(root))
-    clips = clips_of(store, ids)
-    require_tracks(store, clips, list(checkpoint.specs))
-    clips = known_people(checkpoint, clips, root, settings.data.annotations(checkpoint.config))
-    said = predict_clips(checkpoint, store, clips, cache=settings.data.cache)
-    decisions = {one.id: decide(one, settings.edition) for one in said}
-    return decisions, sources_of_checkpoint(checkpoint)
+def _answer(one: FramePredictions, settings: SubmitSettings) -> dict[str, float]:
+    what = str(settings.pred or settings.checkpoint)
+    return answer_of(settings.challenge, one.tasks, one.values, what)
 
 
 def check(
     path: Path, settings: SubmitSettings, asked: Asked
 ) -> Iterator[tuple[Path, list[Problem]]]:
     """Problems by file against the template, the list, or the form alone; none if all is good."""
+    if settings.challenge in CLIP_CHALLENGES:
+        if problems := check_clips(path, settings.challenge, asked.spelt):
+            yield path, problems
+        return
     frames = None if asked.ids is None else dict.fromkeys(asked.ids)
     if settings.edition == 2:
         counts = {track_id: sample.rows for track_id, sample in (asked.samples or {}).items()}
@@ -247,6 +234,8 @@ def command(settings: SubmitSettings) -> int:
     summary, sources = submit(settings, asked)
     print("\n".join(summary.lines()))
     status = report(summary.path, settings, asked)
+    if settings.challenge in CLIP_CHALLENGES:  # of which no rules on data are known
+        return status
     if lacking := unlearnt(settings.challenge, settings.edition, sources):
         print(f"not learnt, so that these columns mean nothing: {', '.join(lacking)}")
     for line in rule_warnings(settings.challenge, settings.edition, sources):
@@ -255,7 +244,9 @@ def command(settings: SubmitSettings) -> int:
 
 
 def _default_out(settings: SubmitSettings) -> Path:
-    return Path(f"submission_{settings.challenge}{'' if settings.edition == 2 else '.txt'}")
+    kind = CLIP_CHALLENGES.get(settings.challenge)
+    ending = ".csv" if kind is not None and kind.header else ".txt"
+    return Path(f"submission_{settings.challenge}{'' if settings.edition == 2 else ending}")
 
 
 def _require_learnt(settings: SubmitSettings, sources: Sequence[Source]) -> None:
@@ -274,14 +265,6 @@ def _require_writable(out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=out if out.is_dir() else out.parent):
         pass
-
-
-def _require_all(wanted: Iterable[str], held: Iterable[str], lack: str, remedy: str) -> None:
-    absent = sorted(set(wanted) - set(held))
-    if absent:
-        raise UserError(
-            f"{lack} of {counted(len(absent), 'listed id')}: {', '.join(absent)}; {remedy}"
-        )
 
 
 main = partial(run, SubmitSettings, command, prog="fusion.submit", description=__doc__ or "")

@@ -22,7 +22,6 @@ class ClipChallenge:
     Attributes:
         name: Name in settings, e.g. `ERI`.
         title: In words.
-        data_set: What its clips are from.
         editions: Editions of ABAW that have it in this form.
         columns: Names of the K values, each 0 to 1; of a choice, the names of its classes.
         choice: Whether the answer is one class, written as its number.
@@ -32,7 +31,6 @@ class ClipChallenge:
 
     name: str
     title: str
-    data_set: str
     editions: tuple[int, ...]
     columns: tuple[str, ...]
     choice: bool
@@ -43,6 +41,11 @@ class ClipChallenge:
     def header(self) -> str:
         """First line of a submission; empty if it has none."""
         return ",".join((self.id_column, *self.columns)) if self.id_column else ""
+
+    @property
+    def task(self) -> str:
+        """Task whose values or classes, by these names, are the answer."""
+        return "emotions" if self.choice else "intensities"
 
     def id_of(self, spelling: str) -> str:
         """Id of a clip, the stem of its video, from what a file calls it.
@@ -61,7 +64,6 @@ CLIP_CHALLENGES = {
         ClipChallenge(
             "ERI",
             "emotional reaction intensity",
-            "Hume-Reaction",
             (5,),
             REACTIONS,
             choice=False,
@@ -71,7 +73,6 @@ CLIP_CHALLENGES = {
         ClipChallenge(
             "EMI",
             "emotional mimicry intensity",
-            "Hume-Vidmimic2",
             (6, 8, 10),
             MIMICRY,
             choice=False,
@@ -81,7 +82,6 @@ CLIP_CHALLENGES = {
         ClipChallenge(
             "AH",
             "ambivalence and hesitancy in a video",
-            "BAH",
             (10, 11),
             AMBIVALENCE,
             choice=True,

@@ -1,6 +1,6 @@
 """Intensities of a whole clip: so much of each named emotion, from 0 to 1, scored by mean Pearson.
 
-Emotional reaction intensity (ABAW 5) has seven, emotional mimicry intensity (ABAW 6 to 8) six.
+Emotional reaction intensity (ABAW 5) has seven, emotional mimicry intensity (ABAW 6, 8, 10) six.
 `labels.csv` gives them in columns `intensity_NAME`, a row a clip.
 
     tasks:

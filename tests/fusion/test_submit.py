@@ -189,7 +189,7 @@ def test_a_folder_that_cannot_be_written_to_is_found_out_before_the_work(
         raise PermissionError(13, "Permission denied", str(tmp_path))
 
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
-    monkeypatch.setattr(submit, "read_decisions", lambda *_: pytest.fail("worked in vain"))
+    monkeypatch.setattr(submit, "read_decided", lambda *_: pytest.fail("worked in vain"))
     assert call("--pred", pred, "--out", tmp_path / "va.txt") == 1
     assert "permission denied" in complaint()
 

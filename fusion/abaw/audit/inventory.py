@@ -8,7 +8,7 @@ Letters: F frames of one file, C columns of a task (2 for VA, 8 classes, 12 unit
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from fusion.abaw.reading.annotations import read_au, read_expr, read_mtl, read_v
 from fusion.abaw.reading.compound import read_compound
 from fusion.abaw.reading.layout import PEOPLE_FILE, LabelFile, find_layout, read_people, video_of
 from fusion.abaw.reading.lists import read_listed_ids, read_template
-from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.labels import FrameLabels
+from fusion.tasks.registry import make_task
 
 RATE_COLUMNS = ("video_name", "fps")
 
@@ -36,16 +36,26 @@ class TaskCounts:
         known: (C,) frames in which a column has a label.
         sums: (C,) sum of a column: frames of a class, frames in which a unit is on.
         squares: (C,) sum of a column's squares.
+        names: Of the columns.
+        classes: Whether they are classes, of which a frame has one.
     """
 
     labelled: int
     known: np.ndarray
     sums: np.ndarray
     squares: np.ndarray
+    names: tuple[str, ...]
+    classes: bool
 
     def __add__(self, other: "TaskCounts") -> "TaskCounts":
         """Counts of both."""
-        return TaskCounts(*(mine + vars(other)[name] for name, mine in vars(self).items()))
+        return replace(
+            self,
+            labelled=self.labelled + other.labelled,
+            known=self.known + other.known,
+            sums=self.sums + other.sums,
+            squares=self.squares + other.squares,
+        )
 
     @property
     def mean(self) -> np.ndarray:
@@ -231,9 +241,9 @@ def _add_rates(found: Inventory, path: Path) -> None:
 def count_task(labels: FrameLabels, task: str) -> TaskCounts:
     """Sums of one task of a file."""
     own = labels[task.lower()]
-    values, mask = own.values, own.mask
-    if task == "EXPR":
-        values = np.eye(len(EXPRESSIONS))[values]
-    columns = mask if mask.ndim == 2 else np.repeat(mask[:, None], values.shape[1], axis=1)
+    names, classes = own.names or make_task(task.lower()).names, own.values.ndim == 1
+    values = np.eye(len(names))[own.values] if classes else own.values
+    columns = np.repeat(own.mask[:, None], len(names), axis=1) if own.mask.ndim == 1 else own.mask
     known = np.where(columns, values, 0).astype(np.float64)
-    return TaskCounts(int(own.rows.sum()), columns.sum(0), known.sum(0), (known**2).sum(0))
+    sums, squares = known.sum(0), (known**2).sum(0)
+    return TaskCounts(int(own.rows.sum()), columns.sum(0), sums, squares, names, classes)

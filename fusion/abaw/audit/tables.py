@@ -17,7 +17,6 @@ from fusion.abaw.audit.problems import line_surplus
 from fusion.abaw.challenges import TASKS
 from fusion.abaw.reading.layout import SPLITS, challenge_in
 from fusion.tasks.au import UNITS
-from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.va import DIMENSIONS
 
 CHALLENGE_ORDER = (*TASKS, "MTL", "CE", "none")
@@ -43,18 +42,25 @@ def label_table(annotations: Iterable[Annotation]) -> list[str]:
 
 
 def class_tables(annotations: Iterable[Annotation]) -> dict[str, list[str]]:
-    """How the labels of each task are distributed, by split."""
+    """How the labels of each task are distributed, by split; those of ABAW first."""
     sums: dict[str, dict[str, TaskCounts]] = {task: {} for task in TASKS}
     for (challenge, split), group in _grouped(annotations).items():
-        for task in TASKS:
+        for task in dict.fromkeys(task for a in group for task in a.counts):
             parts = [a.counts[task] for a in group if task in a.counts]
-            if parts and not _placeholders(group):
+            if not _placeholders(group):
                 name = split if challenge == task else f"{challenge} {split}"
-                sums[task][name] = reduce(add, parts)
+                sums.setdefault(task, {})[name] = reduce(add, parts)
     return {
-        "Valence and arousal": _va_lines(sums["VA"]),
-        "Expressions (frames)": _expr_lines(sums["EXPR"]),
-        "Action units (% of labelled frames)": _au_lines(sums["AU"]),
+        "Valence and arousal": _va_lines(sums.pop("VA")),
+        "Expressions (frames)": _class_lines(sums.pop("EXPR")),
+        "Action units (% of labelled frames)": _au_lines(sums.pop("AU")),
+    } | {
+        f"{task.capitalize()} (labelled rows)": (
+            _class_lines(of_task)
+            if all(counts.classes for counts in of_task.values())
+            else _value_lines(of_task)
+        )
+        for task, of_task in sums.items()
     }
 
 
@@ -164,15 +170,30 @@ def _va_lines(sums: Mapping[str, TaskCounts]) -> list[str]:
     return aligned(rows, texts=1) if sums else []
 
 
-def _expr_lines(sums: Mapping[str, TaskCounts]) -> list[str]:
+def _class_lines(sums: Mapping[str, TaskCounts]) -> list[str]:
+    """Rows of each class by split, and their share."""
     rows = [["", *(name for split in sums for name in (split, "%"))]]
-    for index, name in enumerate(EXPRESSIONS):
+    for index, name in enumerate(_names(sums)):
         row = [name]
         for counts in sums.values():
             share = 100 * counts.sums[index] / max(counts.labelled, 1)
             row += [_whole(int(counts.sums[index])), f"{share:.2f}"]
         rows.append(row)
     return aligned(rows, texts=1) if sums else []
+
+
+def _value_lines(sums: Mapping[str, TaskCounts]) -> list[str]:
+    """Mean and standard deviation of each value by split."""
+    rows = [["", *(name for split in sums for name in (f"{split} mean", "std"))]]
+    for index, name in enumerate(_names(sums)):
+        figures = [value[index] for counts in sums.values() for value in (counts.mean, counts.std)]
+        rows.append([name, *(f"{figure:.3f}" for figure in figures)])
+    rows.append(["rows", *(cell for c in sums.values() for cell in (_whole(c.labelled), ""))])
+    return aligned(rows, texts=1)
+
+
+def _names(sums: Mapping[str, TaskCounts]) -> tuple[str, ...]:
+    return next((counts.names for counts in sums.values()), ())
 
 
 def _au_lines(sums: Mapping[str, TaskCounts]) -> list[str]:
@@ -188,7 +209,8 @@ def _grouped(annotations: Iterable[Annotation]) -> dict[tuple[str, str], list[An
     groups: dict[tuple[str, str], list[Annotation]] = {}
     for a in annotations:
         groups.setdefault((a.challenge, a.split), []).append(a)
-    order = [(challenge, split) for challenge in CHALLENGE_ORDER for split in SPLITS]
+    others = sorted({challenge for challenge, _ in groups} - set(CHALLENGE_ORDER))
+    order = [(name, split) for name in (*CHALLENGE_ORDER, *others) for split in SPLITS]
     return {key: groups[key] for key in order if key in groups}
 
 

@@ -51,7 +51,7 @@ def read_intensities(path: Path, challenge: ClipChallenge) -> pd.DataFrame:
     table.columns = table.columns.str.strip()
     names = [challenge.id_column, *challenge.columns]
     if lacking := [name for name in names if name not in table]:
-        fail(path, 1, f"no column {', '.join(lacking)}; unpack the file of {challenge.data_set}")
+        fail(path, 1, f"no column {', '.join(lacking)}; unpack the file of {challenge.title} again")
     cells = table[list(challenge.columns)].apply(lambda column: column.str.strip())
     values = cells.apply(pd.to_numeric, errors="coerce").astype(np.float64)
     given = (cells != "").to_numpy()

@@ -7,7 +7,7 @@ Where nothing else says so, ids are spelt and ordered as in the list: the organi
 test rows of their table. Letters: K values of a clip.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from fusion.abaw.clip_challenges import ClipChallenge, clip_challenge_of
 from fusion.abaw.reading.clip_tables import SPLIT_COLUMN, SPLIT_NAMES
 from fusion.abaw.reading.tables import read_lines
 from fusion.abaw.submission.problems import Findings, Problem
+from fusion.tasks.registry import Tasks
 
 PROBABILITY, CHOICE = "probability", "class"
 """Columns of a choice's answers: of the second class, if known, and the class decided on."""
@@ -41,6 +42,33 @@ def read_asked_clips(path: Path, challenge: str) -> list[str]:
     if not rows:
         raise UserError(f"{path}: asks for no clip; pass the sample submission of {kind.name}")
     return [row[0].strip() for row in rows]
+
+
+def answer_of(
+    challenge: str, tasks: Tasks, values: Mapping[str, np.ndarray], what: str
+) -> dict[str, float]:
+    """The answer for a clip, from the mean of what is said of its frames.
+
+    Args:
+        challenge: ERI, EMI or AH.
+        tasks: What is said.
+        values: Task to (F, C) values or probabilities.
+        what: Who says so, for the message.
+
+    Raises:
+        UserError: If none of the tasks has the values or classes of the challenge.
+    """
+    kind = clip_challenge_of(challenge)
+    names = list(tasks[kind.task].names) if kind.task in tasks else []
+    if sorted(names) != sorted(kind.columns):
+        raise UserError(
+            f"{what}: has not learnt what {kind.name} asks for; train with the task {kind.task}"
+            f" and the names {', '.join(kind.columns)}"
+        )
+    said = values[kind.task].mean(axis=0)[[names.index(name) for name in kind.columns]]
+    if not kind.choice:
+        return dict(zip(kind.columns, said.tolist(), strict=True))
+    return {CHOICE: int(said.argmax()), PROBABILITY: float(said[1])}
 
 
 def write_clips(
