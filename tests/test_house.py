@@ -41,3 +41,22 @@ def test_a_study_is_found_under_its_old_name_which_says_the_new_one() -> None:
 def test_what_was_no_command_is_not_found(name: str) -> None:
     with pytest.raises(ModuleNotFoundError):
         __import__(f"experiments.{name}")
+
+
+LIBRARY = sorted(
+    path.relative_to(ROOT).as_posix()
+    for package in ("features", "fusion")
+    for path in (ROOT / package).glob("*/**/*.py")
+    if path.stem != "__main__" and path.relative_to(ROOT).parts[1] != "cli"
+)
+
+
+def test_only_commands_print() -> None:
+    def prints(path: str) -> bool:
+        calls = (
+            n for n in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(n, ast.Call)
+        )
+        return any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls)
+
+    assert len(LIBRARY) > 100
+    assert [path for path in LIBRARY if prints(path)] == []

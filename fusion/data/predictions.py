@@ -124,26 +124,37 @@ def write_predictions(
     """
     if predictions.id.startswith(".") or any(c in predictions.id for c in "/\\\0"):
         raise UserError(f"'{predictions.id}' cannot name a file; rename the source file")
-    path = folder / f"{predictions.id}.{format}"
-    table, metadata, buffer = _table(predictions), _metadata(predictions), BytesIO()
-    if format == "parquet":
+    return save_predictions(predictions, folder / f"{predictions.id}.{format}")
+
+
+def save_predictions(predictions: FramePredictions, path: Path) -> Path:
+    """What `write_predictions` does, to a file of any name that ends in .parquet or .csv."""
+    table, buffer = table_of(predictions), BytesIO()
+    metadata = json.dumps(metadata_of(predictions), indent=1).encode()
+    if path.suffix == ".parquet":
         table = table.replace_schema_metadata({METADATA_KEY: metadata})
         pa.parquet.write_table(table, buffer, write_page_checksum=True)
-    else:
+    elif path.suffix == ".csv":
         pa.csv.write_csv(table, buffer, pa.csv.WriteOptions(quoting_style="none"))
         write_atomically(_sidecar(path), metadata)
+    else:
+        raise UserError(f"{path}: predictions are saved as .parquet or .csv; choose one of them")
     write_atomically(path, buffer.getvalue())
     return path
 
 
-def read_predictions(path: Path) -> FramePredictions:
+def read_predictions(path: Path, *, renamed: bool = False) -> FramePredictions:
     """Reads a file that `write_predictions` made.
+
+    Args:
+        path: The file.
+        renamed: It may have another name than its id's, which tells nothing then.
 
     Raises:
         UserError: If there is no such file, or it is damaged or something else.
     """
     try:
-        return _parse(path)
+        return _parse(path, renamed)
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: no such file; run fusion.predict again") from error
     except (pa.ArrowException, ValueError, TypeError, KeyError) as error:
@@ -171,7 +182,7 @@ def list_predictions(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def _table(p: FramePredictions) -> pa.Table:
+def table_of(p: FramePredictions) -> pa.Table:
     """The columns that both formats share."""
     columns: dict[str, np.ndarray] = {
         "frame": np.arange(1, len(p) + 1, dtype=np.int64),
@@ -184,9 +195,9 @@ def _table(p: FramePredictions) -> pa.Table:
     return pa.table({name: pa.array(np.ascontiguousarray(c)) for name, c in columns.items()})
 
 
-def _metadata(p: FramePredictions) -> bytes:
-    """What belongs to the whole file, as JSON; `frames` shows whether rows are lacking."""
-    content = {
+def metadata_of(p: FramePredictions) -> dict[str, Any]:
+    """What belongs to the whole file, as plain values; `frames` shows whether rows are lacking."""
+    return {
         "id": p.id,
         "video": p.video,
         "frames": len(p),
@@ -198,7 +209,6 @@ def _metadata(p: FramePredictions) -> bytes:
         },
         "provenance": p.provenance,
     }
-    return json.dumps(content, indent=1).encode()
 
 
 def read_made_of(path: Path) -> str | None:
@@ -234,7 +244,7 @@ def _sidecar(path: Path) -> Path:
     return path.with_name(path.name + SIDECAR)
 
 
-def _parse(path: Path) -> FramePredictions:
+def _parse(path: Path, renamed: bool) -> FramePredictions:
     """Reads either format; raises what json, pyarrow and the contract raise."""
     data = path.read_bytes()
     if path.suffix == ".csv":
@@ -243,7 +253,7 @@ def _parse(path: Path) -> FramePredictions:
     else:
         table = _read_parquet(data)
         metadata = json.loads((table.schema.metadata or {})[METADATA_KEY])
-    if metadata["id"] != path.stem:
+    if metadata["id"] != path.stem and not renamed:
         raise ValueError(f"it holds those of '{metadata['id']}'")
     return _from_table(table, metadata)
 

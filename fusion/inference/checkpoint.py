@@ -21,6 +21,7 @@ from features.store.fingerprint import weights_hash
 from fusion.data.seen import BY_FOLD, is_among, tasks_of
 from fusion.inference.network import WEIGHTS, Network, NetworkReader, slim, unknown_settings
 from fusion.inference.payload import ANSWERS, FORMAT, KEY, NETWORKS, read_payload
+from fusion.inference.summary import summary_lines
 from fusion.postprocess.decision import Decision
 from fusion.streams.adaptation import NO_ADAPTATION, Adaptation
 from fusion.streams.stream_spec import StreamSpec
@@ -47,6 +48,9 @@ class Checkpoint:
     decision: Decision
     config: dict[str, Any]
     provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return "\n".join(summary_lines(self))
 
     @property
     def network(self) -> Network:

@@ -6,7 +6,7 @@ checkpoints of later stages > NetworkReader > Network > fusion/inference/predict
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -17,6 +17,8 @@ from fusion.streams.adaptation import Adaptation
 from fusion.streams.normalization import Normaliser
 from fusion.streams.stream_spec import StreamSpec
 from fusion.tasks.registry import Tasks, make_tasks
+
+S = TypeVar("S")
 
 PREFIX = "model."
 """Of the AffectModel's weights in the state of the Lightning module."""
@@ -106,6 +108,12 @@ def unknown_settings(payload: Mapping[str, Any]) -> list[str]:
             unknown = set(said) - {field.name for field in fields(kind)}
             found |= {f"{part}.{name}" for name in unknown}
     return sorted(found)
+
+
+def known_settings(kind: type[S], said: Mapping[str, Any]) -> S:
+    """Settings from a checkpoint's config; what today's version does not know is left out."""
+    names = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**{name: value for name, value in said.items() if name in names})
 
 
 class NetworkReader:

@@ -19,7 +19,7 @@ from fusion.model.blocks.naming import key_of
 from fusion.tasks.labels import FrameLabels
 from fusion.tasks.registry import Tasks
 
-__all__ = ["LossSettings", "MultiTaskLoss", "fit_losses"]
+__all__ = ["LossSettings", "MultiTaskLoss", "fit_losses", "fitted_of"]
 
 Fitted = Mapping[str, Mapping[str, Tensor]]
 """Task to what its loss takes from the training labels (see `Task.fit`)."""
@@ -31,6 +31,17 @@ def fit_losses(tasks: Tasks, labels: Iterable[FrameLabels]) -> dict[str, dict[st
     return {
         name: task.fit([task.labels_in(clip) for clip in clips]) for name, task in tasks.items()
     }
+
+
+def fitted_of(state: Mapping[str, Tensor], tasks: Tasks) -> dict[str, dict[str, Tensor]]:
+    """What the losses took from the training labels, as a checkpoint's weights hold it."""
+    fitted: dict[str, dict[str, Tensor]] = {name: {} for name in tasks}
+    for key, tensor in state.items():
+        owners = [name for name in tasks if key.startswith(f"loss.{name}_")]
+        if owners:
+            name = max(owners, key=len)
+            fitted[name][key.removeprefix(f"loss.{name}_")] = tensor
+    return fitted
 
 
 class MultiTaskLoss(nn.Module):

@@ -68,6 +68,13 @@ class Envelope:
     level: np.ndarray
 
 
+class Timeline(Figure):
+    """The picture; a notebook shows it."""
+
+    def _repr_png_(self) -> bytes:
+        return png_of(self)
+
+
 def draw_timeline(
     predictions: FramePredictions,
     labels: FrameLabels | None,
@@ -76,13 +83,34 @@ def draw_timeline(
 ) -> None:
     """Draws one person's timeline as a PNG; equal input, equal bytes.
 
-    1600 x 1000 pixels, more where there are many lanes.
+    Args:
+        predictions: As of `timeline`.
+        labels: Likewise.
+        envelope: Likewise.
+        path: The PNG.
+    """
+    write_atomically(path, png_of(timeline(predictions, labels, envelope)))
+
+
+def png_of(figure: Figure) -> bytes:
+    """A figure as a PNG."""
+    image = BytesIO()
+    with matplotlib.style.context(["default", STYLE]):
+        figure.savefig(image, format="png", metadata={"Software": None})
+    return image.getvalue()
+
+
+def timeline(
+    predictions: FramePredictions,
+    labels: FrameLabels | None = None,
+    envelope: Envelope | None = None,
+) -> Timeline:
+    """One person's timeline, 1600 x 1000 pixels, more where there are many lanes.
 
     Args:
         predictions: At least one frame.
         labels: Truth of the same frames, as far as it is known; rows are matched by number.
         envelope: Loudness of the sound; without it the panel is left out.
-        path: The PNG.
     """
     truth = (labels or FrameLabels(0)).on(predictions.times)
     groups = Groups.of(predictions.times)
@@ -91,7 +119,7 @@ def draw_timeline(
     heights = [*chain(*lanes), FACE, *([] if envelope is None else [LOUD])]
     with matplotlib.style.context(["default", STYLE]):
         width, height = SIZE
-        figure = Figure(figsize=(width, height * max(sum(heights) / FULL, 1)), dpi=DPI)
+        figure = Timeline(figsize=(width, height * max(sum(heights) / FULL, 1)), dpi=DPI)
         FigureCanvasAgg(figure)
         panels = list(_panels(figure, heights))
         rest = iter(panels)
@@ -102,9 +130,7 @@ def draw_timeline(
             _draw_sound(next(rest), envelope)
         _set_time_axis(panels, groups.edges[0], groups.edges[-1])
         _write_title(figure, predictions, truth)
-        image = BytesIO()
-        figure.savefig(image, format="png", metadata={"Software": None})
-    write_atomically(path, image.getvalue())
+    return figure
 
 
 def _panels(figure: Figure, heights: list[float]) -> np.ndarray:

@@ -9,6 +9,7 @@ Letters: B windows, T frames of a window, N real frames of a window, F frames of
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from fusion.data.batch import Batch, Scores
 from fusion.data.columns import joined, parted
 from fusion.data.run_identity import changed_tasks, same_model
 from fusion.data.windowing import stitch
-from fusion.inference.network import WEIGHTS
+from fusion.inference.network import WEIGHTS, NetworkReader, known_settings, slim
 from fusion.inference.older_formats import brought_up, weights_brought_up
-from fusion.inference.payload import KEY
-from fusion.losses.multitask import MultiTaskLoss
+from fusion.inference.payload import ANSWERS, KEY, NETWORKS, read_payload
+from fusion.losses.config import LossSettings
+from fusion.losses.multitask import MultiTaskLoss, fitted_of
 from fusion.metrics.official import TOTAL, MetricAccumulator
 from fusion.model.affect import AffectModel
 from fusion.tasks.labels import FrameLabels, TaskLabels
@@ -114,6 +116,40 @@ class AffectModule(pl.LightningModule):
         self.classes = dict(classes or {})
         self._windows: list[ScoredWindow] = []
         self._means: dict[str, RunningMean] = {}
+
+    @classmethod
+    def load_from_checkpoint(
+        cls, checkpoint_path: Any, map_location: Any = None, *_: Any, **others: Any
+    ) -> "AffectModule":
+        """The module of a run's checkpoint, in training mode as Lightning has it.
+
+        Args:
+            checkpoint_path: The file.
+            map_location: Device to put it on; None: the CPU.
+            *_: Lightning's other options, of no use here.
+            **others: Likewise.
+
+        Raises:
+            UserError: If it cannot be read, or was put together of several stages.
+        """
+        path = Path(checkpoint_path)
+        content = read_payload(path)
+        payload = content[KEY]
+        if ANSWERS in payload:
+            raise UserError(
+                f"{path}: put together of several stages; load the checkpoint of one of them,"
+                f" {path.parent}/STAGE/{path.name}"
+            )
+        model = NetworkReader(payload.get(NETWORKS, {})).read(slim(payload, content[WEIGHTS])).model
+        config, state = payload["config"], content[WEIGHTS]
+        how = known_settings(LossSettings, config.get("loss", {}))
+        loss = MultiTaskLoss(how, model.tasks, fitted_of(state, model.tasks))
+        optimizer = known_settings(OptimizerSettings, config.get("optimizer", {}))
+        judges = payload["provenance"].get("selected") or None
+        module = cls(model, loss, optimizer, payload, judges)
+        own = module.state_dict()
+        module.load_state_dict(own | {k: v for k, v in state.items() if k in own})
+        return module.train().to(map_location or "cpu")
 
     def forward(self, batch: Batch) -> Scores:
         """Scores of every frame."""

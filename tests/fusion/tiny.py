@@ -20,16 +20,16 @@ def write_corpus(root: Path) -> Path:
     store = TrackStore(root / "tracks")
     for number, name in enumerate([*CLIPS, *TEST]):
         frames = TEST.get(name, FRAMES)
-        state = _state(number, frames)
+        state = made_state(number, frames)
         _write_tracks(store, name, state)
         if name in CLIPS:
-            _write_labels(root / "annotations", name, CLIPS[name], state)
+            write_labels(root / "annotations", name, CLIPS[name], state)
     rows = [f"{n}/{i:05d}.jpg,0,0" for n, frames in TEST.items() for i in range(1, frames + 1)]
     _write(root / "test/VA_sample_submission.txt", ["image_location,valence,arousal", *rows])
     return root
 
 
-def _state(number: int, frames: int) -> np.ndarray:
+def made_state(number: int, frames: int) -> np.ndarray:
     """Valence and arousal (F, 2), smooth and different in each clip."""
     phase = np.linspace(0, 6, frames) + number
     return np.stack([np.sin(phase), np.cos(1.3 * phase)], 1) * 0.9
@@ -45,7 +45,8 @@ def _write_tracks(store: TrackStore, name: str, state: np.ndarray) -> None:
     put(store, "voice", video, times + 0.01, mixed[:, :3] ** 2, person="sound")
 
 
-def _write_labels(root: Path, name: str, split: str, state: np.ndarray) -> None:
+def write_labels(root: Path, name: str, split: str, state: np.ndarray) -> None:
+    """Labels that the state (F, 2) tells, in ABAW's single-task files below `root`."""
     expr = (np.arange(len(state)) // 5) % len(EXPRESSIONS)
     units = (state[:, :1] > np.linspace(-0.5, 0.5, len(UNITS))).astype(int)
     rows = {

@@ -1,0 +1,1 @@
+"""fusion from a script or a notebook: what `from fusion import ...` gives."""
