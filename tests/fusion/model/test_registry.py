@@ -19,30 +19,10 @@ from fusion.model.temporal import temporals
 from fusion.training.config import TrainSettings, stage_settings
 from fusion.training.stages import train
 from tests.fusion.tiny import write_corpus
+from tests.page import example
 
-PLUGIN = """
-from dataclasses import dataclass
-from torch import nn
-from fusion.model.fusion import FusionSettings, FusionShape, fusions
+TEMPORAL_PART = """
 from fusion.model.temporal import TemporalSettings, TemporalShape, temporals
-
-
-@fusions.register("test-mean")
-@dataclass(frozen=True)
-class Mean(FusionSettings):
-    scale: float = 1.0
-
-    def build(self, shape: FusionShape) -> nn.Module:
-        return MeanFusion(self.scale, shape.channels, shape.dim)
-
-
-class MeanFusion(nn.Module):
-    def __init__(self, scale, channels, dim):
-        super().__init__()
-        self.scale, self.linear = scale, nn.Linear(channels, dim)
-
-    def forward(self, encoded, valid):
-        return self.linear(encoded.mean(dim=2)) * self.scale
 
 
 @temporals.register("test-gate")
@@ -67,12 +47,14 @@ class nn_gate(nn.Module):
 OPTIONS = (
     "--data.streams=face,voice --data.window=20 --data.stride=15 --model.dim=16 --epochs=1"
     " --model.stream_dim=8 --model.tcn_levels=0 --plugins blocks_of_a_test"
-    " --model.fusion test-mean --model.fusion.scale 0.5 --model.temporal.times=2"
+    " --model.fusion mean --model.fusion.scale 0.5 --model.temporal.times=2"
 )
 
 
 def test_a_plugin_adds_blocks_in_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "blocks_of_a_test.py").write_text(PLUGIN)
+    (tmp_path / "blocks_of_a_test.py").write_text(
+        example("Adding a fusion or a temporal block") + TEMPORAL_PART
+    )
     cfg = tmp_path / "cfg.yaml"
     cfg.write_text("model: {temporal: test-gate}")
     monkeypatch.chdir(tmp_path)
@@ -85,7 +67,7 @@ def test_a_plugin_adds_blocks_in_one_file(tmp_path: Path, monkeypatch: pytest.Mo
     model = read.network.model
     assert isinstance(model.fusion, plugin.MeanFusion)
     assert (model.fusion.scale, len(model.temporal.gates)) == (0.5, 2)
-    assert read.config["model"]["fusion"] == {"name": "test-mean", "scale": 0.5}
+    assert read.config["model"]["fusion"] == {"name": "mean", "scale": 0.5}
     assert train(settings) == read.path, "the same run is found"
 
 
