@@ -118,6 +118,7 @@ def read_asked(settings: SubmitSettings) -> Asked:
     """Reads template or list; both may be absent."""
     kind, given = CLIP_CHALLENGES.get(settings.challenge), settings.template or settings.list
     if kind is not None:
+        kind.require_edition(settings.edition)
         spelt = read_asked_clips(given, kind.name) if given else None
         return Asked([kind.id_of(name) for name in spelt] if spelt else None, spelt=spelt)
     if settings.template is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from features.errors import UserError
+from fusion.tasks.base import LATEST
 
 REACTIONS = ("Adoration", "Amusement", "Anxiety", "Disgust", "Empathic-Pain", "Fear", "Surprise")
 MIMICRY = ("Admiration", "Amusement", "Determination", "Empathic Pain", "Excitement", "Joy")
@@ -46,6 +47,16 @@ class ClipChallenge:
     def task(self) -> str:
         """Task whose values or classes, by these names, are the answer."""
         return "emotions" if self.choice else "intensities"
+
+    def require_edition(self, edition: int) -> None:
+        """Raises UserError if it is not of this form in an edition; the latest is the default."""
+        if edition not in (*self.editions, LATEST):
+            *others, last = map(str, self.editions)
+            known = f"editions {', '.join(others)} and {last}" if others else f"edition {last}"
+            raise UserError(
+                f"{self.name} has a row for each clip in {known}, not in {edition}; files of that"
+                " edition are neither written nor checked"
+            )
 
     def id_of(self, spelling: str) -> str:
         """Id of a clip, the stem of its video, from what a file calls it.

@@ -73,6 +73,16 @@ def test_predictions_of_other_values_are_refused(tmp_path: Path) -> None:
         submit.submit(settings, submit.read_asked(settings))
 
 
+@pytest.mark.parametrize(
+    ("challenge", "edition", "known"),
+    [("AH", 8, "editions 10 and 11"), ("EMI", 7, "editions 6, 8 and 10"), ("ERI", 6, "edition 5")],
+)
+def test_an_edition_with_other_files_is_refused(challenge: str, edition: int, known: str) -> None:
+    settings = SubmitSettings(challenge=challenge, edition=edition)
+    with pytest.raises(UserError, match=f"{challenge} has .* in {known}, not in {edition}"):
+        submit.read_asked(settings)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Clips whose tracks tell their intensities."""
