@@ -4,10 +4,12 @@ Data flow: root > `read_corpus` > clips > an Annotation for each task of each > 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from features.errors import UserError
 from fusion.abaw.audit.inventory import Annotation, Inventory, count_task, take_inventory
+from fusion.abaw.challenges import TASKS
 from fusion.corpora import read_corpus
 from fusion.tasks.clips import Clip
 from fusion.tasks.labels import ClipLabels, TimedLabels
@@ -31,7 +33,14 @@ def inventory_of(root: Path) -> Inventory:
         found.faults.append(str(error))
         return found
     found.origin = next((clip.origin for clip in clips), "")
-    found.annotations = [one for clip in clips for one in _annotations(clip, root)]
+    held = {task for clip in clips for task in clip.labels.tasks()}
+    # What a data set tells beside ABAW's tasks is counted where it is all that there is.
+    shown = held & {task.lower() for task in TASKS} or held
+    found.annotations = [
+        one
+        for clip in clips
+        for one in _annotations(replace(clip, labels=clip.labels.of_tasks(shown)), root)
+    ]
     found.people = {clip.id: clip.group for clip in clips if clip.group != clip.video}
     return found
 

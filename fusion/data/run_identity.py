@@ -7,7 +7,7 @@ Where files lie, how they are loaded and how long a run may last is no part of i
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -132,19 +132,20 @@ def _at(config: Values, name: str) -> Any:
     return config[section].get(key) if section else config.get(key)
 
 
-def content_of(sources: list[Source], streams: list[str]) -> dict[str, str]:
+def content_of(sources: list[Source], streams: list[str], tasks: Collection[str]) -> dict[str, str]:
     """Clip to the fingerprint of its labels and tracks; of a clip's several sets of labels, all.
 
     Args:
         sources: Clips, with where their tracks lie.
         streams: Streams that are looked at.
+        tasks: Those whose labels are looked at.
     """
     parts: dict[str, list[Any]] = {}
     for one in sources:
         tracks = tracks_content(clip_tracks(one.store, one.own, streams))
         labels = {
             task: [_hash(each.values), _hash(each.mask)]
-            for task, each in one.clip.labels.by_task.items()
+            for task, each in one.clip.labels.of_tasks(tasks).by_task.items()
         }
         times = getattr(one.clip.labels, "times", None)
         labels |= {} if times is None else {"times": [_hash(times)]}

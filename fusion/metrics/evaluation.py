@@ -20,7 +20,7 @@ from fusion.data.seen import KINDS, LEARNT, in_order, said_of
 from fusion.metrics.calibration import Calibration
 from fusion.metrics.official import MetricAccumulator, pooled
 from fusion.tasks.clips import Clip, once_each
-from fusion.tasks.registry import made_of, make_task, sources_of, title_of
+from fusion.tasks.registry import DEFAULT, made_of, make_task, sources_of, title_of
 
 FEW_FRAMES = 2
 """Containers and decoders may differ by so many frames; more is another video."""
@@ -64,7 +64,8 @@ class Evaluation(Marked):
         frames: Predicted frames of each scored clip, by id.
         remarks: Id to what is odd, though scored.
         faults: Id to what is wrong: another length by many, a damaged file.
-        unlearnt: Tasks with labels that some model has not learnt, and which are not scored there.
+        unlearnt: Tasks with labels, ABAW's or predicted ones, that some model has not learnt, and
+            which are not scored there.
     """
 
     clips: dict[str, Clip]
@@ -99,7 +100,8 @@ class Evaluation(Marked):
         clip = self.clips[predictions.id]
         predictions = as_scored(predictions, clip)
         tasks = learnt_by(predictions) if tasks is None else tasks
-        self.unlearnt |= set(clip.labels.tasks()) - set(tasks)
+        asked = {*DEFAULT, *predictions.tasks}  # a data set may tell more than anyone asks for
+        self.unlearnt |= (set(clip.labels.tasks()) & asked) - set(tasks)
         rows = clip.labels.rows_for(len(predictions))
         compare_lengths(self, predictions.id, rows, len(predictions))
         shown = predictions if frames is None else predictions.first(frames)

@@ -11,8 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+import numpy as np
+
 from fusion.tasks.base import Level
 from fusion.tasks.deciding.classes import ClassesDeciding, ClassesDecision
+from fusion.tasks.labels import ClipLabels, TaskLabels
 from fusion.tasks.learning.classes import ClassesLearning, ClassesSettings
 from fusion.tasks.registry import register
 from fusion.tasks.scoring.classes import ClassesScoring, ClassesStatistics, Metric
@@ -66,3 +69,9 @@ class Emotions(
     def columns(self) -> tuple[str, ...]:
         """`emotion_happy`, ..."""
         return tuple(f"emotion_{name}" for name in self.names)
+
+
+def emotion_of_clip(name: str, names: Sequence[str], beside: ClipLabels) -> ClipLabels:
+    """One of a data set's emotions, `names`, for a whole clip, added to its other labels."""
+    number = np.array([list(names).index(name)], np.int64)
+    return beside.with_task(Emotions.name, TaskLabels(number, np.ones(1, bool), tuple(names)))

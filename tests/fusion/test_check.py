@@ -116,4 +116,5 @@ def test_other_data_sets_are_counted(
     report = check(tmp_path)
     assert report.tables["Data set"] == [name]
     assert report.tables["Labels"][1].split()[:5] == row
+    assert len(report.tables["Labels"]) == 2
     assert report.findings.problems == []

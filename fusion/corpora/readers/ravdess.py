@@ -1,6 +1,7 @@
 """RAVDESS: the names of its files are its labels (Livingstone and Russo 2018).
 
-Data flow: `01-01-05-01-02-01-12.mp4` > codes > one expression for the whole clip > Clip.
+Data flow: `01-01-05-01-02-01-12.mp4` > codes > one emotion of RAVDESS's own eight, for the task
+`emotions`, and the expression that it is in ABAW's list, both for the whole clip > Clip.
 
 The seven codes: modality (01 sound and picture, 02 picture, 03 sound), speech or song, emotion,
 intensity, statement, repetition, actor. No split is published: every clip is a training clip, and
@@ -14,19 +15,22 @@ from pathlib import Path
 from features.media.kinds import SOUND_SUFFIXES, VIDEO_SUFFIXES
 from fusion.corpora.registry import register
 from fusion.tasks.clips import Clip
+from fusion.tasks.emotions import emotion_of_clip
 from fusion.tasks.expr import expression_of_clip
 
 NAME = re.compile(r"0(?P<modality>[123])-0[12]-0(?P<emotion>[1-8])(-0[12]){3}-(?P<actor>\d\d)")
-EMOTIONS = {
-    1: "Neutral",
-    3: "Happiness",
-    4: "Sadness",
-    5: "Anger",
-    6: "Fear",
-    7: "Disgust",
-    8: "Surprise",
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+"""RAVDESS's own, in the order of the codes, which count from 1."""
+EXPRESSIONS = {
+    "neutral": "Neutral",
+    "happy": "Happiness",
+    "sad": "Sadness",
+    "angry": "Anger",
+    "fearful": "Fear",
+    "disgust": "Disgust",
+    "surprised": "Surprise",
 }
-"""Emotion code to expression; calm (2) has no counterpart and is not labelled."""
+"""Emotion to expression; calm has no counterpart and is no expression."""
 
 
 def find(root: Path, files: Sequence[Path]) -> list[Path]:
@@ -51,5 +55,6 @@ def read(paths: Sequence[Path]) -> list[Clip]:
 def _clip(stem: str) -> Clip:
     name = NAME.fullmatch(stem)
     assert name is not None
-    labels = expression_of_clip(EMOTIONS.get(int(name["emotion"])))
+    emotion = EMOTIONS[int(name["emotion"]) - 1]
+    labels = emotion_of_clip(emotion, EMOTIONS, beside=expression_of_clip(EXPRESSIONS.get(emotion)))
     return Clip(stem, stem, "train", labels, f"Actor_{name['actor']}")

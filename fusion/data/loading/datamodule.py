@@ -39,7 +39,7 @@ from fusion.streams.clip_tracks import FACES
 from fusion.streams.normalization import Normaliser, fit_normalisers
 from fusion.streams.stream_spec import StreamSpec, require_same_specs, stream_specs
 from fusion.tasks.clips import Clip
-from fusion.tasks.registry import Tasks, default_tasks
+from fusion.tasks.registry import DEFAULT, Tasks, default_tasks, sources_of
 
 __all__ = ["AffectDataModule", "DataSettings", "fit_normalisers", "split_clips"]
 
@@ -111,7 +111,7 @@ class AffectDataModule(pl.LightningDataModule):
         self._remarks: list[str] = []
         self._add_extra()
         if not settings.share_labels:
-            self.sources[TRAIN] = unshared(self.sources[TRAIN])
+            self.sources[TRAIN] = unshared(self.sources[TRAIN], self._asked)
         self.splits = {split: [one.clip for one in part] for split, part in self.sources.items()}
         self.normalisers = dict(normalisers or {})
         self.datasets: dict[str, WindowDataset] = {}
@@ -167,7 +167,15 @@ class AffectDataModule(pl.LightningDataModule):
     def content(self) -> dict[str, str]:
         """Training and validation clip to the fingerprint of its labels and tracks."""
         sources = self.sources[TRAIN] + self.sources[VALIDATION]
-        return content_of(sources, list(self._dims()))
+        return content_of(sources, list(self._dims()), self._asked)
+
+    @property
+    def _asked(self) -> set[str]:
+        """Tasks whose labels matter: a data set may hold others, which nobody looks at.
+
+        ABAW's do in any run, for folds are even in them.
+        """
+        return {*DEFAULT, *sources_of(self.tasks)}
 
     def _label_lines(self, split: str, dataset: WindowDataset) -> list[str]:
         """Tasks without labels, the sets that batches are mixed from, and mute streams."""

@@ -8,7 +8,7 @@ stay two clips. Its tracks come from the corpus's own store, `other/tracks`. Peo
 by corpus too, unless `people.csv` of both corpora names them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -123,15 +123,16 @@ def without_held_out(
     return kept, left
 
 
-def unshared(sources: Iterable[Source]) -> list[Source]:
+def unshared(sources: Iterable[Source], tasks: Collection[str]) -> list[Source]:
     """A clip with labels of several tasks becomes one clip for each, with the labels of that task.
 
-    As if the sets of the tasks knew nothing of each other, though they hold the same videos.
+    As if the sets of the tasks knew nothing of each other, though they hold the same videos. Labels
+    of other than these tasks are none.
     """
     return [
         replace(one, clip=replace(one.clip, labels=one.clip.labels.of_task(task)))
         for one in sources
-        for task in one.clip.labels.tasks() or [""]
+        for task in one.clip.labels.of_tasks(tasks).tasks() or [""]
     ]
 
 

@@ -338,6 +338,12 @@ def test_names_of_ravdess_are_labels_of_whole_clips(tmp_path: Path) -> None:
     assert [EXPRESSIONS[e] for e in classic(angry.labels.resized(3)).expr] == ["Anger"] * 3
     assert EXPRESSIONS[classic(surprised.labels).expr[0]] == "Surprise"
     assert not classic(calm.labels.resized(3)).expr_mask.any()
+    assert "expr" not in calm.labels.by_task
+    for clip, emotion in ((angry, "angry"), (calm, "calm"), (surprised, "surprised")):
+        assert isinstance(clip.labels, ClipLabels)
+        own = clip.labels.resized(3)["emotions"]
+        assert own.mask.all()
+        assert [own.names[number] for number in own.values] == [emotion] * 3
     assert {clip.split for clip in clips.values()} == {"train"}
     assert [clip.group for clip in (angry, calm, surprised)] == ["Actor_12"] * 2 + ["Actor_03"]
 
@@ -372,6 +378,8 @@ def test_the_labels_of_real_ravdess_are_those_of_its_table() -> None:
     assert len(clips) == len(rows) == 1200
     for row in rows:
         clip, name = clips[row[0].partition("-")[2]], names[int(row[4]) - 1]
+        emotion = clip.labels["emotions"]
+        assert emotion.names[emotion.values[0]] == row[3]
         known = bool(classic(clip.labels).expr_mask[0])
         assert (EXPRESSIONS[classic(clip.labels).expr[0]] if known else None) == name
         assert clip.group == f"Actor_{row[1]}"
