@@ -208,7 +208,7 @@ def test_any_data_set_is_a_further_corpus_of_any_other(tmp_path):
     assert by_id["1"].tasks() == ["va"]
     assert by_id["own/talk"].tasks() == ["au"]
     assert by_id["own/talk"]["au"].values[:, 6].tolist() == [1.0, 0.0] * 10
-    assert by_id[f"acted/{name}"].tasks() == ["expr"]
+    assert by_id[f"acted/{name}"].tasks() == ["expr", "emotions"]  # the latter is no target
     assert (by_id[f"acted/{name}"]["expr"].values == 1).all()  # anger, in every frame
     swapped = module(own, abaw, acted)  # a table first, ABAW beside it
     assert {"abaw/1", f"acted/{name}"} <= {clip.id for clip in swapped.splits["train"]}
