@@ -16,6 +16,7 @@ from fusion.data.windowing import cut
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY, make_payload
 from fusion.losses.multitask import LossSettings, MultiTaskLoss, fit_losses
+from fusion.metrics.windows import ScoredWindow, official_window_scores, scored_windows
 from fusion.model.affect import AffectModel
 from fusion.streams.normalization import Normaliser
 from fusion.streams.stream_spec import StreamSpec
@@ -23,12 +24,7 @@ from fusion.tasks.au import UNITS
 from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.labels import one_after_another
 from fusion.tasks.va import DIMENSIONS
-from fusion.training.lightning_module import (
-    AffectModule,
-    ScoredWindow,
-    official_window_scores,
-    scored_windows,
-)
+from fusion.training.lightning_module import AffectModule
 from fusion.training.optimizer import OptimizerSettings, parameter_groups, warmup_cosine
 from tests.fusion.batches import SMALL, STREAMS, batch
 from tests.fusion.classic import (
