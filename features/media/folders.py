@@ -34,7 +34,10 @@ def walk(
     Yields:
         Folder, names of folders in it, from which those not to be entered may be removed, and
         names of its files: whatever is no folder, broken links and pipes included. All by name.
+        Nothing of a root that is itself no folder.
     """
+    if root.exists() and not root.is_dir():
+        return
     seen = {_identity(parent) for parent in root.resolve().parents}
     links: deque[Path] = deque()
     waiting = [root]

@@ -18,10 +18,11 @@ import pytest
 from features.errors import UserError
 from features.store.feature_track import SOUND, read_track
 from features.store.track_store import TrackStore
-from fusion import evaluate, predict, submit, tune
+from fusion import evaluate, predict, tune
 from fusion.abaw.reading.annotations import read_corpus
 from fusion.data.predictions import list_predictions, read_predictions
 from fusion.ensemble import MEMBERS, EnsembleSettings, ensemble
+from fusion.evaluation.decided import predict_decided
 from fusion.evaluation.scored_clips import CorpusSettings, LabelledSettings
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.predictor import predict_clips
@@ -165,7 +166,7 @@ def adapted(root: Path, tmp_path: Path) -> Path:
 
 
 def test_all_commands_know_a_person_by_people_csv(
-    root: Path, adapted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, adapted: Path, tmp_path: Path
 ) -> None:
     checkpoint, store = load_checkpoint(adapted), TrackStore(root / "tracks")
     clips = [clip for clip in read_corpus(root) if clip.split == "validation"]
@@ -185,11 +186,7 @@ def test_all_commands_know_a_person_by_people_csv(
     assert made.keys() == true.keys()
     assert all(np.allclose(made[name], true[name], atol=1e-6) for name in true)
 
-    seen: dict[str, np.ndarray] = {}
-    monkeypatch.setattr(
-        submit, "decide", lambda one, edition: seen.update({one.id: one.values["va"]})
-    )
-    submit.predict_decisions(submit.SubmitSettings(checkpoint=adapted, data=data), list(true))
+    seen, _ = predict_decided(adapted, data, "cpu", list(true), lambda one: one.values["va"])
     assert all(np.allclose(seen[name], true[name], atol=1e-6) for name in true)
 
     status = predict.command(
@@ -220,7 +217,7 @@ def read_only_commands(root: Path, best: Path, out: Path, **data: Path) -> None:
     labelled = LabelledSettings(root=root, **data)
     evaluate.evaluate(evaluate.EvaluateSettings(checkpoint=best, data=labelled))
     tune.tune(tune.TuneSettings(checkpoint=best, data=corpus, out=out / "tuned.ckpt"))
-    submit.predict_decisions(submit.SubmitSettings(checkpoint=best, data=corpus), list(TEST))
+    predict_decided(best, corpus, "cpu", list(TEST), lambda one: one)
     folder = predict.PredictSettings(
         checkpoint=best, store=root / "tracks", out=out / "said", cache=data.get("cache")
     )
