@@ -28,7 +28,7 @@ from features.errors import UserError
 from features.store.atomic_file import write_atomically
 from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus
-from fusion.data.predictions import list_predictions, write_predictions
+from fusion.data.prediction_files import list_predictions, write_predictions
 from fusion.data.seen import in_order
 from fusion.ensembling.averaging import Weights, blend, joint_provenance, weighed
 from fusion.ensembling.checks import Known, learnt_tasks, require_own, require_unseen

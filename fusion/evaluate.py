@@ -26,7 +26,7 @@ from features.cli.default_corpus import default_store, root_or_demo
 from features.errors import UsageError, UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.apart import READERS
-from fusion.data.predictions import write_predictions
+from fusion.data.prediction_files import write_predictions
 from fusion.evaluation.scored_clips import (
     CorpusSettings,
     LabelledSettings,
@@ -45,9 +45,9 @@ from fusion.reporting.score_report import (
     write_comparison,
     write_report,
 )
-from fusion.tasks.base import EDITIONS, LATEST
 from fusion.tasks.clips import Clip
 from fusion.tasks.registry import task_called
+from fusion.tasks.scoring.interface import EDITIONS, LATEST
 
 if TYPE_CHECKING:
     from fusion.inference.checkpoint import Checkpoint

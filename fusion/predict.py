@@ -21,7 +21,7 @@ from features.pipeline.discovery import find_sources
 from features.pipeline.source_hashes import SourceHashes
 from features.store.track_store import TrackStore
 from fusion.abaw.challenges import TASKS
-from fusion.data.predictions import write_predictions
+from fusion.data.prediction_files import write_predictions
 from fusion.inference.origins import Origin, origin_of_clip, origin_of_source
 
 if TYPE_CHECKING:  # loads torch

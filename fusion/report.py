@@ -22,7 +22,8 @@ from features.pipeline.discovery import find_sources
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind, read_truth
 from fusion.corpora import read_corpus
-from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.data.prediction_files import list_predictions, read_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.tasks.labels import FrameLabels, TaskLabels
 
 if TYPE_CHECKING:  # loads matplotlib

@@ -40,7 +40,7 @@ from fusion.abaw.submission.writer import FrameDecisions, write_submission
 from fusion.data.predictions import FramePredictions
 from fusion.evaluation.decided import predict_decided, read_decided
 from fusion.evaluation.scored_clips import CorpusSettings
-from fusion.tasks.base import LATEST
+from fusion.tasks.scoring.interface import LATEST
 
 T = TypeVar("T")
 Ids = list[str]

@@ -15,7 +15,7 @@ import pytest
 from features.cli.app import parse, run
 from features.store.track_store import TrackStore
 from fusion import evaluate, predict, train
-from fusion.data.predictions import read_predictions
+from fusion.data.prediction_files import read_predictions
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.tasks import registry
 from fusion.training.config import TrainSettings

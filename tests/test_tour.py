@@ -17,7 +17,7 @@ import pytest
 from features.cli.app import run
 from features.extract import ExtractSettings, SourceSettings, extract
 from fusion import predict, submit
-from fusion.data.loading.datamodule import DataSettings
+from fusion.data.loading.config import DataSettings
 from fusion.model.settings import ModelSettings
 from fusion.training.config import TrainSettings
 from fusion.training.stages import train

@@ -22,7 +22,8 @@ from experiments.timing import Timing
 from features.store.feature_track import MAIN, SOUND, FeatureTrack, TrackInfo
 from features.store.track_store import TrackStore
 from fusion.data.batch import Batch, Scores
-from fusion.data.loading.datamodule import AffectDataModule, DataSettings
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.model.fusion.leader_follower import LeaderFollowerFusion
 from fusion.model.heads import ParallelHeads

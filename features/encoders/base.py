@@ -7,6 +7,7 @@ Anything else: the recording, or a file beside it > `encode_file` > Tokens.
 Letters: N crops, T tokens, D feature dimensions.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from functools import wraps
@@ -171,7 +172,7 @@ class TokenEncoder(Encoder, Protocol):
         ...
 
 
-class BaseEncoder:
+class BaseEncoder(ABC):
     """What encoders share; a subclass describes, tells its status, opens and encodes.
 
     Args:
@@ -203,13 +204,13 @@ class BaseEncoder:
         self._open(settings)
 
     @classmethod
+    @abstractmethod
     def describe(cls, settings: Any, margin: float = 0.0) -> Description:
         """What the encoder with these settings would be, without its weights in memory.
 
         Raises:
             UserError: If it could not be built, as far as that is seen without reading the weights.
         """
-        raise NotImplementedError
 
     @classmethod
     def status(cls, settings: Any) -> Status:
@@ -220,7 +221,7 @@ class BaseEncoder:
         """Takes what the description says as attributes of its own."""
         vars(self).update({one.name: getattr(about, one.name) for one in fields(Description)})
 
-    def _open(self, settings: Any) -> None:
+    def _open(self, settings: Any) -> None:  # noqa: B027 - not every encoder loads something
         """Loads what encoding needs, onto `_device`."""
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from features.errors import UserError
 from fusion.tasks.au import UNITS
-from fusion.tasks.base import EDITIONS, LATEST
 from fusion.tasks.compound import BASIC, COMPOUNDS, compound_of
 from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.scoring.interface import EDITIONS, LATEST
 from fusion.tasks.va import DIMENSIONS
 
 TASKS = ("VA", "EXPR", "AU")

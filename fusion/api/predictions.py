@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING
 
 from features.cli.wording import counted
 from features.errors import UserError
-from fusion.data.predictions import (
-    FramePredictions,
-    metadata_of,
-    read_predictions,
-    save_predictions,
-    table_of,
-)
+from fusion.data.prediction_files import metadata_of, read_predictions, save_predictions, table_of
+from fusion.data.predictions import FramePredictions
 from fusion.tasks.labels import FrameLabels
 
 if TYPE_CHECKING:

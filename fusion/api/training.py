@@ -29,7 +29,7 @@ from features.environment import environment_kept
 from features.errors import UserError
 from fusion.api.affect import Affect
 from fusion.api.pretrained import find_checkpoint
-from fusion.data.predictions import list_predictions
+from fusion.data.prediction_files import list_predictions
 from fusion.evaluate import EvaluateSettings, evaluate_clips
 from fusion.metrics.bootstrap import Interval
 from fusion.metrics.evaluation import Evaluation

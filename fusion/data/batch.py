@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from fusion.tasks.base import TaskTargets
+from fusion.tasks.learning.interface import TaskTargets
 
 Targets = dict[str, TaskTargets]
 """Task to its labels with masks; a task that is not there has none."""

@@ -18,14 +18,14 @@ from features.cli.wording import counted
 from features.errors import UserError
 from features.store.fingerprint import settings_hash
 from features.store.track_store import TrackStore
-from fusion.data.predictions import (
-    FramePredictions,
+from fusion.data.prediction_files import (
     list_predictions,
     read_made_of,
     read_predictions,
     read_provenance,
     write_predictions,
 )
+from fusion.data.predictions import FramePredictions
 from fusion.ensembling.averaging import FolderMoments, ValueStatistics, require_same_frames
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.tasks.clips import Clip

@@ -22,10 +22,11 @@ from fusion.ensembling.averaging import (
     logits,
     to_space,
 )
-from fusion.tasks.base import Rules, Task
+from fusion.tasks.base import Task
 from fusion.tasks.clips import Clip, classes_of
 from fusion.tasks.labels import TaskLabels
 from fusion.tasks.registry import Tasks
+from fusion.tasks.scoring.interface import Rules
 
 FOLDS = 5
 """Most folds of cross-fitting."""

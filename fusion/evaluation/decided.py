@@ -13,7 +13,8 @@ from features.cli.wording import counted
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.rules import Source
-from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.data.prediction_files import list_predictions, read_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.provenance import sources_of_checkpoint, sources_of_predictions
 

@@ -15,7 +15,8 @@ from features.pipeline.discovery import Source
 from features.pipeline.source_hashes import SourceHashes
 from features.store.feature_track import MAIN, SOUND
 from features.store.track_store import TrackStore
-from fusion.data.predictions import Format, FramePredictions, read_metadata, read_provenance
+from fusion.data.prediction_files import Format, read_metadata, read_provenance
+from fusion.data.predictions import FramePredictions
 from fusion.streams.clip_tracks import explained
 from fusion.tasks.clips import Clip
 

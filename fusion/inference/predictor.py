@@ -16,7 +16,8 @@ from fusion.abaw.reading.annotations import CorpusKind
 from fusion.corpora import with_persons
 from fusion.data.columns import parted
 from fusion.data.loading.multi_corpus import Source, file_of
-from fusion.data.predictions import MADE_OF, FramePredictions
+from fusion.data.prediction_files import MADE_OF
+from fusion.data.predictions import FramePredictions
 from fusion.data.run_identity import recipe_of
 from fusion.data.seen import CROSS_FITTED, LEARNT, RECIPE, TUNED, chosen_by, marks
 from fusion.inference.checkpoint import Checkpoint

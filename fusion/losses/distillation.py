@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from fusion.losses.config import LossSettings
-from fusion.tasks.base import Task, TaskTargets
+from fusion.tasks.base import Task
+from fusion.tasks.learning.interface import TaskTargets
 
 
 def taught_by(task: Task, teacher: Tensor, frames: Tensor) -> Tensor:

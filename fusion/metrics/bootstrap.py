@@ -22,7 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from fusion.metrics.official import TOTAL, MetricAccumulator, pooled
-from fusion.tasks.base import LATEST
+from fusion.tasks.scoring.interface import LATEST
 
 T = TypeVar("T")
 LEVEL = 0.95

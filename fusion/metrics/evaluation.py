@@ -15,7 +15,8 @@ from typing import Protocol
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
-from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.data.prediction_files import list_predictions, read_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.data.seen import KINDS, LEARNT, in_order, said_of
 from fusion.metrics.calibration import Calibration
 from fusion.metrics.official import MetricAccumulator, pooled

@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fusion.tasks.base import EDITIONS, LATEST, Rules
 from fusion.tasks.labels import FrameLabels
 from fusion.tasks.registry import Tasks
+from fusion.tasks.scoring.interface import EDITIONS, LATEST, Rules
 from fusion.tasks.scoring.statistics import (
     PairMoments,
     confusion_of,

@@ -9,8 +9,8 @@ from features.cli.wording import counted
 from features.errors import UserError
 from fusion.data.seen import CROSS_FITTED, JUDGED, TRAINED, TUNED, in_order
 from fusion.metrics.evaluation import Evaluation, Marked
-from fusion.tasks.base import LATEST
 from fusion.tasks.registry import title_of
+from fusion.tasks.scoring.interface import LATEST
 
 MARK = "NOT TO BE QUOTED (in-sample): "
 """Before each line of scores on clips that the model has learnt from."""

@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from fusion.tasks.base import Task, TaskDecision
+from fusion.tasks.base import Task
 from fusion.tasks.clips import Clip
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import smooth
 from fusion.tasks.registry import Tasks
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from fusion.tasks.base import Rules
 from fusion.tasks.deciding.binary import BinaryDeciding, BinaryDecision
 from fusion.tasks.learning.binary import BinaryLearning
 from fusion.tasks.registry import register
 from fusion.tasks.scoring.binary import BinaryScoring, BinaryStatistics
+from fusion.tasks.scoring.interface import Rules
 from fusion.tasks.scoring.statistics import share
 
 UNITS = (

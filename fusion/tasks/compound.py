@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusion.tasks.base import TaskDecision, TaskSettings, TaskTargets
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import Smoothing
 from fusion.tasks.deciding.values import ValuesDeciding
 from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.labels import TaskLabels
+from fusion.tasks.learning.interface import TaskSettings, TaskTargets
 from fusion.tasks.registry import register
 from fusion.tasks.scoring.classes import ClassesScoring, ClassesStatistics
 from fusion.tasks.scoring.reliability import Reliability

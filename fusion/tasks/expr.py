@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from fusion.tasks.base import Rules
 from fusion.tasks.deciding.classes import ClassesDeciding, ClassesDecision
 from fusion.tasks.labels import ClipLabels, TaskLabels
 from fusion.tasks.learning.classes import ClassesLearning
 from fusion.tasks.registry import register
 from fusion.tasks.scoring.classes import ClassesScoring, ClassesStatistics, class_counts
+from fusion.tasks.scoring.interface import Rules
 from fusion.tasks.scoring.statistics import share
 
 EXPRESSIONS = (

@@ -1,6 +1,6 @@
 """Valence and arousal: two values of a frame in [-1, 1], scored by mean CCC."""
 
-from fusion.tasks.base import TaskDecision
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.values import ValuesDeciding
 from fusion.tasks.learning.values import ValuesLearning
 from fusion.tasks.registry import register

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from fusion.tasks.base import Level, TaskDecision
+from fusion.tasks.base import Level
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.values import ValuesDeciding
 from fusion.tasks.learning.values import ValuesLearning, ValuesSettings
 from fusion.tasks.registry import register

@@ -19,8 +19,9 @@ from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.fingerprint import library_versions
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.sampling import labelled_frames
+from fusion.data.loading.splits import TRAIN, VALIDATION
 from fusion.data.seen import JUDGED, TRAINED, clips_by_task, joined_clips
 from fusion.data.stage_outputs import NO_INPUTS, StageInputs, StageOutputs
 from fusion.inference.checkpoint import kept_networks

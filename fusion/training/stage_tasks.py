@@ -13,8 +13,9 @@ from typing import Any
 
 from features.errors import UserError
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.multi_corpus import Source
+from fusion.data.loading.splits import TRAIN, VALIDATION
 from fusion.losses.config import check_loss
 from fusion.model.settings import check_settings
 from fusion.streams.clip_tracks import find_track

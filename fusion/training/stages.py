@@ -22,7 +22,8 @@ from features.errors import UserError
 from features.store.atomic_file import write_atomically
 from features.store.fingerprint import library_versions, weights_hash
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import TRAIN, VALIDATION, AffectDataModule
+from fusion.data.loading.datamodule import AffectDataModule
+from fusion.data.loading.splits import TRAIN, VALIDATION
 from fusion.data.seen import JUDGED, TRAINED, joined_clips
 from fusion.data.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
 from fusion.inference.checkpoint import write_assembly

@@ -10,14 +10,11 @@ from pathlib import Path
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import VALIDATION, DataSettings, split_clips
+from fusion.data.loading.config import DataSettings
 from fusion.data.loading.dataset import listed
-from fusion.data.predictions import (
-    FramePredictions,
-    read_made_of,
-    read_predictions,
-    write_predictions,
-)
+from fusion.data.loading.splits import VALIDATION, split_clips
+from fusion.data.prediction_files import read_made_of, read_predictions, write_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.inference.checkpoint import Checkpoint, load_checkpoint
 from fusion.inference.predictor import predict_clips, predictions_made_of
 from fusion.metrics.evaluation import Evaluation

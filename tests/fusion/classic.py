@@ -11,9 +11,10 @@ import torch
 from fusion.data.predictions import FramePredictions
 from fusion.losses.older_keys import modern
 from fusion.metrics.official import MetricAccumulator
-from fusion.tasks.base import LATEST, TaskTargets
 from fusion.tasks.labels import FrameLabels, TaskLabels
+from fusion.tasks.learning.interface import TaskTargets
 from fusion.tasks.registry import default_tasks, make_tasks
+from fusion.tasks.scoring.interface import LATEST
 
 TASKS = default_tasks()
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 from features.store.feature_track import MAIN, SOUND, FeatureTrack, TrackInfo
-from fusion.data.loading.datamodule import AffectDataModule, DataSettings
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.streams.normalization import Normaliser
 from fusion.tasks.clips import Clip
 from tests.fusion.classic import empty_labels

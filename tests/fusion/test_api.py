@@ -24,7 +24,8 @@ from features.media import read_frames
 from fusion import evaluate, predict
 from fusion.api.pretrained import find_checkpoint
 from fusion.corpora import read_corpus
-from fusion.data.predictions import FramePredictions, list_predictions, write_predictions
+from fusion.data.prediction_files import list_predictions, write_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.evaluate import EvaluateSettings, LabelledSettings
 from fusion.inference.checkpoint import load_checkpoint, write_assembly, write_decision
 from fusion.inference.payload import KEY, read_payload

@@ -11,8 +11,9 @@ from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import submit
 from fusion.abaw.clip_challenges import MIMICRY
-from fusion.data.loading.datamodule import DataSettings
-from fusion.data.predictions import FramePredictions, write_predictions
+from fusion.data.loading.config import DataSettings
+from fusion.data.prediction_files import write_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.model.settings import ModelSettings
 from fusion.submit import SubmitSettings
 from fusion.tasks.registry import make_tasks

@@ -14,8 +14,8 @@ from features.cli.app import run
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import evaluate, predict, submit, train
-from fusion.data.loading.datamodule import DataSettings
-from fusion.data.predictions import list_predictions, read_predictions
+from fusion.data.loading.config import DataSettings
+from fusion.data.prediction_files import list_predictions, read_predictions
 from fusion.evaluate import EvaluateSettings, LabelledSettings
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from features.cli.app import run
 from fusion import ensemble
-from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
-from fusion.data.predictions import write_predictions as write
+from fusion.data.prediction_files import list_predictions, read_predictions
+from fusion.data.prediction_files import write_predictions as write
+from fusion.data.predictions import FramePredictions
 from fusion.ensemble import MEMBERS, REPORT, EnsembleSettings
 from fusion.ensembling import weights as ensemble_weights
 from fusion.ensembling.averaging import FolderMoments, blend, equal_weights

@@ -12,7 +12,8 @@ from features.cli.app import run
 from features.errors import UsageError, UserError
 from fusion import evaluate
 from fusion.abaw.reading.annotations import read_truth
-from fusion.data.predictions import FramePredictions, read_predictions, write_predictions
+from fusion.data.prediction_files import read_predictions, write_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.evaluate import EvaluateSettings, second_pred_as_against
 from fusion.metrics import evaluation as scoring
 from fusion.metrics.bootstrap import Interval

@@ -13,8 +13,8 @@ import pytest
 from features.cli.app import run
 from features.store.track_store import TrackStore
 from fusion import ensemble, evaluate, predict, tune
-from fusion.data.loading.datamodule import DataSettings
-from fusion.data.predictions import read_predictions
+from fusion.data.loading.config import DataSettings
+from fusion.data.prediction_files import read_predictions
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.model.settings import ModelSettings
 from fusion.training.config import TrainSettings

@@ -19,7 +19,8 @@ from features.errors import UserError
 from features.media import Sound
 from features.store.feature_track import SOUND, FeatureTrack, TrackInfo
 from features.store.track_store import TrackStore
-from fusion.data.predictions import FramePredictions, write_predictions
+from fusion.data.prediction_files import write_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.metrics.official import ccc
 from fusion.report import ReportSettings, TruthSettings, command, read_labels, report
 from fusion.reporting import timeline

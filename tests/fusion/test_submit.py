@@ -10,7 +10,8 @@ import pytest
 from features.cli.app import run
 from features.errors import UserError
 from fusion import submit
-from fusion.data.predictions import FramePredictions, write_predictions
+from fusion.data.prediction_files import write_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.submit import SubmitSettings, decide
 from fusion.tasks.au import UNITS
 from fusion.tasks.expr import EXPRESSIONS

@@ -12,7 +12,8 @@ from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion import tune
 from fusion.abaw.reading.annotations import read_corpus
-from fusion.data.loading.datamodule import AffectDataModule, DataSettings
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.checkpoint import load_checkpoint, write_decision
 from fusion.inference.network import PREFIX
@@ -24,10 +25,10 @@ from fusion.model.settings import ModelSettings
 from fusion.postprocess.decision import Decision, RawScores
 from fusion.postprocess.tuning import CANDIDATES, Pool, cross_fitted, tune_clips
 from fusion.tasks.au import UNITS
-from fusion.tasks.base import TaskDecision
 from fusion.tasks.clips import Clip
 from fusion.tasks.deciding.binary import BinaryDecision
 from fusion.tasks.deciding.classes import ClassesDecision
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import NONE, Smoothing
 from fusion.tune import TuneSettings
 from tests.fusion.classic import TASKS, empty_labels, split_columns

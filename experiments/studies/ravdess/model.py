@@ -20,7 +20,7 @@ from fusion.data.batch import Batch, Targets
 from fusion.model.affect import AffectModel
 from fusion.model.settings import ModelSettings
 from fusion.streams.normalization import Normaliser
-from fusion.tasks.base import TaskTargets
+from fusion.tasks.learning.interface import TaskTargets
 from fusion.training.optimizer import OptimizerSettings
 
 

@@ -29,12 +29,8 @@ from experiments.studies.simulation.streams import RULES, Stream
 from features.cli.app import parse
 from features.store.fingerprint import settings_hash
 from features.store.track_store import TrackStore
-from fusion.data.predictions import (
-    FramePredictions,
-    list_predictions,
-    read_predictions,
-    write_predictions,
-)
+from fusion.data.prediction_files import list_predictions, read_predictions, write_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.inference.checkpoint import Checkpoint, load_checkpoint
 from fusion.inference.predictor import predict_clips
 from fusion.metrics.bootstrap import Interval, bootstrap

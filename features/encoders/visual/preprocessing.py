@@ -7,6 +7,7 @@ Letters: N crops, C channels (3 RGB or 1 grey), D feature dimensions.
 """
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +120,9 @@ class FaceNetwork(BaseEncoder):
         """The network's input (N, C, h, w)."""
         return self._input.batch(crops, self._margin)
 
+    @abstractmethod
     def _run(self, faces: "Tensor") -> "Tensor":
         """(N, C, h, w) on the device to (N, D), the streams side by side."""
-        raise NotImplementedError
 
 
 def checkpoint_input(folder: Path, config: Any, option: str) -> FaceInput:

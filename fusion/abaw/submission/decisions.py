@@ -10,8 +10,8 @@ import numpy as np
 from fusion.abaw.challenges import challenge_of, compound_classes
 from fusion.abaw.submission.writer import FrameDecisions
 from fusion.tasks.au import ActionUnits
-from fusion.tasks.base import LATEST
 from fusion.tasks.registry import default_tasks
+from fusion.tasks.scoring.interface import LATEST
 
 
 def frame_decisions(

@@ -4,8 +4,7 @@ Data flow: clips + store > splits (or folds), with the training clips of further
 streams > normalised windows > batches.
 """
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader, Sampler
@@ -14,7 +13,6 @@ from features.cli.wording import counted
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.data.batch import Batch
-from fusion.data.folds import folds_of
 from fusion.data.loading.config import DataSettings
 from fusion.data.loading.dataset import DataSummary, EpochShuffle, WindowDataset, collate, listed
 from fusion.data.loading.multi_corpus import (
@@ -32,6 +30,14 @@ from fusion.data.loading.sampling import (
     labelled_frames,
     make_sets,
 )
+from fusion.data.loading.splits import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    origins,
+    split_clips,
+    why_empty,
+)
 from fusion.data.run_identity import content_of
 from fusion.data.stage_outputs import NO_INPUTS, StageInputs
 from fusion.streams.clip_streams import ClipStreams, load_clip
@@ -41,9 +47,8 @@ from fusion.streams.stream_spec import StreamSpec, require_same_specs, stream_sp
 from fusion.tasks.clips import Clip
 from fusion.tasks.registry import DEFAULT, Tasks, default_tasks, sources_of
 
-__all__ = ["AffectDataModule", "DataSettings", "fit_normalisers", "split_clips"]
+__all__ = ["AffectDataModule", "DataSettings", "fit_normalisers"]
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
 STAGES = {
     "fit": (TRAIN, VALIDATION),
     "validate": (VALIDATION,),
@@ -272,47 +277,5 @@ class AffectDataModule(pl.LightningDataModule):
                 streams.append(data)
         self.summaries[split] = summary
         if not summary.frames:
-            raise UserError(_nothing(split, self.splits[split], self.store, self.settings))
+            raise UserError(why_empty(split, self.splits[split], self.store, self.settings))
         return clips, streams
-
-
-def split_clips(
-    clips: Sequence[Clip], settings: DataSettings, tasks: Tasks
-) -> dict[str, list[Clip]]:
-    """Clips of each split; with `settings.fold`, training and validation clips are dealt anew."""
-    splits = {name: [c for c in clips if c.split == name] for name in (TRAIN, VALIDATION, TEST)}
-    if settings.fold is None:
-        return splits
-    pool = splits[TRAIN] + splits[VALIDATION]
-    held_out = set(folds_of(pool, settings.folds, tasks)[settings.fold].tolist())
-    splits[TRAIN] = [clip for index, clip in enumerate(pool) if index not in held_out]
-    splits[VALIDATION] = [clip for index, clip in enumerate(pool) if index in held_out]
-    return splits
-
-
-def origins(clips: Iterable[Clip]) -> str:
-    """What the labels of clips are from."""
-    return ", ".join(dict.fromkeys(clip.origin for clip in clips if clip.origin))
-
-
-def _one_of_each(clips: Sequence[Clip], store: TrackStore) -> str:
-    """One id of the labels and one of the tracks, the likest; empty without tracks."""
-    ids = {track_id for stream in store.streams() for track_id in store.ids(stream)}
-    small = {track_id.lower(): track_id for track_id in sorted(ids)}
-    for clip in clips:
-        if other := small.get(clip.id.lower()) or small.get(clip.video.lower()):
-            return f": the labels say '{clip.id}', the tracks '{other}'; name both alike"
-    first = min(clip.id for clip in clips)
-    near = difflib.get_close_matches(first, ids, n=1, cutoff=0.0)
-    return f": the labels have such as '{first}', the tracks such as '{near[0]}'" if near else ""
-
-
-def _nothing(split: str, clips: Sequence[Clip], store: TrackStore, settings: DataSettings) -> str:
-    """Why a split is empty, and the remedy."""
-    if clips:
-        return (
-            f"{store.root} has no tracks of the {counted(len(clips), f'{split} clip')}"
-            f"{_one_of_each(clips, store)}; run python -m features.extract on the corpus"
-        )
-    remedy = "; hold people out of the training clips with data.fold" if split == VALIDATION else ""
-    return f"no {split} clips in {settings.root or 'the corpus'}{remedy or '; see data.root'}"

@@ -26,9 +26,9 @@ from fusion.streams.person_normalization import (
     fit_people,
     make_scalers,
 )
-from fusion.tasks.base import TaskTargets
 from fusion.tasks.clips import Clip
 from fusion.tasks.labels import REACH, FrameLabels, TimedLabels
+from fusion.tasks.learning.interface import TaskTargets
 from fusion.tasks.registry import Tasks
 
 

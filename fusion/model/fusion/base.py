@@ -3,6 +3,7 @@
 Letters: B windows, T frames, C channels, S streams.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -32,7 +33,7 @@ class FusionShape:
 
 
 @dataclass(frozen=True)
-class FusionSettings(Block):
+class FusionSettings(Block, ABC):
     """Settings of a fusion."""
 
     setting: ClassVar[str] = "model.fusion"
@@ -40,9 +41,9 @@ class FusionSettings(Block):
     def check(self, shape: FusionShape) -> None:
         """Raises UserError, naming the setting, for settings that make no module."""
 
+    @abstractmethod
     def build(self, shape: FusionShape) -> nn.Module:
         """The module: (B, T, S, C) and bool (B, T, S) to (B, T, dim)."""
-        raise NotImplementedError
 
     def static(self, streams: Sequence[str]) -> list[str]:
         """Streams that the module takes once more, encoded frame by frame, after the others."""

@@ -3,6 +3,7 @@
 Letters: B windows, T frames, K scales.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ class TemporalShape:
 
 
 @dataclass(frozen=True)
-class TemporalSettings(Block):
+class TemporalSettings(Block, ABC):
     """Settings of a temporal part.
 
     Attributes:
@@ -45,9 +46,9 @@ class TemporalSettings(Block):
     def check(self, shape: TemporalShape) -> None:
         """Raises UserError, naming the setting, for settings that make no module."""
 
+    @abstractmethod
     def build(self, shape: TemporalShape) -> nn.Module:
         """The module: (B, T, dim) and bool (B, T) to (B, T, dim), or (B, T, K, dim)."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

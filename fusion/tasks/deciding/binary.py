@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from fusion.tasks.base import S, Task, TaskDecision
+from fusion.tasks.base import Task
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import Smoothing
 from fusion.tasks.deciding.thresholds import best_thresholds
 from fusion.tasks.labels import TaskLabels
+from fusion.tasks.scoring.interface import S
 
 BINS = 100
 """Of probabilities, to compare smoothings."""

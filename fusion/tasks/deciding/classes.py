@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from fusion.tasks.base import S, Task, TaskDecision
+from fusion.tasks.base import Task
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import Smoothing
 from fusion.tasks.deciding.thresholds import best_bias, best_temperature, log_probabilities
 from fusion.tasks.labels import TaskLabels
+from fusion.tasks.scoring.interface import S
 
 SUM_TOLERANCE = 1e-3
 """How far probabilities of the classes may be from adding up to 1."""

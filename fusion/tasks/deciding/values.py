@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fusion.tasks.base import S, Task, TaskDecision
+from fusion.tasks.base import Task
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import Smoothing
 from fusion.tasks.labels import TaskLabels
+from fusion.tasks.scoring.interface import S
 
 
 class ValuesDeciding(Task[S, TaskDecision]):

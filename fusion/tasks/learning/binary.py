@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
-from fusion.tasks.base import D, S, Task, TaskSettings, TaskTargets
+from fusion.tasks.base import Task
+from fusion.tasks.deciding.interface import D
 from fusion.tasks.labels import TaskLabels
+from fusion.tasks.learning.interface import TaskSettings, TaskTargets
+from fusion.tasks.scoring.interface import S
 
 if TYPE_CHECKING:
     from torch import Tensor

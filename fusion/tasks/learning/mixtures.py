@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fusion.tasks.base import TaskTargets
 from fusion.tasks.compound import BASIC_EXPRESSIONS, COMPOUND_PAIRS
 from fusion.tasks.expr import EXPRESSIONS
+from fusion.tasks.learning.interface import TaskTargets
 
 BASIC = len(BASIC_EXPRESSIONS)
 FIRST = EXPRESSIONS.index(BASIC_EXPRESSIONS[0])

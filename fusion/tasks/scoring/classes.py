@@ -11,8 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from features.cli.wording import counted
-from fusion.tasks.base import D, Rules, Task
+from fusion.tasks.base import Task
+from fusion.tasks.deciding.interface import D
 from fusion.tasks.labels import TaskLabels
+from fusion.tasks.scoring.interface import Rules
 from fusion.tasks.scoring.reliability import Reliability
 from fusion.tasks.scoring.statistics import (
     confusion_of,

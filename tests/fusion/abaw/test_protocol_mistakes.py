@@ -13,7 +13,8 @@ from fusion.abaw.reading.annotations import read_au, read_corpus, read_expr, rea
 from fusion.abaw.reading.lists import read_template
 from fusion.abaw.submission.checker import check_submission
 from fusion.abaw.submission.writer import FrameDecisions, write_submission
-from fusion.data.loading.datamodule import DataSettings, split_clips
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.splits import split_clips
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.metrics.official import ccc, mean_binary_f1
 from fusion.postprocess.decision import Decision, RawScores
@@ -21,8 +22,8 @@ from fusion.streams.alignment import align
 from fusion.streams.clip_streams import load_clip
 from fusion.streams.clip_tracks import find_track
 from fusion.tasks.au import UNITS
-from fusion.tasks.base import TaskDecision
 from fusion.tasks.clips import Clip
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import Smoothing, smooth
 from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.learning.concordance import ccc_loss

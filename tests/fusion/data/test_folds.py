@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from features.errors import UserError
 from fusion.data.folds import folds_of, label_amounts, linked, person_folds
-from fusion.data.loading.datamodule import DataSettings, split_clips
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.splits import split_clips
 from fusion.tasks.clips import Clip
 from tests.fusion.classic import TASKS, empty_labels
 

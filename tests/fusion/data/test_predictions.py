@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import UserError
-from fusion.data.predictions import (
+from fusion.data.prediction_files import (
     Format,
-    FramePredictions,
     list_predictions,
     read_predictions,
     write_predictions,
 )
+from fusion.data.predictions import FramePredictions
 from fusion.tasks.au import UNITS
 from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.registry import make_tasks

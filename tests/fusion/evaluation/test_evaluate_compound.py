@@ -12,7 +12,8 @@ from sklearn.metrics import f1_score
 from fusion.abaw.challenges import compound_classes
 from fusion.abaw.reading.annotations import read_truth
 from fusion.abaw.reading.compound import read_compound_corpus
-from fusion.data.predictions import FramePredictions, read_predictions, write_predictions
+from fusion.data.prediction_files import read_predictions, write_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.metrics.evaluation import score_pair
 from fusion.metrics.remarks import MARK
 from fusion.tasks.compound import COMPOUNDS

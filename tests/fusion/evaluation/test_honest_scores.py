@@ -14,8 +14,8 @@ from fusion import evaluate, tune
 from fusion import train as train_command
 from fusion.abaw.challenges import TASKS
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import DataSettings
-from fusion.data.predictions import read_predictions, write_predictions
+from fusion.data.loading.config import DataSettings
+from fusion.data.prediction_files import read_predictions, write_predictions
 from fusion.data.seen import is_among, marks
 from fusion.evaluate import EvaluateSettings, score_clips, second_pred_as_against
 from fusion.evaluation.scored_clips import CorpusSettings, LabelledSettings, labelled_clips

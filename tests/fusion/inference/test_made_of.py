@@ -20,7 +20,7 @@ from features.store.feature_track import SOUND, read_track
 from features.store.track_store import TrackStore
 from fusion import evaluate, predict, tune
 from fusion.abaw.reading.annotations import read_corpus
-from fusion.data.predictions import list_predictions, read_predictions
+from fusion.data.prediction_files import list_predictions, read_predictions
 from fusion.ensemble import MEMBERS, EnsembleSettings, ensemble
 from fusion.evaluation.decided import predict_decided
 from fusion.evaluation.scored_clips import CorpusSettings, LabelledSettings

@@ -9,9 +9,9 @@ from scipy.special import expit, softmax
 
 from fusion.postprocess.decision import Decision, RawScores
 from fusion.tasks.au import UNITS
-from fusion.tasks.base import TaskDecision
 from fusion.tasks.deciding.binary import BinaryDecision
 from fusion.tasks.deciding.classes import ClassesDecision
+from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import Smoothing, smooth
 from fusion.tasks.registry import make_tasks
 from tests.fusion.classic import TASKS, split_columns

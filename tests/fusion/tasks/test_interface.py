@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import UserError
-from fusion.tasks.base import Rules, TaskTargets
 from fusion.tasks.labels import TaskLabels
+from fusion.tasks.learning.interface import TaskTargets
 from fusion.tasks.registry import known_tasks, make_task, make_tasks
+from fusion.tasks.scoring.interface import Rules
 
 EXAMPLES = {
     "va": {},

@@ -9,8 +9,8 @@ import pytest
 
 from features.errors import UserError
 from fusion.abaw.reading.annotations import read_corpus
-from fusion.data.loading.datamodule import DataSettings
-from fusion.data.predictions import list_predictions, read_predictions
+from fusion.data.loading.config import DataSettings
+from fusion.data.prediction_files import list_predictions, read_predictions
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.model.settings import ModelSettings
 from fusion.tasks.labels import one_after_another

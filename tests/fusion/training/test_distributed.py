@@ -18,7 +18,8 @@ import pytest
 import pytorch_lightning as pl
 
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import AffectDataModule, DataSettings
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.sampling import SetSampler, WindowSet
 from fusion.inference.payload import read_payload
 from fusion.metrics.official import MetricAccumulator

@@ -15,8 +15,10 @@ from features.store.feature_track import SOUND
 from features.store.track_store import TrackStore
 from fusion.check import check
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import AffectDataModule, DataSettings
-from fusion.data.predictions import FramePredictions, list_predictions, read_predictions
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.datamodule import AffectDataModule
+from fusion.data.prediction_files import list_predictions, read_predictions
+from fusion.data.predictions import FramePredictions
 from fusion.metrics.evaluation import Evaluation
 from fusion.metrics.remarks import remarks
 from fusion.tasks.clips import Clip

@@ -12,7 +12,7 @@ import pytest
 from features.errors import UserError
 from fusion.abaw.rules import Source, rule_warnings
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import DataSettings
+from fusion.data.loading.config import DataSettings
 from fusion.data.stage_outputs import StageInputs
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY, read_payload

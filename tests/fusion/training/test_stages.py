@@ -13,7 +13,8 @@ from features.errors import UserError
 from features.store.feature_track import read_track
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_corpus
-from fusion.data.loading.datamodule import AffectDataModule, DataSettings
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.stage_outputs import FEATURES, SCORES, StageInputs, StageOutputs, teacher_scores
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY, read_payload

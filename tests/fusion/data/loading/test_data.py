@@ -9,7 +9,7 @@ import torch
 
 from features.errors import UserError
 from features.store.track_store import TrackStore
-from fusion.data.loading.datamodule import DataSettings
+from fusion.data.loading.config import DataSettings
 from tests.fusion.small_corpora import clip, identity, module, put, put_video
 
 

@@ -9,7 +9,8 @@ import torch
 from features.errors import UserError
 from features.store.track_store import TrackStore
 from fusion.corpora import read_corpus
-from fusion.data.loading.datamodule import AffectDataModule, DataSettings
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.model.settings import ModelSettings
 from fusion.training.config import TrainSettings

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from features.errors import UserError
-from fusion.data.loading.datamodule import AffectDataModule, DataSettings
+from fusion.data.loading.config import DataSettings
+from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.sampling import MOST, SetSampler, WindowSet, epoch_length, task_weights
 from fusion.tasks.clips import Clip
 from fusion.tasks.registry import make_tasks
