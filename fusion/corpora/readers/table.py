@@ -27,19 +27,16 @@ from fusion.abaw.reading.layout import SPLITS, video_of
 from fusion.abaw.reading.tables import fail, require
 from fusion.corpora.places import WHOLE, Places, frame_places, time_places
 from fusion.corpora.registry import register
+from fusion.corpora.table_labels import Columns, coded, labels_of, numbers_of
 from fusion.tasks.au import UNITS
 from fusion.tasks.clips import Clip
-from fusion.tasks.expr import EXPRESSIONS
-from fusion.tasks.labels import ClipLabels, FrameLabels, TaskLabels, TimedLabels
+from fusion.tasks.labels import ClipLabels, FrameLabels, TimedLabels
 from fusion.tasks.registry import known_tasks, task_type
 from fusion.tasks.va import DIMENSIONS
 
 FILE = "labels.csv"
 TEXTS = ("id", "split", "person", "expression")
 NUMBERS = ("frame", "time", *DIMENSIONS, *UNITS)
-
-_Columns = dict[str, pa.ChunkedArray]
-"""The columns that the table has, by name."""
 
 
 def find(root: Path, files: Sequence[Path]) -> list[Path]:
@@ -76,7 +73,7 @@ def read(paths: Sequence[Path]) -> list[Clip]:
     places.require_once(path)
     keys = places.keys
     splits, people = _splits(columns, keys, path), _of_ids(columns, "person", keys, path)
-    labels = _labels(columns, len(index), path)
+    labels = labels_of(columns, len(index), path)
     known = labels.rows
     clips = []
     for name, rows in keys.by_id():
@@ -104,7 +101,7 @@ def _prefixes() -> dict[str, str]:
     return {p: name for name in known_tasks() if (p := task_type(name).table_prefix)}
 
 
-def _read_columns(path: Path) -> _Columns:
+def _read_columns(path: Path) -> Columns:
     """All columns, texts without spaces around them and numbers as float64 with null for none."""
     text = read_table_text(path)
     names = _header(text)
@@ -163,15 +160,9 @@ def _is_number(text: str, point: str) -> bool:
     return "_" not in text
 
 
-def _coded(column: pa.ChunkedArray) -> tuple[tuple[str, ...], np.ndarray]:
-    """Texts in order of first appearance, and for each row (R,) int32 which of them it is."""
-    encoded = column.combine_chunks().dictionary_encode()
-    return tuple(encoded.dictionary.to_pylist()), encoded.indices.to_numpy().astype(np.int32)
-
-
-def _ids(columns: _Columns, path: Path) -> tuple[tuple[str, ...], np.ndarray]:
+def _ids(columns: Columns, path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     """Ids in order of first appearance, and which of them each row (R,) is of."""
-    ids, index = _coded(columns["id"])
+    ids, index = coded(columns["id"])
     endings = VIDEO_SUFFIXES | SOUND_SUFFIXES
     for code, name in enumerate(ids):
         ending = Path(name).suffix.lower()
@@ -183,36 +174,29 @@ def _ids(columns: _Columns, path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     return ids, index
 
 
-def _places(columns: _Columns, ids: tuple[str, ...], index: np.ndarray, path: Path) -> Places:
+def _places(columns: Columns, ids: tuple[str, ...], index: np.ndarray, path: Path) -> Places:
     """Where each row belongs in its clip."""
     if "time" in columns:
-        times, given = _numbers(columns["time"])
+        times, given = numbers_of(columns["time"])
         return time_places(ids, index, times, given, path)
     numbers, given = np.zeros(len(index)), np.zeros(len(index), bool)
     if "frame" in columns:
-        numbers, given = _numbers(columns["frame"])
+        numbers, given = numbers_of(columns["frame"])
     return frame_places(ids, index, numbers, given, path)
 
 
-def _numbers(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers (R,) float64, 0 where there is none, and where there is one (R,) bool."""
-    numbers = column.to_numpy().astype(np.float64)  # null becomes NaN
-    given = ~np.isnan(numbers)
-    return np.where(given, numbers, 0), given
-
-
-def _of_ids(columns: _Columns, name: str, keys: FrameKeys, path: Path) -> dict[str, str]:
+def _of_ids(columns: Columns, name: str, keys: FrameKeys, path: Path) -> dict[str, str]:
     """What a column says of each id, in all of its rows alike; empty without the column."""
     if name not in columns:
         return {}
-    texts, codes = _coded(columns[name])
+    texts, codes = coded(columns[name])
     _, first = np.unique(keys.index, return_index=True)
     same = codes == codes[first][keys.index]
     require(same, path, f"the {name} is not that of the clip's rows before; mend one of them")
     return dict(zip(keys.ids, [texts[code] for code in codes[first]], strict=True))
 
 
-def _splits(columns: _Columns, keys: FrameKeys, path: Path) -> dict[str, str]:
+def _splits(columns: Columns, keys: FrameKeys, path: Path) -> dict[str, str]:
     """Split of each id, `train` where the table says nothing."""
     splits = _of_ids(columns, "split", keys, path)
     for code, name in enumerate(keys.ids):
@@ -221,72 +205,6 @@ def _splits(columns: _Columns, keys: FrameKeys, path: Path) -> dict[str, str]:
             line = 2 + int(np.argmax(keys.index == code))
             fail(path, line, f"the split is '{split}'; it must be {', '.join(SPLITS)} or empty")
     return {name: splits.get(name) or "train" for name in keys.ids}
-
-
-def _labels(columns: _Columns, rows: int, path: Path) -> FrameLabels:
-    """Labels (R rows) in the order of the table."""
-    labels: dict[str, TaskLabels] = {}
-    if "valence" in columns:
-        labels["va"] = _va(columns, path)
-    if "expression" in columns:
-        labels["expr"] = _expr(columns["expression"], path)
-    if any(name in columns for name in UNITS):
-        labels["au"] = _au(columns, rows, path)
-    return FrameLabels(rows, labels | _of_other_tasks(columns))
-
-
-def _of_other_tasks(columns: _Columns) -> dict[str, TaskLabels]:
-    """Labels of tasks that say themselves which columns are theirs."""
-    labels: dict[str, TaskLabels] = {}
-    for task in known_tasks():
-        kind = task_type(task)
-        if kind.table_text in columns:
-            texts, codes = _coded(columns[kind.table_text])
-            names = sorted(filter(None, texts))
-            places = np.array([names.index(text) if text else -1 for text in texts])[codes]
-            labels[task] = TaskLabels(places.clip(min=0), places >= 0, tuple(names))
-        own = [name for name in columns if kind.table_prefix and name.startswith(kind.table_prefix)]
-        if own:
-            values, given = zip(*(_numbers(columns[name]) for name in own), strict=True)
-            labels[task] = TaskLabels(
-                np.stack(values, axis=1).astype(np.float32),
-                np.stack(given, axis=1),
-                tuple(name.removeprefix(kind.table_prefix) for name in own),
-            )
-    return labels
-
-
-def _au(columns: _Columns, rows: int, path: Path) -> TaskLabels:
-    values = np.zeros((rows, len(UNITS)), np.float32)
-    mask = np.zeros(values.shape, bool)
-    for unit, name in enumerate(UNITS):
-        if name in columns:
-            on, given = _numbers(columns[name])
-            require((on == 0) | (on == 1), path, f"{name} is 0 or 1, or empty for no label")
-            values[:, unit], mask[:, unit] = on, given
-    return TaskLabels(values, mask)
-
-
-def _va(columns: _Columns, path: Path) -> TaskLabels:
-    valence, known = _numbers(columns["valence"])
-    arousal, other = _numbers(columns["arousal"])
-    va = np.stack([valence, arousal], axis=1)
-    require(np.abs(va) <= 1, path, "valence and arousal are -1 to 1, or empty for no label")
-    require(known == other, path, "valence or arousal is empty; give both or neither")
-    return TaskLabels(va.astype(np.float32), known)
-
-
-def _expr(column: pa.ChunkedArray, path: Path) -> TaskLabels:
-    """Expressions by name or by number; the texts that occur are looked up once each."""
-    texts, codes = _coded(column)
-    numbers = {str(number): number for number in range(len(EXPRESSIONS))}
-    numbers |= {f"{text}.0": number for text, number in numbers.items()}  # as pandas writes them
-    numbers |= {name.lower(): number for number, name in enumerate(EXPRESSIONS)}
-    found = np.array([numbers.get(text.lower(), -1) for text in texts])[codes]
-    given = np.array([bool(text) for text in texts])[codes]
-    names = ", ".join(EXPRESSIONS)
-    require(~given | (found >= 0), path, f"the expression is one of {names}, 0 to 7, or empty")
-    return TaskLabels(np.where(given, found, 0).astype(np.int64), given)
 
 
 def _of_clip(labels: FrameLabels, places: Places, rows: np.ndarray) -> FrameLabels:
