@@ -18,8 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
-
 from features.cli.app import OK, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.cli.progress import ProgressReport
@@ -31,7 +29,8 @@ from fusion.corpora import read_corpus
 from fusion.data.prediction_files import list_predictions, write_predictions
 from fusion.data.seen import in_order
 from fusion.ensembling.averaging import Weights, blend, joint_provenance, weighed
-from fusion.ensembling.checks import Known, learnt_tasks, require_own, require_unseen
+from fusion.ensembling.checks import learnt_tasks, require_own, require_unseen
+from fusion.ensembling.choosing import choose
 from fusion.ensembling.members import (
     Member,
     checkpoint_member,
@@ -41,7 +40,7 @@ from fusion.ensembling.members import (
     require_clips,
     shared_tasks,
 )
-from fusion.ensembling.weights import CHOOSERS, TaskFrames, collect, cross_fitted, member_scores
+from fusion.ensembling.weights import TaskFrames, collect
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.streams.clip_tracks import clip_ids, clips_of
 from fusion.tasks.clips import Clip
@@ -53,7 +52,7 @@ REPORT = "ensemble.json"
 
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 
 @dataclass
@@ -249,33 +248,6 @@ def labelled_frames(
     print("".join(f"{line}\n" for line in require_unseen(judges, clips)), end="")
     tasks = weighed(shared_tasks([*members, *judges]))
     return collect(clips, tasks, partial(read_clip, judges, tasks))
-
-
-def choose(
-    frames: dict[str, TaskFrames], choice: str, names: list[str], known: Known
-) -> "tuple[dict[str, np.ndarray], pd.DataFrame]":
-    """Weights of each task that was judged, and a table of what each member and the ensemble score.
-
-    Members that have not learnt a task have no weight in it.
-    """
-    import pandas as pd
-
-    weights, columns = {}, {}
-    for task, every in frames.items():
-        able = np.flatnonzero(known[task])
-        one = every.only(able)
-        own = CHOOSERS[choice if len(one) else "equal"](one)
-        weights[task] = np.zeros(len(names))
-        weights[task][able] = own
-        if not len(one):
-            continue
-        columns[one.task.title] = {
-            **dict(zip([names[index] for index in able], member_scores(one), strict=True)),
-            "all, equal": one.score(one.said(CHOOSERS["equal"](one))),
-            f"{choice}, in-sample": one.score(one.said(own)),
-            f"{choice}, cross-fitted": cross_fitted(one, CHOOSERS[choice]),
-        }
-    return weights, pd.DataFrame(columns)
 
 
 def _write(

@@ -19,14 +19,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn
+from typing import ClassVar, Literal, NoReturn
 
 from features.cli.app import FAILED, OK, USAGE, run
 from features.cli.default_corpus import default_store, root_or_demo
 from features.errors import UsageError, UserError
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.apart import READERS
-from fusion.data.prediction_files import write_predictions
+from fusion.evaluation.checkpoint_scores import score_checkpoint
 from fusion.evaluation.scored_clips import (
     CorpusSettings,
     LabelledSettings,
@@ -45,15 +45,10 @@ from fusion.reporting.score_report import (
     write_comparison,
     write_report,
 )
-from fusion.tasks.clips import Clip
 from fusion.tasks.registry import task_called
 from fusion.tasks.scoring.interface import EDITIONS, LATEST
 
-if TYPE_CHECKING:
-    from fusion.inference.checkpoint import Checkpoint
-
-
-__all__ = ["CorpusSettings", "EvaluateSettings", "labelled_clips", "score_clips"]
+__all__ = ["CorpusSettings", "EvaluateSettings", "labelled_clips"]
 
 
 EVERY = "MTL"
@@ -119,45 +114,6 @@ class EvaluateSettings:
     def rules(self) -> Rules:
         """How scores and intervals are taken."""
         return Rules(self.edition, self.exact, self.draws, self.seed)
-
-
-def score_clips(
-    checkpoint: "Checkpoint", store: TrackStore, clips: Sequence[Clip], keep: Path | None = None
-) -> tuple[MetricAccumulator, list[str]]:
-    """Scores a checkpoint on labelled clips.
-
-    Args:
-        checkpoint: The model.
-        store: The tracks.
-        clips: Clips with labels.
-        keep: Folder for the predictions; None: they are not written.
-
-    Returns:
-        The scores and the ids of clips without tracks.
-    """
-    evaluation = score_checkpoint(checkpoint, store, clips, keep)
-    return evaluation.metrics, evaluation.missing
-
-
-def score_checkpoint(
-    checkpoint: "Checkpoint",
-    store: TrackStore,
-    clips: Sequence[Clip],
-    keep: Path | None = None,
-    cache: Path | None = None,
-) -> Evaluation:
-    """What `score_clips` does, with the statistics of each clip."""
-    from fusion.inference.predictor import (
-        predict_clips,  # torch: seconds that stored predictions do without
-    )
-
-    evaluation = Evaluation.of(clips)
-    once = list(evaluation.clips.values())
-    for one in predict_clips(checkpoint, store, once, cache=cache, cross_fitted=True):
-        evaluation.add(one)
-        if keep:
-            write_predictions(one, keep)
-    return evaluation
 
 
 def evaluate(settings: EvaluateSettings) -> tuple[MetricAccumulator, list[str]]:

@@ -22,7 +22,7 @@ from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_truth
 from fusion.corpora import read_corpus
-from fusion.evaluate import score_clips
+from fusion.evaluation.checkpoint_scores import score_clips
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.metrics.official import MetricAccumulator

@@ -22,7 +22,7 @@ from features.errors import UserError
 from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_truth
-from fusion.evaluate import score_clips
+from fusion.evaluation.checkpoint_scores import score_clips
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.training.config import TrainSettings
 from fusion.training.stages import train

@@ -17,7 +17,8 @@ from fusion.corpora import read_corpus
 from fusion.data.loading.config import DataSettings
 from fusion.data.prediction_files import read_predictions, write_predictions
 from fusion.data.seen import is_among, marks
-from fusion.evaluate import EvaluateSettings, score_clips, second_pred_as_against
+from fusion.evaluate import EvaluateSettings, second_pred_as_against
+from fusion.evaluation.checkpoint_scores import score_clips
 from fusion.evaluation.scored_clips import CorpusSettings, LabelledSettings, labelled_clips
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.inference.payload import KEY
