@@ -28,8 +28,9 @@ from features.cli.wording import counted
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
 from features.store.fingerprint import settings_hash
+from fusion.data.run_identity import plain
 from fusion.metrics.official import TOTAL
-from fusion.training.config import TrainSettings, check_training, plain
+from fusion.training.config import TrainSettings, check_training
 from fusion.training.search_space import SEARCH, Dimension, read_space, with_values
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from features.store.track_store import TrackStore
 from fusion.data.batch import Batch, Scores
 from fusion.data.loading.config import DataSettings
 from fusion.data.loading.datamodule import AffectDataModule
+from fusion.data.run_identity import plain
 from fusion.losses.multitask import LossSettings, MultiTaskLoss
 from fusion.model.fusion.leader_follower import LeaderFollowerFusion
 from fusion.model.heads import ParallelHeads
@@ -32,7 +33,7 @@ from fusion.tasks.clips import Clip
 from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.labels import FrameLabels, TaskLabels
 from fusion.tasks.registry import default_tasks
-from fusion.training.config import TrainSettings, plain
+from fusion.training.config import TrainSettings
 from fusion.training.optimizer import parameter_groups
 from fusion.training.run import make_module
 from fusion.training.trainer import make_trainer, quiet_lightning

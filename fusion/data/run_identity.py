@@ -8,6 +8,8 @@ Where files lie, how they are loaded and how long a run may last is no part of i
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ Values = Mapping[str, Any]
 """Settings as plain values, nested as in a recipe."""
 RULES = 2
 """To be raised when equal labels and tracks train another model."""
+_NOT_CONFIG = ("fresh", "runs", "devices", "seeds", "folds")
+"""Settings that make no other run: where it lies, how long it lasts, what others are trained."""
 LASTS = ("epochs", "patience")
 """Settings that say how long a run lasts: with more of either it goes on."""
 
@@ -55,6 +59,21 @@ _LEARNING = ("loss", "balance", "label_smoothing", "share")
 """Settings of a task that shape no model; without effect where it has no weight."""
 _PLACES = ("data.root", "data.store", "data.extra")
 """Where things lie; of no matter where it is known what they are."""
+
+
+def plain(settings: Any) -> dict[str, Any]:
+    """All settings that make a run what it is, as plain values."""
+    values = asdict(settings) if is_dataclass(settings) else dict(settings)  # type: ignore[arg-type]
+    return {key: plain_values(value) for key, value in values.items() if key not in _NOT_CONFIG}
+
+
+def plain_values(value: Any) -> Any:
+    """A value with lists for tuples and absolute paths as text, as checkpoints have it."""
+    if isinstance(value, dict):
+        return {key: plain_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain_values(item) for item in value]
+    return str(value.resolve()) if isinstance(value, Path) else value
 
 
 def changed_settings(new: Values, old: Values, *, places: bool) -> list[str]:

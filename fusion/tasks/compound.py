@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fusion.tasks.deciding.classes import confusions, macro_f1_of
 from fusion.tasks.deciding.interface import TaskDecision
 from fusion.tasks.deciding.smoothing import Smoothing
 from fusion.tasks.deciding.values import ValuesDeciding
@@ -164,17 +165,11 @@ class Compound(ValuesDeciding[ClassesStatistics], ClassesScoring[TaskDecision]):
         self, values: np.ndarray, labels: TaskLabels, clip: np.ndarray, clips: int
     ) -> np.ndarray:
         """(K, 7, 7): truth by the most probable compound."""
-        seen, count = labels.mask, len(self.names)
-        cell = labels.values[seen] * count + compound_of(values[seen])
-        found = np.bincount(clip[seen] * count**2 + cell, minlength=clips * count**2)
-        return found.reshape(clips, count, count)
+        return confusions(compound_of(values), labels, clip, clips, len(self.names))
 
     def count_scores(self, counts: np.ndarray) -> np.ndarray:
         """Macro-F1."""
-        hits = np.diagonal(counts, axis1=-2, axis2=-1)
-        total = counts.sum(axis=-1) + counts.sum(axis=-2)
-        f1 = np.divide(2.0 * hits, total, out=np.zeros(total.shape), where=total > 0)
-        return f1.mean(axis=-1)
+        return macro_f1_of(counts)
 
     def best(self, smoothing: Smoothing, values: np.ndarray, labels: TaskLabels) -> TaskDecision:
         """The smoothing alone."""

@@ -9,7 +9,6 @@ in a column `emotion`; a corpus may bring them itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 
@@ -41,10 +40,8 @@ class EmotionsSettings(ClassesSettings):
         names = [name.lower() for name in self.classes]
         fine = len(set(names)) == len(names) > 1
         self._require(task, "classes", fine, "the names of two or more classes, each once")
-        for name, kinds in {"level": Level, "metric": Metric}.items():
-            self._require(
-                task, name, getattr(self, name) in get_args(kinds), " or ".join(get_args(kinds))
-            )
+        self._require_choice(task, "level", Level)
+        self._require_choice(task, "metric", Metric)
 
 
 @register

@@ -9,7 +9,6 @@ Scored by mean CCC, mean Pearson correlation, or RMSE. `labels.csv` gives them i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from fusion.tasks.base import Level
 from fusion.tasks.deciding.interface import TaskDecision
@@ -42,10 +41,8 @@ class NamedValuesSettings(ValuesSettings):
         fine = len(set(self.names)) == len(self.names) > 0
         self._require(task, "names", fine, "one or more names, each once")
         self._require(task, "low", self.low < self.high, f"below high, which is {self.high:g}")
-        for name, kinds in {"level": Level, "metric": Metric}.items():
-            self._require(
-                task, name, getattr(self, name) in get_args(kinds), " or ".join(get_args(kinds))
-            )
+        self._require_choice(task, "level", Level)
+        self._require_choice(task, "metric", Metric)
 
 
 @register

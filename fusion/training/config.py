@@ -1,7 +1,7 @@
 """Settings of a training run, and of the stages that a recipe may have."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -24,9 +24,6 @@ RECIPES = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
 LoggerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 """Those of Lightning's in which losses and scores are those of 32 bits."""
-
-_NOT_CONFIG = ("fresh", "runs", "devices", "seeds", "folds")
-"""Settings that make no other run: where it lies, how long it lasts, what others are trained."""
 
 
 @dataclass(frozen=True)
@@ -176,21 +173,6 @@ def stage_settings(settings: TrainSettings, stage: Stage) -> TrainSettings:
     if isinstance(changes.get("model"), Mapping):
         changes["model"] = settings.model.of_stage(changes["model"])
     return updated(own, changes, f"stage '{stage.name}'")
-
-
-def plain(settings: Any) -> dict[str, Any]:
-    """All settings that make a run what it is, as plain values."""
-    values = asdict(settings) if is_dataclass(settings) else dict(settings)  # type: ignore[arg-type]
-    return {key: plain_values(value) for key, value in values.items() if key not in _NOT_CONFIG}
-
-
-def plain_values(value: Any) -> Any:
-    """A value with lists for tuples and absolute paths as text, as checkpoints have it."""
-    if isinstance(value, dict):
-        return {key: plain_values(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain_values(item) for item in value]
-    return str(value.resolve()) if isinstance(value, Path) else value
 
 
 def check_training(settings: TrainSettings) -> None:

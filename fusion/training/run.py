@@ -22,6 +22,7 @@ from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.sampling import labelled_frames
 from fusion.data.loading.splits import TRAIN, VALIDATION
+from fusion.data.run_identity import plain
 from fusion.data.seen import JUDGED, TRAINED, clips_by_task, joined_clips
 from fusion.data.stage_outputs import NO_INPUTS, StageInputs, StageOutputs
 from fusion.inference.checkpoint import kept_networks
@@ -32,7 +33,7 @@ from fusion.losses.multitask import MultiTaskLoss, fit_losses
 from fusion.model.affect import AffectModel
 from fusion.tasks.clips import classes_of
 from fusion.tasks.registry import Tasks, default_tasks
-from fusion.training.config import TrainSettings, plain
+from fusion.training.config import TrainSettings
 from fusion.training.lightning_module import AffectModule
 from fusion.training.run_folder import DONE, clear, find_run, git_revision, mark_finished
 from fusion.training.trainer import (

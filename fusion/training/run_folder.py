@@ -22,10 +22,9 @@ from features.store.atomic_file import write_atomically
 from features.store.leases import hold
 from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.dataset import listed
-from fusion.data.run_identity import LASTS, changed_content, changed_settings
+from fusion.data.run_identity import LASTS, changed_content, changed_settings, plain_values
 from fusion.inference.payload import ANSWERS, KEY, read_payload
 from fusion.losses.older_keys import modern
-from fusion.training.config import plain_values
 from fusion.training.search_space import SEARCH
 from fusion.training.trainer import BEST, LAST, is_first_process
 

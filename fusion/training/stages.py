@@ -24,18 +24,13 @@ from features.store.fingerprint import library_versions, weights_hash
 from fusion.corpora import read_corpus
 from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.splits import TRAIN, VALIDATION
+from fusion.data.run_identity import plain
 from fusion.data.seen import JUDGED, TRAINED, joined_clips
 from fusion.data.stage_outputs import FEATURES, OUTPUTS, SCORES, StageInputs, StageOutputs
 from fusion.inference.checkpoint import write_assembly
 from fusion.inference.payload import KEY, read_payload
 from fusion.tasks.base import Task
-from fusion.training.config import (
-    Stage,
-    TrainSettings,
-    check_training,
-    plain,
-    stage_settings,
-)
+from fusion.training.config import Stage, TrainSettings, check_training, stage_settings
 from fusion.training.run import train_run, with_data
 from fusion.training.run_folder import DONE, alone_in, clear, git_revision, require_stages
 from fusion.training.stage_export import export_outputs, read_stage

@@ -80,17 +80,11 @@ class ClassesDeciding(Task[S, ClassesDecision]):
         self, values: np.ndarray, labels: TaskLabels, clip: np.ndarray, clips: int
     ) -> np.ndarray:
         """(K, C, C): truth by the most probable class."""
-        seen, classes = labels.mask, len(self.names)
-        cell = labels.values[seen] * classes + values[seen].argmax(axis=1)
-        found = np.bincount(clip[seen] * classes**2 + cell, minlength=clips * classes**2)
-        return found.reshape(clips, classes, classes)
+        return confusions(values.argmax(axis=1), labels, clip, clips, len(self.names))
 
     def count_scores(self, counts: np.ndarray) -> np.ndarray:
         """Macro-F1."""
-        hits = np.diagonal(counts, axis1=-2, axis2=-1)
-        total = counts.sum(axis=-1) + counts.sum(axis=-2)
-        f1 = np.divide(2.0 * hits, total, out=np.zeros(total.shape), where=total > 0)
-        return f1.mean(axis=-1)
+        return macro_f1_of(counts)
 
     def best(self, smoothing: Smoothing, values: np.ndarray, labels: TaskLabels) -> ClassesDecision:
         """First the temperature, then the bias."""
@@ -111,3 +105,28 @@ class ClassesDeciding(Task[S, ClassesDecision]):
         """Raises ValueError unless the probabilities add up to 1."""
         if (np.abs(values.sum(axis=1) - 1) > SUM_TOLERANCE).any():
             raise ValueError(f"the probabilities in {self.name} must add up to 1")
+
+
+def confusions(
+    said: np.ndarray, labels: TaskLabels, clip: np.ndarray, clips: int, classes: int
+) -> np.ndarray:
+    """(K, C, C) frames of each clip by true and said class.
+
+    Args:
+        said: (N,) classes.
+        labels: N rows.
+        clip: (N,) which of the clips a frame is of.
+        clips: K.
+        classes: C.
+    """
+    seen = labels.mask
+    cell = (clip[seen] * classes + labels.values[seen]) * classes + said[seen]
+    return np.bincount(cell, minlength=clips * classes**2).reshape(clips, classes, classes)
+
+
+def macro_f1_of(counts: np.ndarray) -> np.ndarray:
+    """Macro-F1 (J,) of frames (J, C, C) by true and said class; a class without any counts as 0."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    total = counts.sum(axis=-1) + counts.sum(axis=-2)
+    f1 = np.divide(2.0 * hits, total, out=np.zeros(total.shape), where=total > 0)
+    return np.asarray(f1.mean(axis=-1))

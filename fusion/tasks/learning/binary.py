@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -42,8 +42,7 @@ class BinarySettings(TaskSettings):
     def check(self, task: str) -> None:
         """See `TaskSettings.check`."""
         super().check(task)
-        known = get_args(BinaryLoss)
-        self._require(task, "loss", self.loss in known, f"one of {', '.join(known)}")
+        self._require_choice(task, "loss", BinaryLoss)
         self._require(task, "balance", 0 <= self.balance < float("inf"), "at least 0")
 
 

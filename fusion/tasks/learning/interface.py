@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, get_args
 
 from features.errors import UserError
 from fusion.tasks.labels import TaskLabels
@@ -31,6 +31,11 @@ class TaskSettings:
     def check(self, task: str) -> None:
         """Raises UserError, naming the setting, for a value out of range."""
         self._require(task, "weight", 0 <= self.weight < float("inf"), "at least 0")
+
+    def _require_choice(self, task: str, name: str, choices: Any) -> None:
+        """Raises UserError unless a setting is one of a Literal's."""
+        known = get_args(choices)
+        self._require(task, name, getattr(self, name) in known, f"one of {', '.join(known)}")
 
     def _require(self, task: str, name: str, fine: bool, rule: str) -> None:
         if not fine:

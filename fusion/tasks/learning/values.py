@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -47,9 +47,8 @@ class ValuesSettings(TaskSettings):
     def check(self, task: str) -> None:
         """See `TaskSettings.check`."""
         super().check(task)
-        for name, kinds in {"loss": ValueLoss, "bin_values": BinValues}.items():
-            known = get_args(kinds)
-            self._require(task, name, getattr(self, name) in known, f"one of {', '.join(known)}")
+        self._require_choice(task, "loss", ValueLoss)
+        self._require_choice(task, "bin_values", BinValues)
         self._require(task, "bins", self.bins == 0 or self.bins > 1, "0, or at least 2")
         if self.loss == "bins+ccc":
             self._require(task, "bins", self.bins > 1, "at least 2 with loss bins+ccc")

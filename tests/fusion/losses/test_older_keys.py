@@ -9,8 +9,9 @@ import yaml
 
 from features.cli.app import parse
 from features.errors import UsageError
+from fusion.data.run_identity import plain
 from fusion.losses.older_keys import OLDER, modern
-from fusion.training.config import TrainSettings, plain, stage_settings
+from fusion.training.config import TrainSettings, stage_settings
 from fusion.training.run import described
 from fusion.training.search_space import read_space
 

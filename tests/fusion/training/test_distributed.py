@@ -21,11 +21,12 @@ from fusion.corpora import read_corpus
 from fusion.data.loading.config import DataSettings
 from fusion.data.loading.datamodule import AffectDataModule
 from fusion.data.loading.sampling import SetSampler, WindowSet
+from fusion.data.run_identity import plain
 from fusion.inference.payload import read_payload
 from fusion.metrics.official import MetricAccumulator
 from fusion.model.settings import ModelSettings
 from fusion.training import lightning_module as module_file
-from fusion.training.config import TrainSettings, plain
+from fusion.training.config import TrainSettings
 from fusion.training.lightning_module import AffectModule
 from fusion.training.run import make_module, train_run
 from fusion.training.trainer import BEST, LAST, quiet_lightning

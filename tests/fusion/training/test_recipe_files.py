@@ -10,7 +10,8 @@ import yaml
 
 from features.cli.app import parse
 from features.cli.config_files import BASE, read_config
-from fusion.training.config import RECIPES, TrainSettings, plain
+from fusion.data.run_identity import plain
+from fusion.training.config import RECIPES, TrainSettings
 from fusion.training.run import described
 
 REFERENCE = "mtl"
