@@ -6,8 +6,9 @@ One row a frame. Columns: `frame` (1-based, as ABAW counts), `time` (s), `face`,
 task: its values (`Task.columns`), and what follows from them (`Task.further_columns`). Of ABAW's
 tasks these are `valence`, `arousal`, a probability for each expression, `expression` (name of the
 most probable), a probability for each unit, and `AU1_on` ... (probability at or above the
-threshold).
-What belongs to the whole file (id, video, tasks, thresholds, provenance) lies in the Parquet
+threshold). Last come those of each measure (`measures`), null where there is no value.
+What belongs to the whole file (id, video, tasks, thresholds,
+measures, provenance) lies in the Parquet
 schema's metadata under `affuse`, and for CSV in `ID.csv.json` beside it. Nothing is lost in either.
 """
 
@@ -24,6 +25,7 @@ import pyarrow.parquet
 
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
+from fusion.data.measures import Measure
 from fusion.data.predictions import FramePredictions
 from fusion.tasks.base import Task
 from fusion.tasks.registry import FORMER, default_tasks, make_tasks
@@ -116,7 +118,13 @@ def table_of(p: FramePredictions) -> pa.Table:
     for name, task in p.tasks.items():
         columns |= dict(zip(task.columns, p.values[name].T, strict=True))
         columns |= task.further_columns(p.values[name], p.thresholds.get(name))
-    return pa.table({name: pa.array(np.ascontiguousarray(c)) for name, c in columns.items()})
+    plain = {name: pa.array(np.ascontiguousarray(c)) for name, c in columns.items()}
+    for measure in p.measures.values():
+        for name, values in zip(measure.names, measure.values.T, strict=True):
+            if name in plain:
+                raise ValueError(f"two columns are called {name}")
+            plain[name] = pa.array(np.ascontiguousarray(values), from_pandas=True)
+    return pa.table(plain)
 
 
 def metadata_of(p: FramePredictions) -> dict[str, Any]:
@@ -131,6 +139,7 @@ def metadata_of(p: FramePredictions) -> dict[str, Any]:
             for name, limits in p.thresholds.items()
             for column, limit in zip(p.tasks[name].columns, limits.tolist(), strict=True)
         },
+        "measures": {name: measure.description() for name, measure in p.measures.items()},
         "provenance": p.provenance,
     }
 
@@ -191,6 +200,7 @@ def _read_parquet(data: bytes) -> pa.Table:
 
 def _csv_types(metadata: Mapping[str, Any]) -> pa.csv.ConvertOptions:
     scores = [column for task in _tasks_of(metadata).values() for column in task.columns]
+    scores += [each["name"] for one in _measures_of(metadata).values() for each in one["columns"]]
     types = {"frame": pa.int64(), "time": pa.float64(), "face": pa.bool_()}
     return pa.csv.ConvertOptions(column_types=types | dict.fromkeys(scores, pa.float32()))
 
@@ -200,6 +210,12 @@ def _tasks_of(metadata: Mapping[str, Any]) -> dict[str, Task]:
     if "tasks" in metadata:
         return make_tasks(metadata["tasks"])
     return {**default_tasks(), **make_tasks(dict.fromkeys(FORMER))}
+
+
+def _measures_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Descriptions of the measures of a file by name; older files have none."""
+    found: dict[str, Any] = metadata.get("measures", {})
+    return found
 
 
 def _from_table(table: pa.Table, metadata: dict[str, Any]) -> FramePredictions:
@@ -227,6 +243,10 @@ def _from_table(table: pa.Table, metadata: dict[str, Any]) -> FramePredictions:
             name: np.array([limits[column] for column in task.columns], np.float32)
             for name, task in tasks.items()
             if set(task.columns) <= set(limits)
+        },
+        measures={
+            name: Measure.of(one, columns([each["name"] for each in one["columns"]], np.float32))
+            for name, one in _measures_of(metadata).items()
         },
         provenance=metadata["provenance"],
     )

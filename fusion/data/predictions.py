@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from fusion.data.measures import Measures
 from fusion.tasks.registry import Tasks
 
 
@@ -28,6 +29,7 @@ class FramePredictions:
         thresholds: Task to (C,) float32, of tasks whose values are on or off: on where a
             probability reaches its threshold.
         provenance: What made them, e.g. the checkpoint's hash and each stream's revision.
+        measures: Further columns by name, see fusion/data/measures.py.
 
     Raises:
         ValueError: If shapes, types or ranges break the contract.
@@ -41,6 +43,7 @@ class FramePredictions:
     values: Mapping[str, np.ndarray]
     thresholds: Mapping[str, np.ndarray] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
+    measures: Measures = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         frames = len(self.times)
@@ -56,6 +59,9 @@ class FramePredictions:
             if name in self.thresholds:
                 limits = self.thresholds[name]
                 _expect("thresholds", limits, (width,), np.float32, -np.inf, np.inf)
+        for name, measure in self.measures.items():
+            if len(measure) != frames:
+                raise ValueError(f"{name}: {len(measure)} rows, but {frames} frames")
         if (np.diff(self.times) <= 0).any():
             raise ValueError("times must rise strictly")
 
@@ -73,6 +79,7 @@ class FramePredictions:
             times=self.times[:frames],
             face=self.face[:frames],
             values={name: rows[:frames] for name, rows in self.values.items()},
+            measures={name: measure.first(frames) for name, measure in self.measures.items()},
         )
 
 
