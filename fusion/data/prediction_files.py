@@ -25,9 +25,9 @@ import pyarrow.parquet
 
 from features.errors import UserError
 from features.store.atomic_file import write_atomically
-from fusion.data.measures import Measure
 from fusion.data.predictions import FramePredictions
 from fusion.tasks.base import Task
+from fusion.tasks.measuring.measures import Measure
 from fusion.tasks.registry import FORMER, default_tasks, make_tasks
 
 Format = Literal["parquet", "csv"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fusion.data.measures import Measures
+from fusion.tasks.measuring.measures import Measures
 from fusion.tasks.registry import Tasks
 
 
@@ -29,7 +29,7 @@ class FramePredictions:
         thresholds: Task to (C,) float32, of tasks whose values are on or off: on where a
             probability reaches its threshold.
         provenance: What made them, e.g. the checkpoint's hash and each stream's revision.
-        measures: Further columns by name, see fusion/data/measures.py.
+        measures: Further columns by name, see fusion/tasks/measuring/measures.py.
 
     Raises:
         ValueError: If shapes, types or ranges break the contract.

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from features.cli.progress import ProgressReport
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import CorpusKind
@@ -24,6 +26,7 @@ from fusion.inference.checkpoint import Checkpoint
 from fusion.inference.made_of import made_of
 from fusion.inference.provenance import CHOSEN
 from fusion.inference.runner import NetworkRunner
+from fusion.inference.uncertainty import measures_of
 from fusion.postprocess.decision import Decision, RawScores
 from fusion.streams.clip_streams import ClipStreams, load_clip
 from fusion.streams.clip_tracks import clip_ids, clips_of
@@ -42,6 +45,7 @@ def predict_clips(
     cache: Path | None = None,
     *,
     cross_fitted: bool = False,
+    draws: int = 0,
 ) -> Iterator[FramePredictions]:
     """Predicts clip after clip; those without any track are left out.
 
@@ -55,12 +59,13 @@ def predict_clips(
             else `.aligned` in the store.
         cross_fitted: Decide a clip that the checkpoint was tuned on by what was chosen on other
             people, so that scores of it may be quoted.
+        draws: Of dropout, from which each value's uncertainty is taken; 0: none is told.
 
     Raises:
         UserError: If the store's tracks come from other encoders than the checkpoint's.
     """
     made = predictions_made_of(checkpoint, store, clips, among, cross_fitted=cross_fitted)
-    for raw in raw_scores(checkpoint, store, clips, among, cache):
+    for raw in raw_scores(checkpoint, store, clips, among, cache, draws=draws):
         file = file_of(store, raw.clip, checkpoint.specs)
         known = marks(checkpoint.provenance, raw.clip, file)
         decision = checkpoint.decision
@@ -97,6 +102,8 @@ def raw_scores(
     clips: Sequence[Clip],
     among: Sequence[Clip] | None = None,
     cache: Path | None = None,
+    *,
+    draws: int = 0,
 ) -> Iterator[RawScores]:
     """As `predict_clips`, but what the model says, with nothing decided.
 
@@ -112,17 +119,23 @@ def raw_scores(
             streams = _streams(checkpoint, store, clip, cache)
             if streams is not None:
                 runner = NetworkRunner(clip, streams, people)
-                yield _answered(checkpoint, runner)
+                yield _answered(checkpoint, runner, draws)
             progress.step(clip.id)
 
 
-def _answered(checkpoint: Checkpoint, runner: NetworkRunner) -> RawScores:
+def _answered(checkpoint: Checkpoint, runner: NetworkRunner, draws: int) -> RawScores:
     """What the networks say of a clip, each of the task that it answers."""
-    scores = {
-        task: parted(runner.run(one).scores, one.tasks)[task]
-        for task, one in checkpoint.answers.items()
-    }
-    return RawScores(runner.clip, runner.streams.times, runner.streams.face, scores)
+    scores: dict[str, np.ndarray] = {}
+    samples: list[dict[str, np.ndarray]] = [{} for _ in range(draws)]
+    for one in {id(one): one for one in checkpoint.answers.values()}.values():
+        mine = [task for task, other in checkpoint.answers.items() if other is one]
+        said = parted(runner.run(one).scores, one.tasks)
+        scores |= {task: said[task] for task in mine}
+        for sample, drawn in zip(samples, runner.samples(one, draws), strict=True):
+            apart = parted(drawn, one.tasks)
+            sample.update({task: apart[task] for task in mine})
+    times, face = runner.streams.times, runner.streams.face
+    return RawScores(runner.clip, times, face, scores, samples)
 
 
 def known_people(
@@ -178,6 +191,7 @@ def _to_predictions(
     checkpoint: Checkpoint, raw: RawScores, decision: Decision, known: Mapping[str, str]
 ) -> FramePredictions:
     """Scores of one clip decided, with what made them, and from what, and what that knew of it."""
+    values = decision.apply(raw)
     revisions = {f"stream {n}": f"{s.encoder} {s.revision}" for n, s in checkpoint.specs.items()}
     return FramePredictions(
         id=raw.clip.id,
@@ -185,9 +199,10 @@ def _to_predictions(
         times=raw.times,
         face=raw.face,
         tasks=checkpoint.tasks,
-        values=decision.apply(raw),
+        values=values,
         thresholds=decision.thresholds(),
         provenance={"checkpoint": checkpoint.revision, **known, **_origin(checkpoint), **revisions},
+        measures=measures_of(decision, raw, values),
     )
 
 

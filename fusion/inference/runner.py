@@ -6,11 +6,13 @@ in prediction as in training, whatever the windows of either.
 Letters: F frames of the clip, D features, C columns of scores, B windows, T frames of a window.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from fusion.data.batch import Batch
@@ -69,6 +71,17 @@ class NetworkRunner:
             self._done[id(network)] = _run(network, self._windows(network, feeds))
         return self._done[id(network)]
 
+    def samples(self, network: Network, draws: int, seed: int = 0) -> list[np.ndarray]:
+        """Scores (F, C) with dropout at work, `draws` times: Monte Carlo dropout.
+
+        Gal and Ghahramani 2016, "Dropout as a Bayesian approximation". The networks that feed it
+        are not drawn anew. Equal seeds, equal draws; the caller's random state is kept.
+        """
+        feeds = {name: self.run(one).features for name, one in network.feeds.items()}
+        with torch.random.fork_rng(), dropout_at_work(network.model):
+            torch.manual_seed(seed)
+            return [_run(network, self._windows(network, feeds)).scores for _ in range(draws)]
+
     def _windows(self, network: Network, feeds: Mapping[str, Rows | np.ndarray]) -> WindowDataset:
         return WindowDataset(
             [replace(self.clip, labels=FrameLabels(0))],
@@ -82,11 +95,28 @@ class NetworkRunner:
         )
 
 
+@contextmanager
+def dropout_at_work(model: nn.Module) -> Iterator[None]:
+    """Dropout as in training, all else as in evaluation."""
+    kinds = (nn.Dropout, nn.Dropout1d)
+    parts = [part for part in model.modules() if isinstance(part, kinds)]
+    try:
+        for part in parts:
+            part.train()
+        yield
+    finally:
+        for part in parts:
+            part.eval()
+
+
 @torch.inference_mode()
 def _run(network: Network, windows: WindowDataset) -> NetworkOutput:
     """Output for the one clip of a data set, computed where the network is."""
     pool = WindowPool()
-    loader: DataLoader[Batch] = DataLoader(windows, batch_size=BATCH, collate_fn=collate)
+    own = torch.Generator()  # a loader asks for a seed; the caller's chance is left alone
+    loader: DataLoader[Batch] = DataLoader(
+        windows, batch_size=BATCH, collate_fn=collate, generator=own
+    )
     dim = 0
     for batch in loader:
         features = network.model.features(batch.inputs_on(network.device))

@@ -13,7 +13,7 @@ the window in which an element is on. A threshold means the same in either space
 Letters: F frames of a clip, W scores and C columns of a task.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -35,12 +35,14 @@ class RawScores:
         times: (F,) float64 seconds.
         face: (F,) bool, whether a face was seen.
         scores: Task to its scores (F, W).
+        samples: The same, drawn anew by dropout, for uncertainties; none unless asked for.
     """
 
     clip: Clip
     times: np.ndarray
     face: np.ndarray
     scores: Mapping[str, np.ndarray]
+    samples: Sequence[Mapping[str, np.ndarray]] = ()
 
 
 @dataclass(frozen=True)

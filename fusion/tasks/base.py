@@ -28,6 +28,7 @@ import numpy as np
 from fusion.tasks.deciding.interface import D, Deciding
 from fusion.tasks.labels import FrameLabels, TaskLabels
 from fusion.tasks.learning.interface import Learning, TaskSettings
+from fusion.tasks.measuring.measures import Measure
 from fusion.tasks.scoring.interface import S, Scoring
 
 Kind = Literal["values", "classes", "binary"]
@@ -165,6 +166,10 @@ class Task(Learning, Deciding[D], Scoring[S], Generic[S, D]):
         self, values: np.ndarray, thresholds: np.ndarray | None
     ) -> dict[str, np.ndarray]:
         """Columns that follow from its values (F, C), for people to read."""
+        return {}
+
+    def further_measures(self, values: np.ndarray) -> dict[str, Measure]:
+        """Measures by name that follow from its values (F, C), for files and pictures."""
         return {}
 
     @abstractmethod

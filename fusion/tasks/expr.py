@@ -5,6 +5,8 @@ import numpy as np
 from fusion.tasks.deciding.classes import ClassesDeciding, ClassesDecision
 from fusion.tasks.labels import ClipLabels, TaskLabels
 from fusion.tasks.learning.classes import ClassesLearning
+from fusion.tasks.measuring.circumplex import derived_affect
+from fusion.tasks.measuring.measures import Measure
 from fusion.tasks.registry import register
 from fusion.tasks.scoring.classes import ClassesScoring, ClassesStatistics, class_counts
 from fusion.tasks.scoring.interface import Rules
@@ -22,6 +24,8 @@ EXPRESSIONS = (
 )
 """Editions 3 and later; edition 2 has the first seven."""
 OF_EDITION_2 = 7
+DERIVED = "va"
+"""Measure of valence and arousal; left out where the task of this name is predicted."""
 
 
 @register
@@ -57,6 +61,10 @@ class Expression(
         frames = confusion[..., classes, :].sum((-2, -1))
         right = class_counts(confusion, classes)[..., 0].sum(-1)
         return np.asarray(0.67 * score + 0.33 * share(right, frames))
+
+    def further_measures(self, values: np.ndarray) -> dict[str, Measure]:
+        """Valence and arousal, derived."""
+        return {DERIVED: derived_affect(values, self.names)}
 
 
 def expression_of_clip(name: str | None) -> ClipLabels:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fusion.data.measures import Column, Measure
 from fusion.data.prediction_files import Format, metadata_of, read_predictions, save_predictions
 from fusion.data.predictions import FramePredictions
+from fusion.tasks.measuring.measures import Column, Measure
 from fusion.tasks.registry import make_tasks
 
 POSE = (
