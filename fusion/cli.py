@@ -26,6 +26,7 @@ COMMANDS = {
     "search": ("fusion.search", "the settings of a recipe that score best"),
     "tune": ("fusion.tune", "choose thresholds, class bias and smoothing"),
     "predict": ("fusion.predict", "frame-level affect of any video, or of a store of tracks"),
+    "columns": ("fusion.measuring.__main__", "what the columns of predictions mean"),
     "ensemble": ("fusion.ensemble", "one set of predictions from several models"),
     "evaluate": ("fusion.evaluate", "official scores with intervals, tables and pictures"),
     "submit": ("fusion.submit", "write or check a leaderboard file"),

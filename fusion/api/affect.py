@@ -31,6 +31,9 @@ from fusion.inference.checkpoint import Checkpoint, load_checkpoint
 from fusion.inference.origins import origin_of_clip
 from fusion.inference.predictor import clips_of_store, predict_clips
 from fusion.inference.summary import summary_lines
+from fusion.measuring.baseline import AUTO, between, with_baseline
+from fusion.measuring.readings import with_readings
+from fusion.pretrained import BESIDE, DRAWS, PACKAGED
 from fusion.tasks.registry import title_of
 
 log = logging.getLogger(__name__)
@@ -56,6 +59,9 @@ class Affect:
         persons: Who is kept: `main`, so many at most, or `all`.
         faces: How faces are found, as in the extraction that the model was trained on.
         reader: Who decodes pictures.
+        baseline: Neutral state of the person, for columns NAME_bc: `auto`, `none`, or seconds
+            `FROM-TO` (fusion/measuring/baseline.py).
+        draws: Of the model's dropout, for columns NAME_sd; None: 8 of the packaged model, else 0.
         **settings: Settings of encoders by name, as of `features.FeatureExtractor`: those with
             which the model's tracks were made, where they are not the defaults.
     """
@@ -67,9 +73,14 @@ class Affect:
         persons: str | int = 2,
         faces: FaceSettings | None = None,
         reader: Reader = "pyav",
+        baseline: str = AUTO,
+        draws: int | None = None,
         **settings: Any,
     ) -> None:
-        self.checkpoint = checkpoint
+        between(baseline)
+        self.checkpoint, self._baseline = checkpoint, baseline
+        self._packaged = checkpoint.path == PACKAGED
+        self._draws = draws if draws is not None else DRAWS if self._packaged else 0
         self._how: dict[str, Any] = {"persons": persons, "faces": faces, "reader": reader}
         self._settings = settings
 
@@ -86,7 +97,7 @@ class Affect:
 
         Args:
             name: A file that fusion.train wrote; a folder that holds `best.ckpt`, or one checkpoint
-                alone; or `OWNER/NAME` of the Hugging Face hub.
+                alone; or `OWNER/NAME` of the Hugging Face hub. None: the packaged model.
             device: Where to compute: `auto`, `cpu`, `cuda:1`, ...
             revision: Branch, tag or commit, of a name of the hub.
             **settings: As of the class.
@@ -94,17 +105,16 @@ class Affect:
         Raises:
             UserError: If there is no such model, it cannot be read, or there is no such device.
         """
-        if name is None:
-            raise UserError(
-                "no model comes with the package yet; name a checkpoint, such as"
-                " runs/mtl/best.ckpt, which python -m fusion.train makes"
-            )
-        return cls(load_checkpoint(find_checkpoint(name, revision), device), **settings)
+        path = PACKAGED if name is None else find_checkpoint(name, revision)
+        return cls(load_checkpoint(path, device), **settings)
 
     @cached_property
     def extractor(self) -> FeatureExtractor:
         """Makes the tracks that the model looks at; its encoders are loaded when it is needed."""
-        encoders = sorted({spec.encoder for spec in self.checkpoint.specs.values()})
+        encoders = sorted(
+            {spec.encoder for spec in self.checkpoint.specs.values()}
+            | set(BESIDE if self._packaged else ())
+        )
         device = str(self.checkpoint.network.device)
         return FeatureExtractor(encoders, device=device, **self._how, **self._settings)
 
@@ -170,9 +180,11 @@ class Affect:
             names = ", ".join(map(title_of, lacking))
             log.warning("not learnt, so that these columns mean nothing: %s", names)
         found = []
-        for one in predict_clips(self.checkpoint, store, clips, cache=cache):
+        for one in predict_clips(self.checkpoint, store, clips, cache=cache, draws=self._draws):
             track = next(each for each in clips if each.id == one.id)
-            found.append(Predictions.of(origin_of_clip(store, track, place).marked(one)))
+            told = with_readings(one, store, track, cache)
+            told = with_baseline(origin_of_clip(store, track, place).marked(told), self._baseline)
+            found.append(Predictions.of(told))
         return sorted(found, key=lambda one: (-one.face.sum(), one.id))
 
     def __repr__(self) -> str:

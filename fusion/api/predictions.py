@@ -11,6 +11,7 @@ from features.cli.wording import counted
 from features.errors import UserError
 from fusion.data.prediction_files import metadata_of, read_predictions, save_predictions, table_of
 from fusion.data.predictions import FramePredictions
+from fusion.measuring.words import summary_of
 from fusion.tasks.labels import FrameLabels
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class Predictions(FramePredictions):
         table: pd.DataFrame = table_of(self).to_pandas()
         table.attrs.update(metadata_of(self))
         return table
+
+    def summary(self) -> str:
+        """A few lines for people: time on screen, what is shown most, how far to trust it."""
+        return "\n".join(summary_of(self))
 
     def plot(self, labels: FrameLabels | None = None) -> Figure:
         """The timeline as a figure, which a notebook shows; `savefig` writes it.

@@ -106,8 +106,8 @@ def read_faces(data: Path, cache: Cache) -> Faces:
         return cache.get(f"face-{name}", key, lambda: _taught(read()))
 
     parts = [
-        part("train", lambda: _fer(data, train=True)),
-        part("test", lambda: _fer(data, train=False)),
+        part("train", lambda: read_fer(data, train=True)),
+        part("test", lambda: read_fer(data, train=False)),
         part("genki", lambda: _genki(data)),
         part("lfw", lambda: _people(data, read_lfw(data, cache), FILES["lfw"][1], LFW_TEST)),
         part("yale", lambda: _people(data, read_yale(data, cache), FILES["yale"][1], YALE_TEST)),
@@ -157,7 +157,7 @@ def _blank(
     }
 
 
-def _fer(data: Path, *, train: bool) -> dict[str, np.ndarray]:
+def read_fer(data: Path, *, train: bool) -> dict[str, np.ndarray]:
     """FER2013's training part without copies, some of it to calibrate; or its test part."""
     folder, name = data / "fer2013", "train" if train else "test"
     with np.load(folder / f"{name}.npz") as z, np.load(folder / "ferplus_votes.npz") as plus:

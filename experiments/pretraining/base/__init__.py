@@ -1,0 +1,1 @@
+"""Corpora and probes for the packaged model of faces and voices."""
