@@ -50,7 +50,7 @@ def read_clips(folder: Path, split: str) -> list[np.ndarray]:
     table = pd.read_csv(folder / "speech.csv")
     rows = table[table.split == split]
     return [
-        _without_padding(_read(folder / file)) if corpus == "emodb" else _read(folder / file)
+        without_padding(_read(folder / file)) if corpus == "emodb" else _read(folder / file)
         for file, corpus in zip(rows.file, rows.corpus, strict=True)
     ]
 
@@ -62,7 +62,7 @@ def _read(path: Path) -> np.ndarray:
     return np.asarray(sound)
 
 
-def _without_padding(sound: np.ndarray) -> np.ndarray:
+def without_padding(sound: np.ndarray) -> np.ndarray:
     """Cuts the digital silence that fills EmoDB's clips up to 2 s (a codec leaves a faint rest)."""
     loud = np.flatnonzero(np.abs(sound) > 0.002 * np.abs(sound).max())
     return sound[: loud[-1] + 1] if len(loud) else sound

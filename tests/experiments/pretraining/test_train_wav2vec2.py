@@ -15,7 +15,7 @@ from experiments.pretraining.distil_data import (
     Speech,
     _pack,
     _packed,
-    _without_padding,
+    without_padding,
 )
 from experiments.pretraining.train_wav2vec2 import (
     Student,
@@ -90,8 +90,8 @@ def test_clips_share_the_teachers_time_in_order_and_within_its_limit() -> None:
 
 def test_silent_padding_is_cut_off() -> None:
     sound = np.concatenate([np.ones(100), np.full(50, 1e-4)]).astype(np.float32)
-    assert len(_without_padding(sound)) == 100
-    assert len(_without_padding(np.zeros(9, np.float32))) == 9
+    assert len(without_padding(sound)) == 100
+    assert len(without_padding(np.zeros(9, np.float32))) == 9
 
 
 def test_distance_is_zero_for_the_truth_and_grows_with_wrong_direction() -> None:
