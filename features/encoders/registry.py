@@ -39,6 +39,7 @@ ENCODERS: dict[str, Any] = {
     "wav2vec2": f"{_HERE}.audio.wav2vec2:Wav2Vec2Encoder",
     "whisper": f"{_HERE}.audio.whisper:WhisperEncoder",
     "prosody": f"{_HERE}.audio.prosody:ProsodyEncoder",
+    "speech": f"{_HERE}.audio.speech:SpeechEncoder",
     "egemaps": f"{_HERE}.audio.egemaps:EgemapsEncoder",
 }
 """Name to class, or to the place of a class that is not loaded yet."""
