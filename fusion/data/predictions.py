@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from features.cli.wording import counted
 from fusion.tasks.measuring.measures import Measures
 from fusion.tasks.registry import Tasks
 
@@ -61,7 +62,9 @@ class FramePredictions:
                 _expect("thresholds", limits, (width,), np.float32, -np.inf, np.inf)
         for name, measure in self.measures.items():
             if len(measure) != frames:
-                raise ValueError(f"{name}: {len(measure)} rows, but {frames} frames")
+                raise ValueError(
+                    f"{name}: {counted(len(measure), 'row')}, but {counted(frames, 'frame')}"
+                )
         if (np.diff(self.times) <= 0).any():
             raise ValueError("times must rise strictly")
 

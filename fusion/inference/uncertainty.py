@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from features.cli.wording import counted
 from fusion.postprocess.decision import Decision, RawScores
 from fusion.tasks.measuring.measures import Column, Measure
 from fusion.tasks.registry import Tasks
@@ -40,7 +41,7 @@ def measures_of(decision: Decision, raw: RawScores, values: Values) -> dict[str,
         columns = tuple(
             Column(
                 name + SUFFIX,
-                f"Standard deviation of {name} over {len(rows)} draws of the model's dropout.",
+                f"Standard deviation of {name} over {counted(len(rows), 'draw')} of the dropout.",
                 low=0,
                 origin="uncertainty",
             )

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+from features.faces.person_track import FACE_COLUMNS
 from features.store.track_store import TrackStore
 from fusion.data.predictions import FramePredictions
 from fusion.streams.clip_streams import load_clip
-from fusion.streams.clip_tracks import FACES, find_track
+from fusion.streams.clip_tracks import FACES, explained, find_track, read_dim
 from fusion.tasks.clips import Clip
 from fusion.tasks.measuring.measures import Column, Measure
 
@@ -52,6 +53,7 @@ class Reading:
         measure: Name of the measure.
         heading: Of its lane.
         stream: The stream.
+        width: D of the stream; one of another width is somebody else's.
         first: Of the stream's columns.
         columns: What it, and those after it, are.
     """
@@ -59,6 +61,7 @@ class Reading:
     measure: str
     heading: str
     stream: str
+    width: int
     first: int
     columns: tuple[Column, ...]
 
@@ -77,6 +80,7 @@ READINGS = (
         UNITS,
         "Action units",
         "face.units",
+        len(FACS),
         0,
         tuple(
             Column(f"AU{n}_p", f"Probability of AU{n}, {what} (FACS).", low=0, high=1)
@@ -87,6 +91,7 @@ READINGS = (
         "pose",
         "Head pose",
         "face.pose",
+        3,
         0,
         (
             _angle("yaw", "Turn of the head to a side"),
@@ -98,6 +103,7 @@ READINGS = (
         QUALITY,
         "Validity of the face",
         "face.validity",
+        1,
         0,
         (
             Column(
@@ -112,6 +118,7 @@ READINGS = (
         SPEECH,
         "Speech",
         "speech",
+        1,
         0,
         (Column("speech", "Probability that somebody speaks.", low=0, high=1),),
     ),
@@ -119,6 +126,7 @@ READINGS = (
         BOX,
         "Place of the face",
         FACES,
+        len(FACE_COLUMNS),
         0,
         tuple(
             _place(f"box_{name}", meaning)
@@ -134,6 +142,7 @@ READINGS = (
         "landmarks",
         "Points of the face",
         FACES,
+        len(FACE_COLUMNS),
         4,
         tuple(
             _place(f"{point}_{axis}", f"{axis} of the {point.replace('_', ' ')}")
@@ -170,10 +179,10 @@ def read_measures(
     """
     found: dict[str, Measure] = {}
     for reading in READINGS:
-        if not find_track(store, reading.stream, clip):
+        if _width(store, clip, reading.stream) != reading.width:
             continue
         stop = reading.first + len(reading.columns)
-        loaded = load_clip(store, clip, {reading.stream: stop}, WINDOW, cache)
+        loaded = load_clip(store, clip, {reading.stream: reading.width}, WINDOW, cache)
         if loaded is None or len(loaded) != frames:
             raise ValueError(f"{clip.id}: not {frames} frames in {store.root}")
         values = loaded.streams[reading.stream][:][:, reading.first : stop].astype(np.float32)
@@ -182,6 +191,13 @@ def read_measures(
             reading.heading, reading.columns, _within(values, reading.columns)
         )
     return found
+
+
+def _width(store: TrackStore, clip: Clip, stream: str) -> int:
+    """D of a clip's track of a stream; 0 if it has none."""
+    with explained():
+        track = find_track(store, stream, clip)
+        return read_dim(store.path(stream, track)) if track else 0
 
 
 def _within(values: np.ndarray, columns: Sequence[Column]) -> np.ndarray:

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from experiments.kept import Cache
 from experiments.pretraining.face.data import CALIBRATE, TRAIN, read_fer
 from experiments.pretraining.face.views import random_views
 from features.encoders.visual.expression_net import scale_grey
-from features.encoders.visual.face.encoder import DIM, EXPRESSIONS, WEIGHTS
+from features.encoders.visual.face.encoder import EXPRESSIONS, WEIGHTS
 from features.encoders.visual.face.model import load_face_model
 from features.store.fingerprint import sha256_of
 
@@ -32,7 +33,7 @@ PER_CLASS = 1000
 """Stills of an expression to train on, at most."""
 STEPS = 6
 """Frames in which a face drifts from one view to the next."""
-BATCH = 64
+BATCH = 512
 
 
 @dataclass(frozen=True)
@@ -84,20 +85,26 @@ def _agreed(label: np.ndarray, votes: np.ndarray) -> np.ndarray:
     return np.where(most == other, other, agreed)
 
 
-@torch.inference_mode()
 def _encoded(images: np.ndarray, seed: int) -> np.ndarray:
     """(N, V, D) float16 of pictures (N, 48, 48): the picture itself, then its other views."""
+    generator = torch.Generator().manual_seed(seed)
+    faces = scale_grey(torch.from_numpy(images[:, None]))
+    views = [embedded(faces)]
+    for _ in range(VIEWS - 1):
+        parts = (random_views(part, generator, JITTER).faces for part in faces.split(BATCH))
+        views.append(np.concatenate([embedded(part) for part in parts]))
+    return np.stack(views, axis=1)
+
+
+@torch.inference_mode()
+def embedded(faces: Tensor) -> np.ndarray:
+    """(N, D) float16 of faces (N, 1, 48, 48) in [-1, 1], as the `face` encoder embeds them."""
     model = load_face_model(WEIGHTS, "install the package anew")
     model = model.to(memory_format=torch.channels_last)
-    generator = torch.Generator().manual_seed(seed)
-    out = np.empty((len(images), VIEWS, DIM), np.float16)
-    for start in range(0, len(images), BATCH):
-        part = scale_grey(torch.from_numpy(images[start : start + BATCH, None]))
-        for view in range(VIEWS):
-            seen = random_views(part, generator, JITTER).faces if view else part
-            seen = seen.contiguous(memory_format=torch.channels_last)
-            out[start : start + BATCH, view] = model(seen)[""].numpy()
-    return out
+    parts = [
+        model(part.contiguous(memory_format=torch.channels_last)) for part in faces.split(BATCH)
+    ]
+    return np.concatenate([part[""].numpy().astype(np.float16) for part in parts])
 
 
 def film(views: np.ndarray, frames: int, rng: np.random.Generator) -> np.ndarray:

@@ -62,7 +62,7 @@ class Measure:
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.columns):
             raise ValueError(
-                f"{self.heading}: values {self.values.shape}, but {len(self.columns)} columns"
+                f"{self.heading}: values {self.values.shape} of {len(self.columns)} named columns"
             )
         if self.values.dtype != np.float32:
             raise ValueError(f"{self.heading}: values must be float32, not {self.values.dtype}")
