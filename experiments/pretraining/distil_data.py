@@ -91,9 +91,9 @@ def _teach(sounds: list[np.ndarray], starts: np.ndarray, teacher: Path, out: Pat
     width = encoder.config.d_model
     shape = (int(starts[-1]), len(STATES), width)
     raw = np.lib.format.open_memmap(out, mode="w+", dtype=np.float16, shape=shape)
-    groups = list(_packed(sounds, limit=encoder.config.max_source_positions))
+    groups = list(packed(sounds, limit=encoder.config.max_source_positions))
     for done, group in enumerate(groups):
-        features, places = _pack(mel, [sounds[i] for i in group])
+        features, places = pack(mel, [sounds[i] for i in group])
         states = encoder(features, output_hidden_states=True).hidden_states
         chosen = torch.stack([states[k][0] for k in STATES], dim=1).numpy()
         for clip, place in zip(group, places, strict=True):
@@ -105,7 +105,7 @@ def _teach(sounds: list[np.ndarray], starts: np.ndarray, teacher: Path, out: Pat
     raw.flush()
 
 
-def _packed(sounds: list[np.ndarray], limit: int) -> Iterator[list[int]]:
+def packed(sounds: list[np.ndarray], limit: int) -> Iterator[list[int]]:
     """Clips in order, as many as fit into the teacher's 30 s; longer clips are left as they are."""
     group: list[int] = []
     used = 0
@@ -119,7 +119,7 @@ def _packed(sounds: list[np.ndarray], limit: int) -> Iterator[list[int]]:
     yield group
 
 
-def _pack(mel: WhisperFeatureExtractor, sounds: list[np.ndarray]) -> tuple[torch.Tensor, list[int]]:
+def pack(mel: WhisperFeatureExtractor, sounds: list[np.ndarray]) -> tuple[torch.Tensor, list[int]]:
     """Log-mel of several clips one after another, (1, 80, 3000), and the first token of each.
 
     Each clip is scaled by its own loudest value, as it would be alone.

@@ -13,8 +13,8 @@ from experiments.pretraining.distil_data import (
     HOP,
     RATE,
     Speech,
-    _pack,
-    _packed,
+    pack,
+    packed,
     without_padding,
 )
 from experiments.pretraining.train_wav2vec2 import (
@@ -75,7 +75,7 @@ def test_packing_puts_each_clip_where_its_place_says() -> None:
     mel = WhisperFeatureExtractor()
     rng = np.random.default_rng(0)
     sounds = [rng.normal(0, 0.1, n).astype(np.float32) for n in (RATE, 2 * RATE)]
-    features, places = _pack(mel, sounds)
+    features, places = pack(mel, sounds)
     assert places == [0, 50 + GAP]
     assert features.shape == (1, 80, 3000)
     alone = mel(sounds[1], sampling_rate=RATE, return_tensors="np", padding="do_not_pad")
@@ -85,7 +85,7 @@ def test_packing_puts_each_clip_where_its_place_says() -> None:
 
 def test_clips_share_the_teachers_time_in_order_and_within_its_limit() -> None:
     sounds = [np.zeros(n * HOP) for n in (40, 40, 40, 200, 10)]
-    assert list(_packed(sounds, limit=100)) == [[0, 1], [2], [3], [4]]
+    assert list(packed(sounds, limit=100)) == [[0, 1], [2], [3], [4]]
 
 
 def test_silent_padding_is_cut_off() -> None:
