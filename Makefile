@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-all test lint types check format clean
+.PHONY: help setup demo demo-real demo-all test lint types check format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ setup: $(INSTALLED)  ## make .venv and install the project into it
 
 demo: $(INSTALLED)  ## run the main job on the embedded default: video to scores, leaderboard files and pictures
 	$(BIN)/python -m experiments.demo.run_demo
+
+demo-real: $(INSTALLED)  ## the packaged model on clips of yours: make demo-real DIR=clips
+	$(BIN)/python -m fusion.predict "$(DIR)" --out runs/demo-real
 
 demo-all: $(INSTALLED)  ## train every recipe on the embedded default and score each on held-out people
 	$(BIN)/python -m experiments.demo.run_recipes

@@ -1,7 +1,8 @@
 """The main job on the embedded default: raw video to features, models, scores, files, pictures.
 
 Data flow: demo corpus > tracks > three models (audio, visual, both) > scores on held-out people,
-whose labels lie outside the corpus > leaderboard files, checked > timelines.
+whose labels lie outside the corpus > leaderboard files, checked > timelines > the packaged model
+on one of the clips, as anybody would run it on a film of their own.
 
     make demo        or        python -m experiments.demo.run_demo
 """
@@ -19,6 +20,7 @@ from features.cli.app import FAILED, OK, parse, run
 from features.cli.default_corpus import DEMO_ROOT
 from features.cli.wording import in_words
 from features.extract import ExtractSettings, SourceSettings, extract
+from features.pipeline.discovery import find_sources
 from features.store.track_store import TrackStore
 from fusion.abaw.reading.annotations import read_truth
 from fusion.corpora import read_corpus
@@ -26,6 +28,8 @@ from fusion.evaluation.checkpoint_scores import score_clips
 from fusion.evaluation.scored_clips import CorpusSettings
 from fusion.inference.checkpoint import load_checkpoint
 from fusion.metrics.official import MetricAccumulator
+from fusion.predict import PredictSettings
+from fusion.predict import command as predict
 from fusion.report import ReportSettings, TruthSettings, report
 from fusion.submit import SubmitSettings
 from fusion.submit import command as submit
@@ -114,13 +118,21 @@ def command(settings: RunDemoSettings) -> int:
                 predictions, TruthSettings(truth=demo.truth), store=store.root, out=pictures
             )
         )
+    with timed("the packaged model on one clip", seconds):
+        seen = predict_clip(truth, settings)
     print("\nHeld-out people (test part, labels outside the corpus):\n")
     print(format_table(rows))
     print("\n" + ", ".join(f"{name} {in_words(value)}" for name, value in seconds.items()))
     print(f"model: {best}\npredictions: {predictions}\ntimelines: {pictures}")
     print(f"submissions: {settings.out}/submission_{{{','.join(CHALLENGES)}}}.txt")
-    complete = all(good) and not summary.failures and not drawn.failures
+    complete = all(good) and seen == OK and not summary.failures and not drawn.failures
     return OK if complete else FAILED
+
+
+def predict_clip(truth: list[Clip], settings: RunDemoSettings) -> int:
+    """What the packaged model says of the first test clip; its status."""
+    video = next(one for one in find_sources(settings.root) if one.id == truth[0].video).media
+    return predict(PredictSettings(input=video, out=settings.out / "packaged", workers="0"))
 
 
 def labelled(root: Path, split: str) -> list[Clip]:

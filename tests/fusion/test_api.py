@@ -267,8 +267,6 @@ def test_a_model_is_found_by_file_folder_and_name(
     for place in ("empty", "gone.ckpt", "a/b/c"):
         with pytest.raises(UserError, match=rf"{place}: no .*fusion.train makes one"):
             find_checkpoint(tmp_path / place)
-    with pytest.raises(UserError, match="no model comes with the package yet"):
-        fusion.Affect.from_pretrained()
 
 
 def test_a_name_of_the_hub_is_looked_for_in_the_cache_then_fetched(

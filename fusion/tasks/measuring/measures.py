@@ -16,6 +16,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from features.cli.wording import counted
+
 Origin = Literal["trained", "measured", "derived", "corrected", "uncertainty"]
 """`trained`: by a network that learnt it from labels; `measured`: without learning, e.g. a box;
 `derived`: by a formula from other columns; `corrected`: less the person's own neutral state;
@@ -62,7 +64,7 @@ class Measure:
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.columns):
             raise ValueError(
-                f"{self.heading}: values {self.values.shape} of {len(self.columns)} named columns"
+                f"{self.heading}: values {self.values.shape} under {counted(len(self.columns), 'name')}"
             )
         if self.values.dtype != np.float32:
             raise ValueError(f"{self.heading}: values must be float32, not {self.values.dtype}")
