@@ -23,6 +23,8 @@ NAMED = 3
 ON = 0.5
 SILENT = 0.05
 """Share of the time with speech below which a voice is said to be missing."""
+VOCAL = "vocal_"
+"""Names of values that a voice alone can tell begin so; without speech they mean nothing."""
 FEW = 0.02
 """Share of the time below which a class is not named."""
 
@@ -55,13 +57,22 @@ def _of_task(
 ) -> Iterator[str]:
     values = predictions.values[name]
     if task.kind == "values":
-        yield from (_range(n, v, weights) for n, v in zip(task.names, values.T, strict=True))
+        for column, own in zip(task.names, values.T, strict=True):
+            told = _while_spoken(own, predictions) if column.startswith(VOCAL) else own
+            yield _range(column, told, weights)
         return
     decided = predictions.decided(name)
     on = decided == np.arange(len(task.names))[:, None] if task.kind == "classes" else decided.T > 0
     shares = on.astype(float) @ weights / weights.sum()
     if said := _shares(task.names, shares):
         yield f"{task.heading}: {said}"
+
+
+def _while_spoken(values: np.ndarray, predictions: FramePredictions) -> np.ndarray:
+    """Values (F,), NaN where nobody speaks; all of them where speech is not told."""
+    if SPEECH not in predictions.measures:
+        return values
+    return np.where(predictions.measures[SPEECH].values[:, 0] >= ON, values, np.nan)
 
 
 def _of_measures(predictions: FramePredictions, weights: np.ndarray) -> Iterator[str]:
@@ -121,7 +132,7 @@ def _range(name: str, values: np.ndarray, weights: np.ndarray) -> str:
     """Mean and range, where there is any value."""
     known = ~np.isnan(values)
     if not known.any():
-        return f"{name}: no value"
+        return f"{name}: nothing to tell it by"
     mean = float(values[known] @ weights[known] / weights[known].sum())
     low, high = np.nanpercentile(values, (5, 95))
     return f"{name}: mean {mean:+.2f}, mostly {low:+.2f} to {high:+.2f}"

@@ -63,9 +63,8 @@ class Measure:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or self.values.shape[1] != len(self.columns):
-            raise ValueError(
-                f"{self.heading}: values {self.values.shape} under {counted(len(self.columns), 'name')}"
-            )
+            names = counted(len(self.columns), "name")
+            raise ValueError(f"{self.heading}: values {self.values.shape} under {names}")
         if self.values.dtype != np.float32:
             raise ValueError(f"{self.heading}: values must be float32, not {self.values.dtype}")
         for column, values in zip(self.columns, self.values.T, strict=True):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from fusion.measuring.words import durations, summary_of, trust
+from fusion.tasks.registry import make_tasks
 from tests.fusion.measuring.made import box, person
 
 SPOKEN = np.ones((50, 1))
@@ -56,3 +57,15 @@ def test_a_face_that_is_seldom_or_never_there() -> None:
     assert trust(some) == "Trust: limited: no face for 60% of the time"
     nobody = made.first(0)
     assert summary_of(nobody) == ["talk: no frame"]
+
+
+def test_what_only_a_voice_tells_is_of_the_time_in_which_somebody_speaks() -> None:
+    speech = np.zeros((50, 1))
+    speech[:25] = 1
+    made = person(speech=speech)
+    loud = np.where(np.arange(50) < 25, 0.8, 0.1).astype(np.float32)[:, None]
+    tasks = make_tasks({"values": {"names": ["vocal_arousal"], "low": 0, "high": 1}})
+    spoken = replace(made, tasks=tasks, values={"values": loud})
+    assert "  vocal_arousal: mean +0.80, mostly +0.80 to +0.80" in summary_of(spoken)
+    mute = replace(person(speech=np.zeros((50, 1))), tasks=tasks, values={"values": loud})
+    assert "  vocal_arousal: nothing to tell it by" in summary_of(mute)
