@@ -67,6 +67,12 @@ def _meaning(task: Task, name: str) -> str:
 def _lines(columns: list[Column]) -> Iterator[str]:
     wide = max(len(column.name) for column in columns)
     for column in columns:
-        span = "" if column.low is None else f" {column.low:g} to {column.high:g}"
-        unit = f" {column.unit}" if column.unit else ""
-        yield f"{column.name:<{wide}}  {column.origin + unit + span:<24} {column.meaning}"
+        kind = " ".join(filter(None, [column.origin, column.unit, _span(column)]))
+        yield f"{column.name:<{wide}}  {kind:<26}  {column.meaning}"
+
+
+def _span(column: Column) -> str:
+    """Its range in words."""
+    if column.low is None or column.high is None:
+        return "" if column.low is None else f"from {column.low:g}"
+    return f"{column.low:g} to {column.high:g}"

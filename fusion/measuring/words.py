@@ -85,8 +85,7 @@ def _of_measures(predictions: FramePredictions, weights: np.ndarray) -> Iterator
                 said = _shares(names, shares)
                 yield f"{measure.heading}, in the time that the face is seen: {said or 'none'}"
         elif name == SPEECH:
-            known = ~np.isnan(measure.values[:, 0])
-            spoken = weights[known] @ (measure.values[known, 0] >= ON) / weights.sum()
+            spoken = weights @ (measure.values[:, 0] >= ON) / weights.sum()
             yield f"Speech: {spoken:.0%} of the time"
         elif all(column.origin == "derived" for column in measure.columns):
             for column, values in zip(measure.columns, measure.values.T, strict=True):
@@ -113,10 +112,10 @@ def trust(predictions: FramePredictions) -> str:
         if side < SMALL:
             why.append(f"the face is {side:.0f} pixels small")
     heard = measures[SPEECH].values[:, 0] if SPEECH in measures else np.zeros(0)
-    if SPEECH in measures and np.nanmean(heard >= ON) < SILENT:
-        why.append("hardly any speech, so that it is the face alone that tells")
-    elif SPEECH not in measures:
+    if np.isnan(heard).all():
         why.append("no sound, so that it is the face alone that tells")
+    elif weights[heard >= ON].sum() < SILENT * weights.sum():
+        why.append("hardly any speech, so that it is the face alone that tells")
     grave = [reason for reason in why if "alone" not in reason]
     level = "good" if not grave else "limited" if face.any() else "low"
     return f"Trust: {level}{': ' if why else ''}{'; '.join(why)}"

@@ -58,7 +58,7 @@ def test_a_face_and_a_tone(affect: fusion.Affect, tmp_path: Path) -> None:
 
 def test_a_film_without_sound(affect: fusion.Affect, tmp_path: Path) -> None:
     (person,) = affect(film(tmp_path / "mute.mp4"))
-    assert "speech" not in person.to_pandas()
+    assert person.to_pandas()["speech"].isna().all()
     assert "no sound, so that it is the face alone that tells" in person.summary()
 
 
