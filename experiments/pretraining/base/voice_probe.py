@@ -15,7 +15,7 @@ import torch
 
 from experiments.kept import Cache
 from experiments.pages import write_page
-from experiments.pretraining.base.speech_probe import compare, detector, people_held_out
+from experiments.pretraining.base.speech_probe import compare, detector, people_held_out, shouted
 from experiments.pretraining.base.voice_features import hear, prosody, wav2vec2, whisper
 from experiments.pretraining.base.voice_page import page
 from experiments.pretraining.base.voice_tables import Labels, streams
@@ -51,7 +51,7 @@ def probe(settings: VoiceProbe) -> int:
     people = people_held_out(settings.data)
     found = compare(people, detector())
     rows, labels = streams(said, heard, taught), Labels.of(voices)
-    write_page(page(rows, labels, found, len(people)), settings.out)
+    write_page(page(rows, labels, found, shouted(settings.data), len(people)), settings.out)
     return OK
 
 
