@@ -15,10 +15,10 @@ import torch
 
 from experiments.kept import Cache
 from experiments.pages import write_page
-from experiments.pretraining.base.speech_probe import compare, detector, people_held_out, shouted
-from experiments.pretraining.base.voice_features import hear, prosody, wav2vec2, whisper
-from experiments.pretraining.base.voice_page import page
-from experiments.pretraining.base.voice_tables import Labels, streams
+from experiments.pretraining.base.voice.detectors import compare, detector, people_held_out, shouted
+from experiments.pretraining.base.voice.hearing import hear, prosody, wav2vec2, whisper
+from experiments.pretraining.base.voice.page import page
+from experiments.pretraining.base.voice.tables import Labels, streams
 from experiments.pretraining.base.voices import read_voices
 from features.cli.app import OK, run
 

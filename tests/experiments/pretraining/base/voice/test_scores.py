@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.pretraining.base.voice_scores import (
+from experiments.pretraining.base.voice.scores import (
     Told,
     accuracy,
     across,

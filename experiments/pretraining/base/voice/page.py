@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from experiments.pages import table
-from experiments.pretraining.base import voice_tables as tables
-from experiments.pretraining.base.voice_tables import Labels
+from experiments.pretraining.base.voice import tables
+from experiments.pretraining.base.voice.tables import Labels
 
 HEAD = """# What voices tell
 

@@ -14,7 +14,8 @@ import numpy as np
 from scipy.ndimage import binary_erosion, uniform_filter1d
 from sklearn.metrics import roc_auc_score
 
-from experiments.pretraining.base.mixtures import (
+from experiments.pretraining.base.voice.hearing import read_sound
+from experiments.pretraining.base.voice.mixtures import (
     CONDITIONS,
     HOP,
     RATE,
@@ -22,7 +23,6 @@ from experiments.pretraining.base.mixtures import (
     mixtures,
     speech_frames,
 )
-from experiments.pretraining.base.voice_features import read_sound
 from experiments.pretraining.base.voices import read_voices
 from features.encoders.audio.prosody import ProsodyEncoder
 from features.encoders.audio.speech import SpeechEncoder

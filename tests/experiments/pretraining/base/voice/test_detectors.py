@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.pretraining.base.mixtures import (
+from experiments.pretraining.base.voice.detectors import compare, f1, fitted_f1
+from experiments.pretraining.base.voice.mixtures import (
     CONDITIONS,
     HOP,
     PAUSE,
@@ -11,7 +12,6 @@ from experiments.pretraining.base.mixtures import (
     mixtures,
     speech_frames,
 )
-from experiments.pretraining.base.speech_probe import compare, f1, fitted_f1
 
 BURST = np.concatenate([np.zeros(RATE), 0.3 * np.ones(RATE), np.zeros(RATE)]) * np.sin(
     np.arange(3 * RATE)

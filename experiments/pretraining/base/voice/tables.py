@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.pretraining.base.voice_scores import (
+from experiments.pretraining.base.voice.scores import (
     Fit,
     Told,
     accuracy,
@@ -83,7 +83,7 @@ def streams(
     """What is compared, (N, D) by name.
 
     Args:
-        prosody: Rows of `voice_features.prosody`.
+        prosody: Rows of `hearing.prosody`.
         heard: Rows of the packaged wav2vec2.
         taught: Rows of its teacher.
     """

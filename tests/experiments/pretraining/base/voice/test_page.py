@@ -7,10 +7,10 @@ import pytest
 import soundfile
 
 from experiments.kept import Cache
-from experiments.pretraining.base.mixtures import RATE
-from experiments.pretraining.base.voice_features import Ear, hear, prosody, wav2vec2
-from experiments.pretraining.base.voice_page import page
-from experiments.pretraining.base.voice_tables import Labels, gap, streams, together
+from experiments.pretraining.base.voice.hearing import Ear, hear, prosody, wav2vec2
+from experiments.pretraining.base.voice.mixtures import RATE
+from experiments.pretraining.base.voice.page import page
+from experiments.pretraining.base.voice.tables import Labels, gap, streams, together
 from experiments.pretraining.base.voices import CORPORA, EXPRESSIONS, Voice
 
 WORDS = ["neutral", "calm", "angry", "happy", "sad", "fearful", "disgust", "surprised"]

@@ -1,0 +1,1 @@
+"""What encoders tell of voices: heard, told by linear probes, and written on a page."""
