@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 
@@ -29,6 +30,8 @@ from features.extract import ExtractSettings, SourceSettings, extract
 from features.store.feature_track import MAIN, FeatureTrack, TrackInfo
 from features.store.track_store import TrackStore
 
+SIDES = (48, 24, 16)
+"""Pixels that FER2013's pictures are wide, or are made before they are enlarged again."""
 PICTURES = 1000
 """Of FER2013's test part, drawn."""
 LEAST_VOTES = 0.5
@@ -59,13 +62,14 @@ class Judged:
 
 def read_judged(data: Path, corpus: Path, out: Path, cache: Cache) -> Iterator[Judged]:
     """The sets, their tracks made where they are not there."""
-    yield _pictures(data, out / "fer")
+    for side in SIDES:
+        yield _pictures(data, out / f"fer{side}", side)
     yield _ck(data, out / "ck")
     yield from _voices(corpus)
     yield _actor(data, out / "actor01", cache)
 
 
-def _pictures(data: Path, out: Path) -> Judged:
+def _pictures(data: Path, out: Path, side: int) -> Judged:
     """FER2013's test pictures, without copies, of which most of FER+'s raters say one thing."""
     faces = read_fer(data, train=False)
     votes = np.nan_to_num(faces["votes"])
@@ -73,9 +77,17 @@ def _pictures(data: Path, out: Path) -> Judged:
     rows = np.sort(np.random.default_rng(0).permutation(rows)[:PICTURES])
     labels = votes.argmax(axis=1)[rows]
     ids = [f"fer_{row:05d}" for row in rows]
-    images = faces["images"][rows]
-    each = np.arange(len(rows))
-    return _framed("FER+ test", ids, images, each, labels, each, out)
+    images, each = (
+        np.stack([_small(one, side) for one in faces["images"][rows]]),
+        np.arange(len(rows)),
+    )
+    return _framed(f"FER+ test, {side} px", ids, images, each, labels, each, out)
+
+
+def _small(picture: np.ndarray, side: int) -> np.ndarray:
+    """A picture (48, 48) as it looks if the face was `side` pixels wide."""
+    less = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    return cv2.resize(less, picture.shape, interpolation=cv2.INTER_LINEAR)
 
 
 def _ck(data: Path, out: Path) -> Judged:
