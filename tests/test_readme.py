@@ -84,4 +84,4 @@ def test_make_lists_its_targets() -> None:
         ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     targets = [line.split()[0] for line in out.splitlines()]
-    assert targets[:5] == ["help", "setup", "demo", "demo-all", "test"]
+    assert targets[:6] == ["help", "setup", "demo", "demo-real", "demo-all", "test"]
