@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from experiments.kept import Cache
+from experiments.kept import Cache, code_hash
 from experiments.pages import write_page
 from experiments.pretraining.base.voice.detectors import compare, detector, people_held_out, shouted
 from experiments.pretraining.base.voice.hearing import hear, prosody, wav2vec2, whisper
@@ -49,7 +49,7 @@ def probe(settings: VoiceProbe) -> int:
     heard = hear(voices, wav2vec2(), cache)
     taught = hear(voices, whisper(settings.data / TEACHER), cache)
     people = people_held_out(settings.data)
-    found = compare(people, detector())
+    found = cache.get("speech", code_hash(), lambda: compare(people, detector()))
     rows, labels = streams(said, heard, taught), Labels.of(voices)
     write_page(page(rows, labels, found, shouted(settings.data), len(people)), settings.out)
     return OK

@@ -1,4 +1,4 @@
-"""What encoders say of whole voices: tokens > a row of numbers a clip, kept on disk by person.
+"""What encoders say of whole voices: tokens > a row of numbers a clip, kept on disk.
 
 Data flow: sound > encoder > hidden states, each layer's and their mean (the stream) > mean and
 deviation over tokens. Prosody's pitch counts where it is voiced.
@@ -25,6 +25,8 @@ from features.encoders.audio.prosody import ProsodyEncoder
 from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder
 from features.store.fingerprint import sha256_of
 
+BATCH = 200
+"""Clips of a mixed batch."""
 VERSION = 1
 """Raise this when a change of the code changes the numbers."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -42,12 +44,14 @@ class Ear:
     Attributes:
         name: Of the encoder.
         key: What changes the rows.
-        describe: Sounds (N,) of one person to name and row, for each.
+        describe: Sounds (N,) of a batch to name and row, for each.
+        mixed: Whether a batch is drawn by chance over all people; else it is those of one.
     """
 
     name: str
     key: Sequence[object]
     describe: Callable[[list[np.ndarray]], list[Row]]
+    mixed: bool = False
 
 
 def prosody() -> Ear:
@@ -68,29 +72,41 @@ def whisper(folder: Path) -> Ear:
     """The teacher in a folder: `layer0` to `layer4`, the last of which is its stream.
 
     As when wav2vec2 was distilled, clips share the 30 s that it hears at once: a tenth of the time.
+    They are drawn by chance, over all corpora: neighbours in the order of the files are of one
+    speaker and one emotion, which the clip's own tokens then tell.
     """
     mel = WhisperFeatureExtractor.from_pretrained(folder)
     encoder = WhisperModel.from_pretrained(folder, dtype=torch.float32).encoder.eval()
     key = [sha256_of(*sorted(folder.glob("*.safetensors")))]
-    return Ear("whisper", key, partial(_taught_rows, mel, encoder))
+    return Ear("whisper", key, partial(_taught_rows, mel, encoder), mixed=True)
 
 
 def hear(voices: Sequence[Voice], ear: Ear, cache: Cache) -> Rows:
-    """Rows of all voices in their order; people that were heard before are read from the cache."""
-    people = sorted({voice.person for voice in voices})
+    """Rows of all voices in their order; batches that were heard before are read from the cache."""
     rows: list[Row] = [{}] * len(voices)
-    with ProgressReport(ear.name, len(people)) as progress:
-        for person in people:
-            own = [i for i, voice in enumerate(voices) if voice.person == person]
-            paths = [voices[i].sound for i in own]
-            key = [sha256_of(*paths), *ear.key, VERSION]
-            name = f"voices-{ear.name}-{person}"
-            cut = person.startswith("emodb")
-            heard = cache.get(name, key, partial(_hear, paths, cut, ear))
+    batches = _mixed(voices) if ear.mixed else _by_person(voices)
+    with ProgressReport(ear.name, len(batches)) as progress:
+        for name, own in batches.items():
+            said = [voices[i] for i in own]
+            key = [sha256_of(*(voice.sound for voice in said)), *ear.key, VERSION]
+            heard = cache.get(f"voices-{ear.name}-{name}", key, partial(_hear, said, ear))
             for i, row in zip(own, heard, strict=True):
                 rows[i] = row
-            progress.step(person)
+            progress.step(name)
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _by_person(voices: Sequence[Voice]) -> dict[str, list[int]]:
+    people: dict[str, list[int]] = {}
+    for i, voice in enumerate(voices):
+        people.setdefault(voice.person, []).append(i)
+    return dict(sorted(people.items()))
+
+
+def _mixed(voices: Sequence[Voice]) -> dict[str, list[int]]:
+    """Batches of clips in an order drawn by chance."""
+    order = np.random.default_rng(0).permutation(len(voices))
+    return {f"mixed{i}": order[i : i + BATCH].tolist() for i in range(0, len(order), BATCH)}
 
 
 def read_sound(path: Path, cut: bool) -> np.ndarray:
@@ -100,8 +116,8 @@ def read_sound(path: Path, cut: bool) -> np.ndarray:
     return without_padding(sound) if cut else np.asarray(sound)
 
 
-def _hear(paths: Sequence[Path], cut: bool, ear: Ear) -> list[Row]:
-    return ear.describe([read_sound(path, cut) for path in paths])
+def _hear(voices: Sequence[Voice], ear: Ear) -> list[Row]:
+    return ear.describe([read_sound(voice.sound, voice.corpus == "emodb") for voice in voices])
 
 
 def moments(tokens: np.ndarray) -> np.ndarray:
