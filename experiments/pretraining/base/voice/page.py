@@ -76,6 +76,7 @@ def page(
         loud: Rows of the table of intensity.
         people: Speakers in the table of speech activity.
     """
+    gap = list(tables.gap(rows, labels))
     parts = [
         HEAD,
         WITHIN,
@@ -88,7 +89,8 @@ def page(
         table(tables.together(rows, labels, own=False)),
         table(tables.together(rows, labels, own=True)),
         GAP,
-        table(tables.gap(rows, labels)),
+        table(gap),
+        tables.closed(gap),
         CALM,
         table(tables.calm(rows, labels)),
         AROUSAL,

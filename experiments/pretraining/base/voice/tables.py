@@ -157,6 +157,23 @@ def gap(rows: Mapping[str, np.ndarray], labels: Labels) -> Iterable[dict[str, st
         }
 
 
+def closed(rows: Sequence[Mapping[str, str]]) -> str:
+    """What rows of `gap` say of half of the gap between wav2vec2 and the best of the teacher."""
+    by_fit = []
+    for fit in ("logistic regression", "discriminant"):
+        scores = {row["stream"]: float(row[fit].split()[0]) for row in rows}
+        own = {name: score for name, score in scores.items() if not name.startswith(TEACHER)}
+        best, start = max(own, key=lambda name: own[name]), own[WAV2VEC2]
+        lost = max(scores.values()) - start
+        gained = own[best] - start
+        half = "half of it" if gained >= lost / 2 else "not half of it"
+        by_fit.append(
+            f"By {fit}, wav2vec2 is {lost:.3f} below the best of the teacher; `{best}` makes good"
+            f" {gained:.3f}, {half}."
+        )
+    return " ".join(by_fit)
+
+
 def _eight(x: np.ndarray, labels: Labels, at: np.ndarray, fit: Fit) -> Told:
     return within(x[at], labels.emotions[at], labels.people[at], labels.actors[at], fit)
 
