@@ -30,7 +30,7 @@ COMMANDS = {
     "ensemble": ("fusion.ensemble", "one set of predictions from several models"),
     "evaluate": ("fusion.evaluate", "official scores with intervals, tables and pictures"),
     "submit": ("fusion.submit", "write or check a leaderboard file"),
-    "report": ("fusion.report", "a timeline of each predicted video"),
+    "report": ("fusion.report", "a page to look through a video, or timelines as pictures"),
 }
 """Name to the module and what it is for, in the order in which they are used."""
 USAGE_LINE = "usage: affuse COMMAND [INPUT] [--OPTION VALUE ...]"

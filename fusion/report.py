@@ -1,50 +1,36 @@
-"""`python -m fusion.report`: one picture for each predicted video.
+"""`python -m fusion.report`: a page to look through a clip, or a picture of each predicted video.
 
-Data flow: predictions, and truth and loudness where they are found > timeline > `ID.png`.
+Data flow: predictions, truth, sound and clip where they are found > `ID.html`, or `ID.png`.
 
+    python -m fusion.report talk.mp4
     python -m fusion.report predictions
-    python -m fusion.report predictions --data.root /data/Aff-Wild2 --id 12,12_left
+    python -m fusion.report predictions --format html --data.root /data/Aff-Wild2
 """
 
-import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from features.cli.app import FAILED, OK, run
-from features.cli.default_corpus import default_store
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
-from features.pipeline.discovery import find_sources
-from features.store.track_store import TrackStore
-from fusion.abaw.reading.annotations import CorpusKind, read_truth
-from fusion.corpora import read_corpus
 from fusion.data.prediction_files import list_predictions, read_predictions
 from fusion.data.predictions import FramePredictions
-from fusion.tasks.labels import FrameLabels, TaskLabels
+from fusion.data.review import read_review
+from fusion.predict import PredictSettings
+from fusion.reporting.requests import Request, choose, of_folder, of_media
+from fusion.reporting.truth import TruthSettings, read_labels
+from fusion.tasks.labels import FrameLabels
 
 if TYPE_CHECKING:  # loads matplotlib
+    from fusion.reporting.page.index import Row
+    from fusion.reporting.page.site import Job
     from fusion.reporting.timeline import Envelope
 
-
-@dataclass
-class TruthSettings:
-    """Where truth is.
-
-    Args:
-        root: Folder of the corpus with its annotations. None: no truth is drawn.
-        truth: Folder with the labels of test videos, if you have them. None: `ROOT_truth` beside
-            the corpus, if there is such a folder.
-        challenge: Which of ABAW's annotations count in a folder that holds both: of single tasks,
-            or the multi-task ones (mtl). auto: there must be only one kind.
-    """
-
-    root: Path | None = None
-    truth: Path | None = None
-    challenge: CorpusKind = "auto"
+Format = Literal["html", "png", "svg", "pdf"]
 
 
 @dataclass
@@ -52,22 +38,36 @@ class ReportSettings:
     """Settings of the report.
 
     Args:
-        pred: Folder of predictions, as fusion.predict writes them.
+        pred: Video or sound file, which is predicted if it was not yet; or folder of predictions,
+            as fusion.predict writes them.
         data: Where truth is.
         store: Folder of tracks, whose prosody shows how loud it is. None: `ROOT/tracks`, if there.
-        videos: Video or folder of videos, to read the sound of those without a prosody track.
-        out: Folder for the pictures. None: `report` in the folder of predictions.
+        videos: Video or folder of videos, for the sound of those without a prosody track, and for
+            the clips of pages. None: where they lay when they were predicted.
+        out: Folder for what is made, or of a video's page the file. None: `report` in the folder of
+            predictions, and `VIDEO.html` here for the page of a video.
         id: Ids to draw, separated by commas. None: all.
+        format: html is a page to look through, with the clip; the others are pictures. None: html
+            for a video, png for a folder.
+        predictions: Folder where the predictions of a video are, or go.
+        checkpoint: Model that predicts a video.
+        device: Where it computes.
+        embed: auto puts clips of up to 48 MB into the page, never has it find them where they are.
+        review: `review.json`, as saved from a page, to go on with.
     """
 
     POSITIONAL: ClassVar[str] = "pred"
     ESSENTIAL: ClassVar[tuple[str, ...]] = (
+        "format",
         "data.root",
         "data.truth",
         "store",
         "videos",
         "out",
         "id",
+        "checkpoint",
+        "embed",
+        "review",
     )
 
     pred: Path
@@ -76,6 +76,12 @@ class ReportSettings:
     videos: Path | None = None
     out: Path | None = None
     id: str | None = None
+    format: Format | None = None
+    predictions: Path = PredictSettings.out
+    checkpoint: Path | None = PredictSettings.checkpoint
+    device: str = PredictSettings.device
+    embed: Literal["auto", "never"] = "auto"
+    review: Path | None = None
 
 
 @dataclass
@@ -86,21 +92,25 @@ class ReportSummary:
         pictures: Id to the picture made of it.
         failures: Id to cause.
         remarks: Id to what is odd, though drawn.
+        pages: Video to the page made of it; the index under no name.
     """
 
     pictures: dict[str, Path] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
+    pages: dict[str, Path] = field(default_factory=dict)
 
     def print(self) -> None:
         """Prints the closing lines."""
-        for path in self.pictures.values():
+        for path in (*self.pictures.values(), *self.pages.values()):
             print(path)
         for name, remark in self.remarks.items():
             print(f"  remark: {name}: {remark}")
         for name, cause in self.failures.items():
             print(f"  failed: {name}: {cause}")
-        print(f"{counted(len(self.pictures), 'picture')}, {len(self.failures)} failed")
+        made = [counted(len(self.pages), "page")] if self.pages else []
+        made += [counted(len(self.pictures), "picture")] if self.pictures or not made else []
+        print(f"{', '.join(made)}, {len(self.failures)} failed")
 
 
 def report(settings: ReportSettings) -> ReportSummary:
@@ -109,16 +119,112 @@ def report(settings: ReportSettings) -> ReportSummary:
     Raises:
         UserError: If there are no predictions, an id is unknown, or the truth cannot be read.
     """
+    if settings.pred.is_file():
+        return _report_media(settings)
     paths = choose(list_predictions(settings.pred), settings.id, settings.pred)
-    truth = read_labels(settings.data)
-    sound = SoundFinder.of(settings)
     out = settings.out or settings.pred / "report"
+    if settings.format == "html":
+        return _pages(settings, of_folder(paths, settings.videos), out, index=True)
+    return _pictures(settings, paths, out, settings.videos)
+
+
+def _report_media(settings: ReportSettings) -> ReportSummary:
+    """Predicts a video if need be, and draws it."""
+    request = of_media(settings.pred, settings.predictions, settings.id)
+    complete = True
+    if not request.people:
+        complete = _predict(settings)
+        request = of_media(settings.pred, settings.predictions, settings.id)
+    if not request.people:
+        raise UserError(f"{settings.pred}: nothing was predicted; see the lines above")
+    if settings.format in (None, "html"):
+        summary = _pages(settings, [request], settings.out or Path(), index=False)
+    else:
+        out = settings.out or settings.predictions / "report"
+        summary = _pictures(settings, request.people, out, settings.videos or settings.pred)
+    if not complete:
+        summary.failures.setdefault(request.video, "not all of it was extracted; see above")
+    return summary
+
+
+def _predict(settings: ReportSettings) -> bool:
+    """Predicts the video of the settings; whether all went well."""
+    from fusion.predict import command as predict
+
+    chosen = {"checkpoint": settings.checkpoint, "device": settings.device}
+    wanted = PredictSettings(input=settings.pred, out=settings.predictions, **chosen)  # type: ignore[arg-type]
+    return predict(wanted) == OK
+
+
+def _pages(
+    settings: ReportSettings, requests: list[Request], out: Path, index: bool
+) -> ReportSummary:
+    """Writes the page of each video, and the index."""
+    from fusion.reporting.page.site import INDEX_NAME, page_name, write_index, write_page
+
+    job, summary = _jobs(settings), ReportSummary()
+    rows: list[Row] = []
+    with ProgressReport("report", len(requests)) as progress:
+        for request in requests:
+            path = out if out.suffix == ".html" else out / page_name(request.video)
+            try:
+                made = write_page(job(request), path)
+            except UserError as error:
+                summary.failures[request.video] = str(error)
+            else:
+                rows += made.rows
+                summary.pages[request.video] = path
+                if made.remarks:
+                    summary.remarks[request.video] = "; ".join(made.remarks)
+            progress.step(request.video)
+    if index and rows:
+        write_index(rows, out / INDEX_NAME, settings.pred.resolve().name)
+        summary.pages[""] = out / INDEX_NAME
+    return summary
+
+
+def _jobs(settings: ReportSettings) -> Callable[[Request], "Job"]:
+    """What makes the job of a page, by what is read once for all."""
+    from fusion.reporting.loudness import SoundFinder, envelope_of_media
+    from fusion.reporting.page.site import Job
+
+    truth = read_labels(settings.data)
+    finder = SoundFinder.of(settings.store, settings.data.root, settings.videos)
+
+    def job(request: Request) -> Job:
+        people = [read_predictions(path) for path in request.people.values()]
+        known = {said.id for said in people}
+        sound = finder.find(request.video)
+        if sound is None and request.media:
+            sound = envelope_of_media(request.media)
+        return Job(
+            request.video,
+            people,
+            {name: labels for name, labels in truth.items() if name in known},
+            sound,
+            heard=request.media is not None,
+            media=request.media,
+            embed=settings.embed,
+            review=read_review(settings.review, known) if settings.review else None,
+        )
+
+    return job
+
+
+def _pictures(
+    settings: ReportSettings, paths: Mapping[str, Path], out: Path, videos: Path | None
+) -> ReportSummary:
+    """Draws the timeline of each person."""
+    from fusion.reporting.loudness import SoundFinder
+
+    truth = read_labels(settings.data)
+    sound = SoundFinder.of(settings.store, settings.data.root, videos)
     summary = ReportSummary()
     with ProgressReport("report", len(paths)) as progress:
         for name, path in paths.items():
             try:
                 predictions = read_predictions(path)
-                picture = out / f"{name}.png"
+                picture = out / f"{name}.{settings.format or 'png'}"
                 _draw(predictions, truth.get(name), sound.find(predictions.video), picture)
             except UserError as error:
                 summary.failures[name] = str(error)
@@ -127,91 +233,6 @@ def report(settings: ReportSettings) -> ReportSummary:
                 summary.remarks |= _remark(predictions, truth.get(name))
             progress.step(name)
     return summary
-
-
-def choose(paths: dict[str, Path], ids: str | None, folder: Path) -> dict[str, Path]:
-    """The paths of the wanted ids, all if `ids` is None.
-
-    Raises:
-        UserError: If there is nothing to choose from, or an id is not there.
-    """
-    if not paths:
-        raise UserError(f"{folder}: no predictions in it (.parquet or .csv); run fusion.predict")
-    if ids is None or ids in paths:
-        return paths if ids is None else {ids: paths[ids]}
-    wanted = [name.strip() for name in ids.split(",") if name.strip()]
-    for name in wanted:
-        if name not in paths:
-            near = difflib.get_close_matches(name, paths, n=1, cutoff=0.0)[0]
-            raise UserError(f"{folder}: no predictions of '{name}'; did you mean '{near}'?")
-    return {name: paths[name] for name in wanted}
-
-
-def read_labels(data: TruthSettings) -> dict[str, FrameLabels]:
-    """Labels by id from the corpus and from the folder of test truth; empty without folders.
-
-    Raises:
-        UserError: If a folder has no annotations or a bad one.
-    """
-    clips = read_corpus(data.root, data.challenge) if data.root else []
-    beside = data.root.with_name(f"{data.root.name}_truth") if data.root else None
-    truth = data.truth or (beside if beside and beside.is_dir() else None)
-    clips += read_truth(truth, data.challenge) if truth else []
-    by_id: dict[str, list[FrameLabels]] = {}
-    for clip in clips:
-        by_id.setdefault(clip.id, []).append(clip.labels)
-    return {name: merge(labels) for name, labels in by_id.items()}
-
-
-def merge(parts: Iterable[FrameLabels]) -> FrameLabels:
-    """All labels of one id, which may have different tasks in different splits; the first wins."""
-    parts = list(parts)
-    if len(parts) == 1:  # labels of a whole clip, or by time, stay what they are
-        return parts[0]
-    frames = max(map(len, parts))
-    merged: dict[str, TaskLabels] = {}
-    for part in (labels.resized(frames) for labels in parts):
-        for task, new in part.by_task.items():
-            first = merged.setdefault(task, new)
-            fresh = new.mask & ~first.mask
-            first.values[fresh] = new.values[fresh]
-            first.mask[fresh] = True
-    return FrameLabels(frames, merged)
-
-
-@dataclass(frozen=True)
-class SoundFinder:
-    """Where loudness comes from.
-
-    Attributes:
-        store: The tracks, asked first.
-        media: Video id to its files, the one that is heard first before the others.
-    """
-
-    store: TrackStore | None
-    media: dict[str, tuple[Path, ...]]
-
-    @staticmethod
-    def of(settings: ReportSettings) -> "SoundFinder":
-        """Looks where the settings say; UserError if a named folder is absent or empty."""
-        if settings.store and not settings.store.is_dir():
-            raise UserError(
-                f"{settings.store}: no such folder of tracks; features.extract makes it"
-            )
-        root = settings.data.root
-        folder = settings.store or (default_store(root) if root else None)
-        sources = find_sources(settings.videos) if settings.videos else []
-        media = {source.id: source.files for source in sources}
-        return SoundFinder(TrackStore(folder) if folder else None, media)
-
-    def find(self, video: str) -> "Envelope | None":
-        """Loudness of a video, None if nothing tells; UserError for a damaged track or file."""
-        from fusion.reporting.loudness import envelope_of_media, envelope_of_store
-
-        envelope = envelope_of_store(self.store, video) if self.store else None
-        for path in () if envelope else self.media.get(video, ()):
-            envelope = envelope or envelope_of_media(path)
-        return envelope
 
 
 def _draw(

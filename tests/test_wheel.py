@@ -62,10 +62,12 @@ def test_features_and_fusion_are_all_that_is_installed(wheel: Path) -> None:
     assert held == modules("features", "fusion") | {"fusion/recipes/__init__.py"}
 
 
-def test_recipes_and_weights_are_in_it(wheel: Path) -> None:
+def test_recipes_weights_and_pages_are_in_it(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    for folder, place in (("configs", "fusion/recipes"), ("features/encoders/weights",) * 2):
-        files = [path for path in (ROOT / folder).rglob("*") if path.suffix not in ("", ".pyc")]
+    own = ("features/encoders/weights", "fusion/reporting/page/assets")
+    for folder, place in (("configs", "fusion/recipes"), *zip(own, own, strict=True)):
+        found = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+        files = [path for path in found if path.suffix != ".pyc"]
         assert files
         assert {f"{place}/{path.relative_to(ROOT / folder).as_posix()}" for path in files} <= held
 

@@ -190,8 +190,9 @@ def review_of(said: Mapping[str, Any]) -> Review:
 
 def _named(review: Review) -> list[str]:
     """Ids that a review names, each once."""
-    people = [e.person for e in (*review.exclude, *review.events) if e.person is not None]
-    return list(dict.fromkeys([*review.rename, *(i for g in review.merge for i in g), *people]))
+    people = [e.person for e in review.exclude] + [e.person for e in review.events]
+    merged = [id for group in review.merge for id in group]
+    return list(dict.fromkeys([*review.rename, *merged, *(id for id in people if id is not None)]))
 
 
 def _id(person: object) -> str | None:

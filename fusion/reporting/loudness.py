@@ -5,11 +5,15 @@ Data flow: `prosody` track of the store, or sound of a media file > Envelope.
 Letters: N sound levels.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from features.cli.default_corpus import default_store
+from features.errors import UserError
 from features.media import read_sound
+from features.pipeline.discovery import find_sources
 from features.store.track_store import TrackStore
 from fusion.reporting.timeline import Envelope
 from fusion.streams.clip_tracks import explained
@@ -60,3 +64,42 @@ def envelope_of_media(path: Path) -> Envelope | None:
     level = 10 * np.log10(np.maximum(power, 10 ** (SILENCE_DB / 10)))
     times = sound.offset + (np.arange(len(level)) + 0.5) * HOP / RATE
     return Envelope(times, level.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class SoundFinder:
+    """Where loudness comes from.
+
+    Attributes:
+        store: The tracks, asked first.
+        media: Video id to its files, the one that is heard first before the others.
+    """
+
+    store: TrackStore | None
+    media: dict[str, tuple[Path, ...]]
+
+    @staticmethod
+    def of(store: Path | None, root: Path | None, videos: Path | None) -> "SoundFinder":
+        """Looks where it is told.
+
+        Args:
+            store: Folder of tracks.
+            root: Folder of a corpus, whose tracks are looked into without `store`.
+            videos: Video or folder of videos.
+
+        Raises:
+            UserError: If a named folder is absent or empty.
+        """
+        if store and not store.is_dir():
+            raise UserError(f"{store}: no such folder of tracks; features.extract makes it")
+        folder = store or (default_store(root) if root else None)
+        sources = find_sources(videos) if videos else []
+        media = {source.id: source.files for source in sources}
+        return SoundFinder(TrackStore(folder) if folder else None, media)
+
+    def find(self, video: str) -> Envelope | None:
+        """Loudness of a video, None if nothing tells; UserError for a damaged track or file."""
+        envelope = envelope_of_store(self.store, video) if self.store else None
+        for path in () if envelope else self.media.get(video, ()):
+            envelope = envelope or envelope_of_media(path)
+        return envelope

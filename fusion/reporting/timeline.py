@@ -81,22 +81,31 @@ def draw_timeline(
     envelope: Envelope | None,
     path: Path,
 ) -> None:
-    """Draws one person's timeline as a PNG; equal input, equal bytes.
+    """Draws one person's timeline as PNG, SVG or PDF; equal input, equal bytes.
 
     Args:
         predictions: As of `timeline`.
         labels: Likewise.
         envelope: Likewise.
-        path: The PNG.
+        path: The picture; its ending says which.
     """
-    write_atomically(path, png_of(timeline(predictions, labels, envelope)))
+    write_atomically(path, bytes_of(timeline(predictions, labels, envelope), path.suffix[1:]))
 
 
 def png_of(figure: Figure) -> bytes:
     """A figure as a PNG."""
+    return bytes_of(figure, "png")
+
+
+UNDATED = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+"""Metadata of formats without what differs from day to day."""
+
+
+def bytes_of(figure: Figure, format: str) -> bytes:
+    """A figure as png, svg or pdf."""
     image = BytesIO()
-    with matplotlib.style.context(["default", STYLE]):
-        figure.savefig(image, format="png", metadata={"Software": None})
+    with matplotlib.style.context(["default", STYLE, {"svg.hashsalt": "affuse"}]):
+        figure.savefig(image, format=format, metadata=UNDATED[format])
     return image.getvalue()
 
 

@@ -19,7 +19,7 @@ from fusion.corpora.registry import data_sets
 from fusion.data.folds import folds_of
 from fusion.data.predictions import FramePredictions
 from fusion.metrics.evaluation import Evaluation
-from fusion.report import merge
+from fusion.reporting.truth import merge
 from fusion.tasks.au import UNITS
 from fusion.tasks.clips import Clip
 from fusion.tasks.expr import EXPRESSIONS, expression_of_clip

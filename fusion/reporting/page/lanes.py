@@ -1,0 +1,227 @@
+"""What a page shows of a person over time. Data flow: tasks, measures, truth > Lane > its numbers.
+
+Tasks are drawn by their kind: a line for each value, classes as stacked probabilities with ribbons
+of what is said and what is true, on-or-off vectors as a heat map. Measures are drawn by their
+columns: many shares are a heat map, others lines. Uncertainties are bands of the columns they are
+of, corrected columns stand in for theirs at a switch; places in the picture have no lane.
+
+Letters: C columns, F frames.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+
+from fusion.data.measures import Column
+from fusion.data.predictions import FramePredictions
+from fusion.reporting.lanes import PALETTE, colours_of
+from fusion.reporting.page.packing import Blocks, Scale
+from fusion.reporting.page.pyramid import Way, levels_of
+from fusion.tasks.base import Task
+from fusion.tasks.labels import FrameLabels
+
+PLACES = ("box", "landmarks")
+"""Measures of where something is in the picture."""
+VOICE, SPEECH = "voice", "speech"
+"""Measure of the sound, and its column that is shown beneath the sound."""
+MANY, TOGETHER = 5, 3
+"""Shares from which on they are a heat map; most lines of a lane."""
+Role = Literal["value", "truth", "said", "spread", "corrected"]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A column of a lane.
+
+    Attributes:
+        column: What it is.
+        values: (F,) float, NaN where there is none.
+        role: What it is in the lane.
+        of: Number of the value that it belongs to.
+        colour: Of its line, or class.
+        threshold: On from here; None: it is not on or off.
+    """
+
+    column: Column
+    values: np.ndarray
+    role: Role = "value"
+    of: int = 0
+    colour: str = ""
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One panel.
+
+    Attributes:
+        key: Tells lanes apart, the same for all people.
+        title: Over it.
+        kind: How it is drawn.
+        series: Its columns.
+        classes: Names and colours of classes, if it has any.
+    """
+
+    key: str
+    title: str
+    kind: Literal["lines", "heat", "classes"]
+    series: list[Series]
+    classes: list[tuple[str, str]] = field(default_factory=list)
+
+    def description(self, blocks: Blocks, steps: int) -> dict[str, Any]:
+        """For the page, its numbers packed by `steps` over each range."""
+        way: Way = "range" if self.kind == "lines" else "mean"
+        scales, rows, ways = list[Scale](), list[np.ndarray](), list[Way]()
+        for one in self.series:
+            whole = self.kind == "classes" and one.role != "value"
+            scales.append(Scale(0.0, 1.0) if whole else Scale.over(*_ends(one), steps))
+            rows.append(scales[-1].codes(one.values))
+            ways.append("mode" if whole else way)
+        told = [
+            asdict(one.column)
+            | {"role": one.role, "of": one.of, "colour": one.colour, "threshold": one.threshold}
+            | {"steps": steps}
+            | scale.description()
+            for one, scale in zip(self.series, scales, strict=True)
+        ]
+        said = [{"name": name, "colour": colour} for name, colour in self.classes]
+        head = {"key": self.key, "title": self.title, "kind": self.kind, "classes": said}
+        return head | {"columns": told, "data": levels_of(np.stack(rows), ways, blocks)}
+
+
+def _ends(one: Series) -> tuple[float, float]:
+    """Range of a column: the one that it says, else that of its values."""
+    known = one.values[np.isfinite(one.values)]
+    low, high = one.column.low, one.column.high
+    low = float(known.min()) if low is None and len(known) else low or 0.0
+    high = float(known.max()) if high is None and len(known) else high or 0.0
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def lanes_of(said: FramePredictions, truth: FrameLabels) -> list[Lane]:
+    """All lanes of a person, tasks first; truth has a row for each frame."""
+    more = {c.name: (c, v) for c, v in _columns(said)}
+    lanes: list[Lane] = []
+    for task in said.tasks.values():
+        if task.drawn:
+            lanes += KINDS[task.kind](task, said, truth, more)
+    for name, measure in said.measures.items():
+        if name not in PLACES:
+            lanes += _of_measure(name, measure.heading, measure.columns, measure.values, more)
+    return lanes
+
+
+def _columns(said: FramePredictions) -> Iterator[tuple[Column, np.ndarray]]:
+    for measure in said.measures.values():
+        yield from zip(measure.columns, measure.values.T, strict=True)
+
+
+More = Mapping[str, tuple[Column, np.ndarray]]
+
+
+def _beside(name: str, of: int, colour: str, more: More) -> list[Series]:
+    """Uncertainty and corrected form of a column, if there are such."""
+    found: list[Series] = []
+    roles: tuple[tuple[str, str, Role], ...] = (
+        ("sd", "uncertainty", "spread"),
+        ("bc", "corrected", "corrected"),
+    )
+    for ending, origin, role in roles:
+        column, values = more.get(f"{name}_{ending}", (None, None))
+        if column is not None and values is not None and column.origin == origin:
+            found.append(Series(column, values, role, of, colour))
+    return found
+
+
+def _values(task: Task, said: FramePredictions, truth: FrameLabels, more: More) -> list[Lane]:
+    low, high = task.value_range()
+    true, lanes = task.labels_in(truth), list[Lane]()
+    mask = true.mask if true.mask.ndim == 2 else true.mask[:, None]
+    mask = np.broadcast_to(mask, true.values.shape)
+    apart = bool(mask.any()) or len(task.names) > TOGETHER
+    title = f"{task.title}: {{}}" if task.heading == task.title else "{}"
+    for i, (name, colour) in enumerate(zip(task.names, colours_of(task), strict=True)):
+        place = 0 if apart else i
+        column = Column(
+            task.columns[i], f"{task.heading}: {name}, as the model says", "", low, high
+        )
+        series = [Series(column, said.values[task.name][:, i], "value", place, colour)]
+        series += _beside(task.columns[i], place, colour, more)
+        if mask[:, i].any():
+            label = Column(name, f"{name} as labelled", "", low, high, "measured")
+            values = np.where(mask[:, i], true.values[:, i], np.nan)
+            series.append(Series(label, values, "truth", place, colour))
+        lanes.append(Lane(f"{task.name}.{name}", title.format(name), "lines", series))
+    if apart:
+        return lanes
+    every = [one for lane in lanes for one in lane.series]
+    return [Lane(task.name, task.heading, "lines", every)] if lanes else []
+
+
+def _classes(task: Task, said: FramePredictions, truth: FrameLabels, more: More) -> list[Lane]:
+    colours = colours_of(task)
+    series = [
+        Series(Column(column, f"probability of {name}", "", 0, 1), values, "value", i, colour)
+        for i, (column, name, colour, values) in enumerate(
+            zip(task.columns, task.names, colours, said.values[task.name].T, strict=True)
+        )
+    ]
+    decided = Column(task.thing, f"{task.thing} that the model decides for")
+    series.append(Series(decided, said.decided(task.name).astype(float), "said"))
+    true = task.labels_in(truth)
+    if true.mask.any():
+        label = Column(f"true {task.thing}", f"{task.thing} as labelled", origin="measured")
+        series.append(Series(label, np.where(true.mask, true.values, np.nan), "truth"))
+    named = list(zip(task.names, colours, strict=True))
+    return [Lane(task.name, task.heading, "classes", series, named)]
+
+
+def _binary(task: Task, said: FramePredictions, truth: FrameLabels, more: More) -> list[Lane]:
+    limits = said.thresholds.get(task.name, np.full(len(task.names), 0.5))
+    true, series = task.labels_in(truth), list[Series]()
+    mask = true.mask if true.mask.ndim == 2 else true.mask[:, None]
+    mask = np.broadcast_to(mask, true.values.shape)
+    for i, name in enumerate(task.names):
+        column = Column(name, f"probability of {name}; on from {limits[i]:.2f}", "", 0, 1)
+        values = said.values[task.name][:, i]
+        series.append(Series(column, values, "value", i, threshold=float(limits[i])))
+    for i, name in enumerate(task.names):
+        if mask[:, i].any():
+            label = Column(name, f"{name} as labelled", "", 0, 1, "measured")
+            values = np.where(mask[:, i], true.values[:, i], np.nan)
+            series.append(Series(label, values, "truth", i))
+    return [Lane(task.name, task.heading, "heat", series)]
+
+
+KINDS = {"values": _values, "classes": _classes, "binary": _binary}
+
+
+def _of_measure(
+    name: str, heading: str, columns: tuple[Column, ...], values: np.ndarray, more: More
+) -> list[Lane]:
+    own = [
+        (column, row)
+        for column, row in zip(columns, values.T, strict=True)
+        if column.origin not in ("uncertainty", "corrected")
+        and (name, column.name) != (VOICE, SPEECH)
+    ]
+    if len(own) >= MANY and all((c.low, c.high) == (0, 1) for c, _ in own):
+        series = [Series(column, row, "value", i) for i, (column, row) in enumerate(own)]
+        beside = [x for i, (c, _) in enumerate(own) for x in _beside(c.name, i, "", more)]
+        series += [one for one in beside if one.role == "corrected"]
+        return [Lane(name, heading, "heat", series)]
+    lanes: list[Lane] = []
+    for _, alike in groupby(own, key=lambda one: (one[0].low, one[0].high, one[0].unit)):
+        parts = list(alike)
+        for first in range(0, len(parts), TOGETHER):
+            lines = list[Series]()
+            for i, (column, row) in enumerate(parts[first : first + TOGETHER]):
+                colour = PALETTE[i]
+                lines += [Series(column, row, "value", i, colour)]
+                lines += _beside(column.name, i, colour, more)
+            key = f"{name}.{parts[first][0].name}"
+            lanes.append(Lane(key, heading, "lines", lines))
+    return lanes

@@ -1,0 +1,81 @@
+"""A real browser for tests of pages: the Chromium of the system, driven by playwright.
+
+Nothing is downloaded: where there is no Chromium or no playwright, the tests skip and say so.
+`$AFFUSE_CHROMIUM` names another one.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--autoplay-policy=no-user-gesture-required",
+]
+READY = "document.documentElement.dataset.fine === 'yes'"
+"""What a review page says when all its numbers are decoded."""
+
+
+def chromium() -> str:
+    """Path of the browser; skips without one."""
+    named = os.environ.get("AFFUSE_CHROMIUM")
+    path = named or next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    return path
+
+
+@contextmanager
+def browsing() -> Iterator[Any]:
+    """The browser, with a profile of its own; one at a time."""
+    path = chromium()
+    driver = pytest.importorskip("playwright.sync_api", reason="no playwright (extra dev)")
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@contextmanager
+def opened(browser: Any, path: Path, ready: str = READY, **options: Any) -> Iterator[Any]:
+    """A page from disk, once it is ready; fails afterwards if its console has errors.
+
+    So it does if the page has asked for anything but files and what it holds itself.
+    """
+    options = {"viewport": {"width": 1280, "height": 900}} | options
+    context, said, asked = browser.new_context(**options), list[str](), list[str]()
+    page = context.new_page()
+    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    try:
+        page.goto(path.resolve().as_uri())
+        until(page, ready)
+        yield page
+        outside = [url for url in asked if not url.startswith(("file:", "blob:", "data:"))]
+        assert outside == []
+        assert said == []
+    finally:
+        context.close()
+
+
+def until(page: Any, expression: str, arg: object = None, seconds: float = 30.0) -> None:
+    """Waits for an expression of JavaScript to be true; playwright's own way needs `eval`."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression, arg):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:g} s: {expression}")
+        page.wait_for_timeout(20)
