@@ -50,10 +50,13 @@ def browsing() -> Iterator[Any]:
 
 
 @contextmanager
-def opened(browser: Any, path: Path, ready: str = READY, **options: Any) -> Iterator[Any]:
+def opened(
+    browser: Any, path: Path, ready: str = READY, allowed: str = "\0", **options: Any
+) -> Iterator[Any]:
     """A page from disk, once it is ready; fails afterwards if its console has errors.
 
-    So it does if the page has asked for anything but files and what it holds itself.
+    So it does if the page has asked for anything but files and what it holds itself. Errors that
+    hold `allowed` may be there.
     """
     options = {"viewport": {"width": 1280, "height": 900}} | options
     context, said, asked = browser.new_context(**options), list[str](), list[str]()
@@ -66,8 +69,9 @@ def opened(browser: Any, path: Path, ready: str = READY, **options: Any) -> Iter
         until(page, ready)
         yield page
         outside = [url for url in asked if not url.startswith(("file:", "blob:", "data:"))]
-        assert outside == []
-        assert said == []
+        assert outside == [], outside
+        wrong = [text for text in said if allowed not in text]
+        assert wrong == [], wrong
     finally:
         context.close()
 

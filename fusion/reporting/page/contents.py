@@ -12,10 +12,11 @@ import numpy as np
 from fusion.data.measures import Measure
 from fusion.data.predictions import FramePredictions
 from fusion.data.review import Review
+from fusion.inference.origins import PLACE
 from fusion.reporting.lanes import PALETTE
 from fusion.reporting.page.carried import carried_by
 from fusion.reporting.page.clip import Clip
-from fusion.reporting.page.lanes import PLACES, SPEECH, VOICE, Lane, lanes_of
+from fusion.reporting.page.lanes import PLACES, SPEECH, VOICE, Lane, ends_of, lanes_of
 from fusion.reporting.page.packing import Blocks, Scale, steps_for
 from fusion.reporting.page.pyramid import levels_of
 from fusion.reporting.timeline import FAINT_DB, FLOOR_DB, Envelope
@@ -25,6 +26,10 @@ TICK = 1e-4
 """Seconds by which times are counted in a page."""
 SOUND_STEP, MOST_LEVELS = 0.02, 60_000
 """Seconds of a level of sound at least, and most of them."""
+LONG = 20_000
+"""Frames from which on places are kept coarsely."""
+EXACT = 1_000
+"""Steps from which on values need no remark: they are as exact as they are shown."""
 SURE = 100
 """Code of a face that was seen, so that means of many frames have room."""
 QUALITY = "quality"
@@ -62,13 +67,19 @@ def contents_of(subject: Subject) -> tuple[dict[str, Any], Blocks]:
     for said in subject.people:
         labels = subject.truth.get(said.id) or FrameLabels(0)
         lanes.append(lanes_of(said, labels.on(said.times)))
-    count = sum(len(one.values) for each in lanes for lane in each for one in lane.series)
-    steps = steps_for(count)
+    every = ((lane, one) for each in lanes for lane in each for one in lane.series)
+    columns = [(one.values, *ends_of(one)) for lane, one in every if not lane.is_class(one)]
+    steps = steps_for(columns, _seconds(subject.people))
+    notes = [*subject.notes, *([subject.clip.note] if subject.clip.note else [])]
+    if steps < EXACT:
+        notes.append(
+            f"So that the page stays small, values come in {steps} steps over their range."
+        )
     page = {
         "format": 1,
         "video": subject.video,
         "carried": carried_by(subject.people, subject.sound, subject.heard),
-        "notes": [*subject.notes, *([subject.clip.note] if subject.clip.note else [])],
+        "notes": notes,
         "clip": subject.clip.description(),
         "tick": TICK,
         "sound": _sound(subject, blocks),
@@ -76,7 +87,11 @@ def contents_of(subject: Subject) -> tuple[dict[str, Any], Blocks]:
             _person(i, said, own, blocks, steps)
             for i, (said, own) in enumerate(zip(subject.people, lanes, strict=True))
         ],
-        "provenance": dict(subject.people[0].provenance),
+        "provenance": {
+            name: value
+            for name, value in subject.people[0].provenance.items()
+            if name != PLACE  # a page is passed on, and tells nobody the reader's folders
+        },
         "review": subject.review.description() if subject.review else None,
     }
     return page, blocks
@@ -96,7 +111,7 @@ def _person(
         "quality": quality_of(said),
         "lanes": [lane.description(blocks, steps) for lane in lanes],
         "places": {
-            name: _places(said.measures[name], blocks, len(said))
+            name: _places(said.measures[name], blocks, _seconds([said]))
             for name in PLACES
             if name in said.measures
         },
@@ -111,11 +126,22 @@ def quality_of(said: FramePredictions) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _places(measure: Measure, blocks: Blocks, frames: int) -> dict[str, Any]:
-    """Pixels in steps of a quarter, in long clips of one."""
-    scale = Scale(0.0, 0.25 if frames < 20_000 else 1.0)
-    codes = scale.codes(measure.values.T)
-    return {"names": list(measure.names), **scale.description(), **blocks.add(codes)}
+def _seconds(people: Sequence[FramePredictions]) -> float:
+    return max((float(said.times[-1] - said.times[0]) for said in people if len(said)), default=0)
+
+
+def _places(measure: Measure, blocks: Blocks, seconds: float) -> dict[str, Any]:
+    """Pixels in steps of a quarter; in long clips of one, and every tenth of a second."""
+    frames = len(measure)
+    every = max(1, int(frames / max(seconds, 1.0) / 10)) if frames > LONG else 1
+    scale = Scale(0.0, 0.25 if frames <= LONG else 1.0)
+    codes = scale.codes(measure.values[::every].T)
+    return {
+        "names": list(measure.names),
+        "every": every,
+        **scale.description(),
+        **blocks.add(codes),
+    }
 
 
 def _sound(subject: Subject, blocks: Blocks) -> dict[str, Any] | None:

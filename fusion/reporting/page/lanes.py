@@ -71,19 +71,24 @@ class Lane:
     series: list[Series]
     classes: list[tuple[str, str]] = field(default_factory=list)
 
+    def is_class(self, one: Series) -> bool:
+        """Whether the values of a column are numbers of classes."""
+        return self.kind == "classes" and one.role != "value"
+
     def description(self, blocks: Blocks, steps: int) -> dict[str, Any]:
         """For the page, its numbers packed by `steps` over each range."""
         way: Way = "range" if self.kind == "lines" else "mean"
         scales, rows, ways = list[Scale](), list[np.ndarray](), list[Way]()
         for one in self.series:
-            whole = self.kind == "classes" and one.role != "value"
-            scales.append(Scale(0.0, 1.0) if whole else Scale.over(*_ends(one), steps))
+            whole = self.is_class(one)
+            scales.append(Scale(0.0, 1.0) if whole else Scale.over(*ends_of(one), steps))
             rows.append(scales[-1].codes(one.values))
             ways.append("mode" if whole else way)
         told = [
             asdict(one.column)
             | {"role": one.role, "of": one.of, "colour": one.colour, "threshold": one.threshold}
             | {"steps": steps}
+            | dict(zip(("least", "greatest"), _found(one.values), strict=True))
             | scale.description()
             for one, scale in zip(self.series, scales, strict=True)
         ]
@@ -92,12 +97,17 @@ class Lane:
         return head | {"columns": told, "data": levels_of(np.stack(rows), ways, blocks)}
 
 
-def _ends(one: Series) -> tuple[float, float]:
+def _found(values: np.ndarray) -> tuple[float | None, float | None]:
+    """Least and greatest that there is; None for nothing."""
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if len(known) else (None, None)
+
+
+def ends_of(one: Series) -> tuple[float, float]:
     """Range of a column: the one that it says, else that of its values."""
-    known = one.values[np.isfinite(one.values)]
-    low, high = one.column.low, one.column.high
-    low = float(known.min()) if low is None and len(known) else low or 0.0
-    high = float(known.max()) if high is None and len(known) else high or 0.0
+    least, greatest = _found(one.values)
+    low = one.column.low if one.column.low is not None else least or 0.0
+    high = one.column.high if one.column.high is not None else greatest or 0.0
     return (low, high) if high > low else (low, low + 1.0)
 
 

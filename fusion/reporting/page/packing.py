@@ -10,21 +10,42 @@ Letters: C columns, F rows.
 
 import base64
 import gzip
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 MISSING = -(2**15)
 """Code of what has no value."""
-FINEST, FINER, FINE = 10_000, 1_000, 250
-"""Steps over a column's range, for short pages and long ones."""
-SHORT, LONG = 1_500_000, 6_000_000
-"""Values up to which a page has the finest and the finer steps."""
+STEPS = (10_000, 1_000, 250, 128, 64)
+"""Steps over a column's range, from short pages to long ones of many people."""
+AN_HOUR, LEAST = 5.5e6, 1.5e6
+"""Characters that values may take an hour, and that any page may have."""
+SAMPLE = 8192
+"""Rows from whose differences it is told how large all will be."""
 
 
-def steps_for(values: int) -> int:
-    """Steps over the range of a column in a page with so many values."""
-    return FINEST if values <= SHORT else FINER if values <= LONG else FINE
+def steps_for(columns: Iterable[tuple[np.ndarray, float, float]], seconds: float) -> int:
+    """Steps over the range of every column, as many as a page of so many seconds has room for.
+
+    Args:
+        columns: (F,) values with the ends of their range.
+        seconds: Length of the clip.
+    """
+    columns, room = list(columns), max(AN_HOUR * seconds / 3600, LEAST)
+    for steps in STEPS:
+        if sum(_characters(*one, steps) for one in columns) <= room:
+            return steps
+    return STEPS[-1]
+
+
+def _characters(values: np.ndarray, low: float, high: float, steps: int) -> float:
+    """About how many a column takes: the entropy of its differences, six bits a character."""
+    first = max(0, (len(values) - SAMPLE) // 2)
+    codes = Scale.over(low, high, steps).codes(values[first : first + SAMPLE])
+    counts = np.unique(np.diff(codes), return_counts=True)[1]
+    shares = counts / max(counts.sum(), 1)
+    return len(values) * float(-(shares * np.log2(shares)).sum()) / 6
 
 
 @dataclass(frozen=True)
@@ -74,4 +95,4 @@ def packed(codes: np.ndarray) -> str:
     folded = ((steps << 1) ^ (steps >> bits)).view(f"u{codes.dtype.itemsize}")
     planes = [(folded >> shift & 0xFF).astype(np.uint8) for shift in range(0, bits, 8)]
     data = b"".join(plane.tobytes() for plane in planes)
-    return base64.b64encode(gzip.compress(data, 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(data, 6, mtime=0)).decode()

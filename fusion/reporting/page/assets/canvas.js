@@ -53,7 +53,8 @@ function paintAxis(draw, width) {
     draw.moveTo(x, 15);
     draw.lineTo(x, 20);
     draw.stroke();
-    draw.fillText(clock(k * step, step < 1 ? 1 : 0), Math.min(Math.max(x, GUTTER), width - 16), 11);
+    const text = clock(k * step, step < 1 ? 1 : 0), half = draw.measureText(text).width / 2;
+    draw.fillText(text, Math.min(x, width - half), 11);
   }
 }
 
@@ -116,10 +117,21 @@ function paintHeat(draw, rows, left, top, width, height) {
       picture.data[at + 3] = 255;
     }
   });
-  const small = new OffscreenCanvas(width, rows.length);
+  paintPicture(draw, picture, left, top, width, height);
+}
+
+/** Pixels stretched over a place. */
+function paintPicture(draw, picture, left, top, width, height) {
+  const small = new OffscreenCanvas(picture.width, picture.height);
   small.getContext("2d").putImageData(picture, 0, 0);
   draw.imageSmoothingEnabled = false;
   draw.drawImage(small, left, top, width, height);
+}
+
+/** A colour #RRGGBB as a pixel of a picture in memory. */
+function inkOf(colour) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return ((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 /** Greys where no face was seen: there the curves rest on other streams and frames around. */

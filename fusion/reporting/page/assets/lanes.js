@@ -17,6 +17,22 @@ function redraw() {
     placeMarks();
     state.drawn = performance.now() - start;
     emit("drawn");
+    drawRest();
+  });
+}
+
+/** Draws what is out of sight, lane by lane, when there is nothing else to do. */
+let resting = null;
+function drawRest() {
+  if (resting !== null) cancelIdleCallback(resting);
+  resting = requestIdleCallback((idle) => {
+    resting = null;
+    for (const lane of shownLanes) {
+      if (!lane.stale) continue;
+      drawLane(lane);
+      if (idle.timeRemaining() < 4) return drawRest();
+    }
+    showValues(true);
   });
 }
 
@@ -85,7 +101,8 @@ function buildPerson(place, person) {
     track.append(el("p", { className: "quiet", textContent: "No frames were predicted." }));
     return;
   }
-  addCanvas(track, 22, "Time in minutes and seconds", paintAxis);
+  const below = data.sound && !place.classList.contains("beside") && place.querySelectorAll(".person").length === 1;
+  if (!below) addCanvas(track, 22, "Time in minutes and seconds", paintAxis); // else that of the sound is right above
   addCanvas(track, 14, `Where the face of ${person.id} was seen`, (draw, width, height) => paintSeen(draw, person, width, height));
   for (const lane of person.lanes) buildLane(track, person, lane);
 }
@@ -150,26 +167,29 @@ function paintOn(draw, values, from, left, top, colour) {
 function paintClasses(draw, person, lane, width, height) {
   const plot = width - GUTTER - RIGHT, rows = pixelRows(person, state.view, plot), count = lane.classes.length;
   const ribbons = lane.columns.flatMap((column, c) => (column.role === "value" ? [] : [c])), band = 11, top = ribbons.length * band + 3;
+  const inks = lane.classes.map(({ colour }) => inkOf(colour));
   ribbons.forEach((c, i) => {
-    const modes = pixelModes(lane.data, c, rows, count);
-    for (let x = 0; x < plot; x++) {
-      if (modes[x] === MISSING) continue;
-      draw.fillStyle = lane.classes[modes[x]].colour;
-      draw.fillRect(GUTTER + x, i * band, 1, band - 2);
-    }
+    const modes = pixelModes(lane.data, c, rows, count), picture = new ImageData(plot, 1), ink = new Uint32Array(picture.data.buffer);
+    modes.forEach((mode, x) => mode !== MISSING && (ink[x] = inks[mode]));
+    paintPicture(draw, picture, GUTTER, i * band, plot, band - 2);
     gutterText(draw, [lane.columns[c].role === "said" ? "decided" : "truth"], i * band + band - 2, i * band);
   });
   gutterText(draw, ["share"], height, top);
-  const floor = new Float32Array(plot).fill(height);
-  lane.classes.forEach((one, c) => {
-    const values = pixelMeans(lane.data, c, rows, lane.columns[c]);
-    draw.fillStyle = one.colour;
-    for (let x = 0; x < plot; x++) {
-      if (Number.isNaN(values[x])) continue;
-      const tall = Math.max(0, values[x]) * (height - top);
-      draw.fillRect(GUTTER + x, floor[x] - tall, 1, tall);
-      floor[x] -= tall;
-    }
-  });
+  paintStack(draw, lane.classes.map((_, c) => pixelMeans(lane.data, c, rows, lane.columns[c])), inks, GUTTER, top, plot, height - top);
   paintVeil(draw, person, GUTTER, 0, plot, height);
+}
+
+/** Shares that add up to 1, one on top of the other. */
+function paintStack(draw, shares, inks, left, top, width, height) {
+  if (!width) return;
+  const high = Math.round(height * (devicePixelRatio || 1)), picture = new ImageData(width, high), ink = new Uint32Array(picture.data.buffer);
+  for (let x = 0; x < width; x++) {
+    let sum = 0, y = high;
+    for (let c = 0; c < shares.length; c++) {
+      if (Number.isNaN(shares[c][x])) continue;
+      sum += shares[c][x];
+      for (const end = Math.max(0, Math.round(high * (1 - sum))); y > end; y--) ink[(y - 1) * width + x] = inks[c];
+    }
+  }
+  paintPicture(draw, picture, left, top, width, height);
 }

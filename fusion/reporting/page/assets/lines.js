@@ -13,9 +13,14 @@ function shownSeries(lane) {
   });
 }
 
-/** Ends of the vertical axis: of the columns that are shown. */
+/** Ends of the vertical axis: the range of the columns; of those with a unit, what there is of it. */
 function endsOf(lane) {
   const shown = shownSeries(lane).map(({ index }) => lane.columns[index]);
+  if (shown.some((column) => column.unit && column.least !== null)) {
+    const most = Math.max(...shown.flatMap((column) => (column.least === null ? [] : [-column.least, column.greatest])), 1e-3);
+    const nice = 10 ** Math.floor(Math.log10(most)), end = [1, 2, 3, 5, 10].find((factor) => factor * nice >= most) * nice;
+    return shown.some((column) => column.least < 0) ? [-end, end] : [0, end];
+  }
   const low = Math.min(...shown.map((column) => column.low ?? column.start));
   const high = Math.max(...shown.map((column) => column.high ?? column.start + column.step * column.steps));
   return [low, high > low ? high : low + 1];

@@ -3,7 +3,7 @@
 function buildHead() {
   const frames = people[0]?.times.length ?? 0, rate = people[0]?.step ? 1 / people[0].step : 0;
   byId("title").textContent = data.video;
-  byId("facts").textContent = frames ? `${clock(state.end - state.start, 1)}, ${frames} frames${rate ? ` at ${number(rate)} a second` : ""}, ${people.length === 1 ? "1 person" : `${people.length} people`}` : "no frames";
+  byId("facts").textContent = frames ? `${clock(state.end - state.start, 1)}, ${frames} frames${rate ? `, ${number(rate)} a second` : ""}, ${people.length === 1 ? "1 person" : `${people.length} people`}` : "no frames";
   byId("carried").textContent = data.carried;
   byId("notes").append(...data.notes.map((text) => el("li", { textContent: text })));
   byId("made").textContent = Object.entries(data.provenance).map(([name, value]) => `${name} ${value}`).join(" · ");
@@ -44,6 +44,12 @@ function tellTime() {
     showValues();
     tellPosition();
   });
+}
+
+/** Cancels what waits for idle time where a browser knows none. */
+if (!window.requestIdleCallback) {
+  window.requestIdleCallback = (does) => setTimeout(() => does({ timeRemaining: () => 0 }), 50);
+  window.cancelIdleCallback = clearTimeout;
 }
 
 function connect() {

@@ -15,19 +15,20 @@ function legend(lane, more) {
   } else if (lane.kind === "classes") {
     lane.classes.forEach((one, c) => entry(one.name, one.colour, c));
   } else {
-    more.top = el("span", { className: "quiet" });
     const scale = el("i", { className: "scale" });
-    more.values.append(more.top, el("span", {}, "0 ", scale, " 1"));
+    more.values.append(el("span", {}, "0 ", scale, " 1"));
     if (lane.columns.some((column) => column.role === "value" && column.threshold !== null)) more.values.append(el("span", {}, el("i", { style: { background: theme.accent } }), "on"));
     if (lane.columns.some((column) => column.role === "truth")) more.values.append(el("span", {}, el("i", { style: { background: theme.ink } }), "truth"));
+    more.top = el("span", { className: "strongest" });
+    more.values.append(more.top);
   }
 }
 
-/** Writes what is said at the cursor, or under the pointer. */
-function showValues() {
+/** Writes what is said at the cursor, or under the pointer; in all lanes, or those in sight. */
+function showValues(all = false) {
   const time = state.hover ?? state.shown ?? state.time;
   for (const { person, lane, cells, top, visible } of shownLanes) {
-    if (!visible || !lane) continue;
+    if (!lane || !(visible || all)) continue;
     const row = rowAt(person, time);
     for (const { cell, column } of cells) {
       const value = valueAt(lane.data, column, row, lane.columns[column]);

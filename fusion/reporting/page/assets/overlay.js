@@ -5,11 +5,15 @@ function shownRow(person) {
   return rowAt(person, state.shown ?? state.time);
 }
 
-/** Places of a person at a row by column name; null where not known. */
+/** Places of a person at a row by column name, between those that are kept; null where not known. */
 function placesAt(person, name, row) {
   const told = person.places[name], columns = told && columnsNow(told);
   if (!columns || row < 0) return null;
-  const found = told.names.map((_, c) => (columns[c][row] === MISSING ? null : told.start + columns[c][row] * told.step));
+  const before = Math.floor(row / told.every), after = Math.min(before + 1, told.rows - 1), share = row / told.every - before;
+  const found = columns.map((codes) => {
+    const first = codes[before], next = codes[after] === MISSING ? first : codes[after];
+    return first === MISSING ? null : told.start + (first + share * (next - first)) * told.step;
+  });
   return found.some((value) => value === null) ? null : found;
 }
 
@@ -62,7 +66,7 @@ function drawBox(draw, person, [x0, y0, x1, y1], row, width) {
   const lines = [nameOf(person.id), ...stateAt(person, row)];
   draw.font = "600 11px system-ui, sans-serif";
   const wide = Math.max(...lines.map((line) => draw.measureText(line).width)) + 10, tall = 14 * lines.length + 5;
-  const left = Math.min(Math.max(x0 - 1, 0), Math.max(width - wide, 0)), top = y0 - tall >= 0 ? y0 - tall : Math.max(y1 - tall, 0);
+  const [left, top] = placeBeside([x0, y0, x1, y1], wide, tall, width, draw.canvas.clientHeight);
   draw.fillStyle = "rgba(12, 16, 20, .72)";
   draw.fillRect(left, top, wide, tall);
   draw.fillStyle = onDark(person.colour);
@@ -71,6 +75,15 @@ function drawBox(draw, person, [x0, y0, x1, y1], row, width) {
     draw.fillStyle = i ? "#E6EDF3" : "#FFFFFF";
     draw.fillText(line, left + 7, top + 13 + 14 * i);
   });
+}
+
+/** Where a label of a box covers no face: over it, under it, at its sides, else in a corner. */
+function placeBeside([x0, y0, x1, y1], wide, tall, width, height) {
+  const left = Math.min(Math.max(x0 - 1, 0), Math.max(width - wide, 0)), middle = Math.min(Math.max(y0, 0), Math.max(height - tall, 0));
+  if (y0 - tall >= 0) return [left, y0 - tall];
+  if (y1 + tall <= height) return [left, y1];
+  if (x1 + wide <= width) return [x1, middle];
+  return [x0 - wide >= 0 ? x0 - wide : 0, x0 - wide >= 0 ? middle : 0];
 }
 
 function drawPoints(draw, person, points) {
