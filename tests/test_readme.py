@@ -71,6 +71,7 @@ def test_the_commands_of_the_readme_run_as_written(checkout: Path) -> None:
     stem = Path(own["talk.mp4"]).stem
     assert [p.stem for p in (checkout / "predictions").glob("*.parquet")] == [stem]
     assert [p.stem for p in (checkout / "predictions/report").glob("*.png")] == [stem]
+    assert (checkout / f"{stem}.html").stat().st_size > 100_000
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
