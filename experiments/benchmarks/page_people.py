@@ -10,12 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from features.faces.person_track import FACE_COLUMNS
-from fusion.data.measures import Column, Measure, Origin
 from fusion.data.predictions import FramePredictions
+from fusion.measuring.baseline import with_baseline
+from fusion.measuring.readings import FACS
+from fusion.tasks.measuring.measures import Column, Measure, Origin
 from fusion.tasks.registry import make_tasks
 
 TASKS = {"va": None, "expr": None, "au": None}
-UNITS = tuple(f"AU{n}_p" for n in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26))
+UNITS = tuple(f"AU{n}_p" for n in FACS)
 SMOOTH = 0.8
 """Seconds over which curves change."""
 PROVENANCE = {"checkpoint": "made", "stream face": "face 1", "stream voice": "prosody 1"}
@@ -45,7 +47,7 @@ def made_person(
     face = _curves(draw, frames, 1, fps, 3.0)[:, 0] > -2.0
     made = make_tasks({name: TASKS[name] for name in tasks})
     values = {name: _values(draw, name, len(t.columns), frames, fps) for name, t in made.items()}
-    return FramePredictions(
+    said = FramePredictions(
         id=name,
         video=video,
         times=np.arange(frames) / fps,
@@ -56,6 +58,7 @@ def made_person(
         provenance=PROVENANCE,
         measures=_measures(draw, frames, fps, face, size, "va" in tasks),
     )
+    return with_baseline(said, "auto") if frames else said
 
 
 def without_face(said: FramePredictions) -> FramePredictions:
@@ -133,15 +136,14 @@ def _measures(
         "Validity", [("validity", "how far to trust the frame", "", 0.0, 1.0)], trust, "trained"
     )
     found |= _places(draw, frames, fps, hidden, size)
-    voice = np.column_stack([_share(3 * _curves(draw, frames, 1, fps)), _share(pair[:, 1:])])
-    said = [("speech", "whether somebody speaks", "", 0.0, 1.0)]
-    said += [("vocal_arousal", "arousal of the voice", "", 0.0, 1.0)]
-    found["voice"] = _measure("Voice", list(said), voice, "derived")
+    talks = [("speech", "whether somebody speaks", "", 0.0, 1.0)]
+    speech = _share(3 * _curves(draw, frames, 1, fps))
+    found["speech"] = _measure("Speech", list(talks), speech, "trained")
+    voice = [("vocal_arousal", "arousal of the voice", "", 0.0, 1.0)]
+    found["voice"] = _measure("Voice", list(voice), _share(pair[:, 1:]), "derived")
     spread = 0.05 + 0.1 * _share(_curves(draw, frames, 2, fps))
     sure = [(f"{n}_sd", f"standard deviation of {n}", "", 0.0, None) for n in names]
     found["uncertainty"] = _measure("Uncertainty", list(sure), spread, "uncertainty")
-    less = [(f"{n}_bc", f"{n} less the person's own", "", -2.0, 2.0) for n in names]
-    found["baseline"] = _measure("Less the person's own", list(less), pair - 0.2, "corrected")
     return found
 
 

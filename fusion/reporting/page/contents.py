@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from fusion.data.measures import Measure
 from fusion.data.predictions import FramePredictions
 from fusion.data.review import Review
 from fusion.inference.origins import PLACE
+from fusion.measuring.readings import QUALITY, SPEECH
 from fusion.reporting.lanes import PALETTE
 from fusion.reporting.page.carried import carried_by
 from fusion.reporting.page.clip import Clip
-from fusion.reporting.page.lanes import PLACES, SPEECH, VOICE, Lane, ends_of, lanes_of
+from fusion.reporting.page.lanes import PLACES, Lane, ends_of, lanes_of
 from fusion.reporting.page.packing import Blocks, Scale, steps_for
 from fusion.reporting.page.pyramid import levels_of
 from fusion.reporting.timeline import FAINT_DB, FLOOR_DB, Envelope
 from fusion.tasks.labels import FrameLabels
+from fusion.tasks.measuring.measures import Measure
 
 TICK = 1e-4
 """Seconds by which times are counted in a page."""
@@ -32,8 +33,6 @@ EXACT = 1_000
 """Steps from which on values need no remark: they are as exact as they are shown."""
 SURE = 100
 """Code of a face that was seen, so that means of many frames have room."""
-QUALITY = "quality"
-"""Measure whose first column says how far a frame is to be trusted."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,8 @@ def contents_of(subject: Subject) -> tuple[dict[str, Any], Blocks]:
     for said in subject.people:
         labels = subject.truth.get(said.id) or FrameLabels(0)
         lanes.append(lanes_of(said, labels.on(said.times)))
-    every = ((lane, one) for each in lanes for lane in each for one in lane.series)
-    columns = [(one.values, *ends_of(one)) for lane, one in every if not lane.is_class(one)]
+    stored = (one for each in lanes for lane in each for one in lane.stored())
+    columns = [(one.values, *ends_of(one)) for one in stored]
     steps = steps_for(columns, _seconds(subject.people))
     notes = [*subject.notes, *([subject.clip.note] if subject.clip.note else [])]
     if steps < EXACT:
@@ -150,11 +149,13 @@ def _sound(subject: Subject, blocks: Blocks) -> dict[str, Any] | None:
     if subject.sound is not None and len(subject.sound.times):
         rows["level"] = _levels(subject.sound, blocks)
     for said in subject.people:
-        voice = said.measures.get(VOICE)
-        if voice and SPEECH in voice.names and "speech" not in rows:
-            speech = voice.values[:, voice.names.index(SPEECH)]
-            codes = Scale(0.0, 0.01).codes(speech)[None]
-            rows["speech"] = {"person": said.id, **levels_of(codes, ["mean"], blocks)}
+        for measure in said.measures.values():
+            if SPEECH not in measure.names or "speech" in rows:
+                continue
+            speech = measure.values[:, measure.names.index(SPEECH)]
+            if np.isfinite(speech).any():
+                codes = Scale(0.0, 0.01).codes(speech)[None]
+                rows["speech"] = {"person": said.id, **levels_of(codes, ["mean"], blocks)}
     return rows or None
 
 

@@ -15,18 +15,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fusion.data.measures import Column
 from fusion.data.predictions import FramePredictions
+from fusion.measuring.readings import BOX, SPEECH
 from fusion.reporting.lanes import PALETTE, colours_of
 from fusion.reporting.page.packing import Blocks, Scale
 from fusion.reporting.page.pyramid import Way, levels_of
 from fusion.tasks.base import Task
 from fusion.tasks.labels import FrameLabels
+from fusion.tasks.measuring.measures import Column
 
-PLACES = ("box", "landmarks")
+PLACES = (BOX, "landmarks")
 """Measures of where something is in the picture."""
-VOICE, SPEECH = "voice", "speech"
-"""Measure of the sound, and its column that is shown beneath the sound."""
+SAME = 1e-4
+"""Difference of values that is none."""
 MANY, TOGETHER = 5, 3
 """Shares from which on they are a heat map; most lines of a lane."""
 Role = Literal["value", "truth", "said", "spread", "corrected"]
@@ -75,26 +76,54 @@ class Lane:
         """Whether the values of a column are numbers of classes."""
         return self.kind == "classes" and one.role != "value"
 
+    def _raw(self, one: Series) -> int:
+        """Number of the value that a column belongs to."""
+        return next(i for i, other in enumerate(self.series) if other.of == one.of)
+
+    def stored(self) -> list[Series]:
+        """Columns of values that a page must hold numbers of."""
+        return [
+            one
+            for one in self.series
+            if not self.is_class(one) and _shift(one, self.series[self._raw(one)]) is None
+        ]
+
     def description(self, blocks: Blocks, steps: int) -> dict[str, Any]:
         """For the page, its numbers packed by `steps` over each range."""
         way: Way = "range" if self.kind == "lines" else "mean"
-        scales, rows, ways = list[Scale](), list[np.ndarray](), list[Way]()
+        rows, ways, told = list[np.ndarray](), list[Way](), list[dict[str, Any]]()
         for one in self.series:
+            raw = self._raw(one)
+            shift = _shift(one, self.series[raw])
+            if shift is not None:  # the same numbers, moved: they are not stored twice
+                told.append(told[raw] | _said(one) | {"start": told[raw]["start"] + shift})
+                continue
             whole = self.is_class(one)
-            scales.append(Scale(0.0, 1.0) if whole else Scale.over(*ends_of(one), steps))
-            rows.append(scales[-1].codes(one.values))
+            scale = Scale(0.0, 1.0) if whole else Scale.over(*ends_of(one), steps)
+            told.append(_said(one) | {"at": len(rows), "steps": steps} | scale.description())
+            rows.append(scale.codes(one.values))
             ways.append("mode" if whole else way)
-        told = [
-            asdict(one.column)
-            | {"role": one.role, "of": one.of, "colour": one.colour, "threshold": one.threshold}
-            | {"steps": steps}
-            | dict(zip(("least", "greatest"), _found(one.values), strict=True))
-            | scale.description()
-            for one, scale in zip(self.series, scales, strict=True)
-        ]
         said = [{"name": name, "colour": colour} for name, colour in self.classes]
         head = {"key": self.key, "title": self.title, "kind": self.kind, "classes": said}
         return head | {"columns": told, "data": levels_of(np.stack(rows), ways, blocks)}
+
+
+def _said(one: Series) -> dict[str, Any]:
+    """What is told of a column beside its numbers."""
+    least, greatest = _found(one.values)
+    more = {"role": one.role, "of": one.of, "colour": one.colour, "threshold": one.threshold}
+    return asdict(one.column) | more | {"least": least, "greatest": greatest}
+
+
+def _shift(one: Series, raw: Series) -> float | None:
+    """By how much a corrected column lies beside its own, if it does so evenly."""
+    if one.role != "corrected" or raw.role != "value":
+        return None
+    apart = one.values.astype(np.float64) - raw.values
+    known = apart[np.isfinite(apart)]
+    even = len(known) > 0 and bool(np.ptp(known) < SAME)
+    alike = bool((np.isfinite(one.values) == np.isfinite(raw.values)).all())
+    return float(np.median(known)) if even and alike else None
 
 
 def _found(values: np.ndarray) -> tuple[float | None, float | None]:
@@ -215,8 +244,7 @@ def _of_measure(
     own = [
         (column, row)
         for column, row in zip(columns, values.T, strict=True)
-        if column.origin not in ("uncertainty", "corrected")
-        and (name, column.name) != (VOICE, SPEECH)
+        if column.origin not in ("uncertainty", "corrected") and column.name != SPEECH
     ]
     if len(own) >= MANY and all((c.low, c.high) == (0, 1) for c, _ in own):
         series = [Series(column, row, "value", i) for i, (column, row) in enumerate(own)]

@@ -145,7 +145,7 @@ function paintRows(draw, person, lane, width, height) {
   const plot = width - GUTTER - RIGHT, rows = pixelRows(person, state.view, plot), series = shownSeries(lane);
   const share = (c) => {
     const column = lane.columns[c], low = column.low ?? 0, high = column.high ?? 1;
-    return pixelMeans(lane.data, c, rows, column).map((value) => (value - low) / (high - low));
+    return pixelMeans(lane.data, column.at, rows, column).map((value) => (value - low) / (high - low));
   };
   gutterText(draw, shortNames(series.map(({ index }) => lane.columns[index])), height);
   paintHeat(draw, series.map(({ index }) => share(index)), GUTTER, 0, plot, height);
@@ -153,7 +153,7 @@ function paintRows(draw, person, lane, width, height) {
   series.forEach((one, r) => {
     const column = lane.columns[one.index];
     if (one.truth >= 0) paintOn(draw, share(one.truth), 0.5, GUTTER, r * tall + tall - 3, theme.ink);
-    if (column.threshold !== null) paintOn(draw, pixelMeans(lane.data, one.index, rows, column), column.threshold, GUTTER, r * tall + 1, theme.accent);
+    if (column.threshold !== null) paintOn(draw, pixelMeans(lane.data, column.at, rows, column), column.threshold, GUTTER, r * tall + 1, theme.accent);
   });
   paintVeil(draw, person, GUTTER, 0, plot, height);
 }
@@ -169,13 +169,13 @@ function paintClasses(draw, person, lane, width, height) {
   const ribbons = lane.columns.flatMap((column, c) => (column.role === "value" ? [] : [c])), band = 11, top = ribbons.length * band + 3;
   const inks = lane.classes.map(({ colour }) => inkOf(colour));
   ribbons.forEach((c, i) => {
-    const modes = pixelModes(lane.data, c, rows, count), picture = new ImageData(plot, 1), ink = new Uint32Array(picture.data.buffer);
+    const modes = pixelModes(lane.data, lane.columns[c].at, rows, count), picture = new ImageData(plot, 1), ink = new Uint32Array(picture.data.buffer);
     modes.forEach((mode, x) => mode !== MISSING && (ink[x] = inks[mode]));
     paintPicture(draw, picture, GUTTER, i * band, plot, band - 2);
     gutterText(draw, [lane.columns[c].role === "said" ? "decided" : "truth"], i * band + band - 2, i * band);
   });
   gutterText(draw, ["share"], height, top);
-  paintStack(draw, lane.classes.map((_, c) => pixelMeans(lane.data, c, rows, lane.columns[c])), inks, GUTTER, top, plot, height - top);
+  paintStack(draw, lane.classes.map((_, c) => pixelMeans(lane.data, lane.columns[c].at, rows, lane.columns[c])), inks, GUTTER, top, plot, height - top);
   paintVeil(draw, person, GUTTER, 0, plot, height);
 }
 

@@ -63,15 +63,15 @@ function linesData(person, lane, width) {
   const weave = (low, high) => (pair ? low.flatMap((value, i) => [value, high[i]]) : low);
   const twice = (values) => (pair ? values.flatMap((value) => [value, value]) : values);
   for (const one of shownSeries(lane)) {
-    const { low, high } = groupRanges(lane.data, one.index, groups, lane.columns[one.index]);
+    const { low, high } = groupRanges(lane.data, groups, lane.columns[one.index]);
     if (one.spread >= 0) {
-      const spread = groupRanges(lane.data, one.spread, groups, lane.columns[one.spread]).high;
+      const spread = groupRanges(lane.data, groups, lane.columns[one.spread]).high;
       const below = low.map((value, i) => (value === null || spread[i] === null ? null : value - spread[i]));
       const above = high.map((value, i) => (value === null || spread[i] === null ? null : value + spread[i]));
       found.push(twice(below), twice(above));
     }
     if (one.truth >= 0) {
-      const truth = groupRanges(lane.data, one.truth, groups, lane.columns[one.truth]);
+      const truth = groupRanges(lane.data, groups, lane.columns[one.truth]);
       found.push(weave(truth.low, truth.high));
     }
     found.push(weave(low, high));

@@ -31,7 +31,7 @@ function showValues(all = false) {
     if (!lane || !(visible || all)) continue;
     const row = rowAt(person, time);
     for (const { cell, column } of cells) {
-      const value = valueAt(lane.data, column, row, lane.columns[column]);
+      const value = valueAt(lane.data, row, lane.columns[column]);
       const text = value === null ? "–" : lane.kind === "classes" ? percent(value) : number(value, lane.columns[column].unit ? 1 : 2);
       if (cell.textContent !== text) cell.textContent = text;
     }
@@ -42,7 +42,7 @@ function showValues(all = false) {
 /** The strongest rows of a heat map at a row, those that reach a half. */
 function strongest(lane, row) {
   const series = shownSeries(lane), names = shortNames(series.map(({ index }) => lane.columns[index]));
-  const found = series.map(({ index }, i) => ({ name: names[i], value: valueAt(lane.data, index, row, lane.columns[index]) ?? 0 }));
+  const found = series.map(({ index }, i) => ({ name: names[i], value: valueAt(lane.data, row, lane.columns[index]) ?? 0 }));
   return found.filter(({ value }) => value >= 0.5).sort((a, b) => b.value - a.value).slice(0, 4).map(({ name, value }) => `${name} ${number(value)}`).join("  ");
 }
 

@@ -24,12 +24,12 @@ function stateAt(person, row) {
     if (words.length > 3) break;
     if (lane.kind === "classes") {
       const said = lane.columns.findIndex((column) => column.role === "said");
-      const chosen = valueAt(lane.data, said, row, lane.columns[said]);
-      const share = chosen === null ? null : valueAt(lane.data, chosen, row, lane.columns[chosen]);
+      const chosen = valueAt(lane.data, row, lane.columns[said]);
+      const share = chosen === null ? null : valueAt(lane.data, row, lane.columns[chosen]);
       if (share !== null) words.push(`${lane.classes[chosen].name} ${percent(share)}`);
     } else if (lane.kind === "lines" && (lane.columns[0].low ?? 0) < 0 && !lane.columns[0].unit) {
       lane.columns.forEach((column, c) => {
-        const value = column.role === "value" ? valueAt(lane.data, c, row, column) : null;
+        const value = column.role === "value" ? valueAt(lane.data, row, column) : null;
         if (value !== null) words.push(`${column.name} ${number(value)}`);
       });
     }

@@ -94,11 +94,11 @@ function groupTimes(person, groups) {
   return out;
 }
 
-/** Least and greatest of column `c` in each group, as two arrays; null where there is nothing. */
-function groupRanges(levels, c, groups, scale) {
+/** Least and greatest of a lane's column in each group, as two arrays; null where there is nothing. */
+function groupRanges(levels, groups, scale) {
   const { from, to, size } = groups, low = [], high = [], source = sourceFor(levels, size);
   if (!source) return { low, high };
-  const [least, greatest] = placesOf(source, c), lows = source.columns[least], highs = source.columns[greatest];
+  const [least, greatest] = placesOf(source, scale.at), lows = source.columns[least], highs = source.columns[greatest];
   const { step } = source;
   for (let g = from; g < to; g++) {
     const first = Math.floor((g * size) / step), end = Math.min(lows.length, Math.max(first + 1, Math.floor(((g + 1) * size) / step)));
@@ -113,8 +113,9 @@ function groupRanges(levels, c, groups, scale) {
   return { low, high };
 }
 
-/** Value of column `c` at a row; null where there is none or it is not decoded yet. */
-function valueAt(levels, c, row, scale) {
+/** Value of a lane's column at a row; null where there is none or it is not decoded yet. */
+function valueAt(levels, row, scale) {
+  const c = scale.at;
   if (row < 0) return null;
   const full = columnsNow(levels.full);
   if (full) return full[c][row] === MISSING ? null : scale.start + full[c][row] * scale.step;

@@ -40,7 +40,7 @@ async function tableParts() {
 
 function cell(one, row) {
   if (!one) return "";
-  const code = columnsNow(one.lane.data.full)[one.c][row];
+  const code = columnsNow(one.lane.data.full)[one.column.at][row];
   if (code === MISSING) return "";
   if (one.classes) return quoted(one.classes[code].name);
   return (one.column.start + code * one.column.step).toFixed(digitsOf(one.column));

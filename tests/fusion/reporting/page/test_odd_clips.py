@@ -54,7 +54,7 @@ def test_a_clip_without_a_face_says_so_and_is_grey(browser: Any, tmp_path: Path)
 def test_a_clip_without_sound_has_no_lane_of_it(browser: Any, tmp_path: Path) -> None:
     one = job(made_clip(tmp_path, sound=None))
     mute = replace(
-        one.people[0], measures={k: v for k, v in one.people[0].measures.items() if k != "voice"}
+        one.people[0], measures={k: v for k, v in one.people[0].measures.items() if k != "speech"}
     )
     with opened(browser, made_page(tmp_path, replace(one, people=[mute]))) as page:
         assert carried(page).startswith("Carried by the face alone: a face was seen in ")
