@@ -4,8 +4,6 @@ Nothing is downloaded: where there is no Chromium or no playwright, the tests sk
 `$AFFUSE_CHROMIUM` names another one.
 """
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,39 +12,20 @@ from typing import Any
 
 import pytest
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--autoplay-policy=no-user-gesture-required",
-]
+from experiments.benchmarks.page_browser import NAMES, SIZE, chromium, find_chromium
+
 READY = "document.documentElement.dataset.fine === 'yes'"
 """What a review page says when all its numbers are decoded."""
 
 
-def chromium() -> str:
-    """Path of the browser; skips without one."""
-    named = os.environ.get("AFFUSE_CHROMIUM")
-    path = named or next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
-    return path
-
-
 @contextmanager
 def browsing() -> Iterator[Any]:
-    """The browser, with a profile of its own; one at a time."""
-    path = chromium()
-    driver = pytest.importorskip("playwright.sync_api", reason="no playwright (extra dev)")
-    with driver.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        try:
-            yield browser
-        finally:
-            browser.close()
+    """The browser, with a profile of its own; one at a time. Skips without one."""
+    pytest.importorskip("playwright.sync_api", reason="no playwright (extra experiments)")
+    if find_chromium() is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    with chromium() as browser:
+        yield browser
 
 
 @contextmanager
@@ -58,7 +37,7 @@ def opened(
     So it does if the page has asked for anything but files and what it holds itself. Errors that
     hold `allowed` may be there.
     """
-    options = {"viewport": {"width": 1280, "height": 900}} | options
+    options = {"viewport": SIZE} | options
     context, said, asked = browser.new_context(**options), list[str](), list[str]()
     page = context.new_page()
     page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
