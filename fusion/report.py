@@ -7,7 +7,7 @@ Data flow: predictions, truth, sound and clip where they are found > `ID.html`, 
     python -m fusion.report predictions --format html --data.root /data/Aff-Wild2
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -162,7 +162,8 @@ def _pages(
     """Writes the page of each video, and the index."""
     from fusion.reporting.page.site import INDEX_NAME, page_name, write_index, write_page
 
-    job, summary = _jobs(settings), ReportSummary()
+    videos = [request.video for request in requests]
+    job, summary = _jobs(settings, videos), ReportSummary()
     rows: list[Row] = []
     with ProgressReport("report", len(requests)) as progress:
         for request in requests:
@@ -183,12 +184,17 @@ def _pages(
     return summary
 
 
-def _jobs(settings: ReportSettings) -> Callable[[Request], "Job"]:
+def _jobs(settings: ReportSettings, videos: Collection[str]) -> Callable[[Request], "Job"]:
     """What makes the job of a page, by what is read once for all."""
     from fusion.reporting.loudness import SoundFinder, envelope_of_media
     from fusion.reporting.page.site import Job
 
     truth = read_labels(settings.data)
+    review = read_review(settings.review) if settings.review else None
+    if review and review.video not in videos:
+        raise UserError(
+            f"{settings.review}: of video '{review.video}', of which there is no page here"
+        )
     finder = SoundFinder.of(settings.store, settings.data.root, settings.videos)
 
     def job(request: Request) -> Job:
@@ -205,7 +211,9 @@ def _jobs(settings: ReportSettings) -> Callable[[Request], "Job"]:
             heard=request.media is not None,
             media=request.media,
             embed=settings.embed,
-            review=read_review(settings.review, known) if settings.review else None,
+            review=read_review(settings.review, known)
+            if settings.review and review and review.video == request.video
+            else None,
         )
 
     return job

@@ -159,12 +159,12 @@ _TEXT = """# Speed of review pages
 
     python -m experiments.benchmarks.page_speed
 
-Made-up predictions at 30 frames a second with the columns that the packaged model gives: expressions,
-action units, derived values with uncertainty and baseline, head pose, validity, speech, box and
-landmarks; curves that change within a second, and noise. Pages are without their clip. Open: until
-the curves of all who are shown are drawn. Zoom and seek: until the next picture of the screen is
-drawn, the median of 12 and the longest. Of {repeats} openings the median. Memory: what the renderer
-has for itself (USS).
+Made-up predictions at 30 frames a second with the columns that the packaged model gives:
+expressions, action units, derived values with uncertainty and baseline, head pose, validity,
+speech, box and landmarks; curves that change within a second, and noise. Pages are without their
+clip. Open: until the curves of all who are shown are drawn. Zoom and seek: until the next picture
+of the screen is drawn, the median of 12 and the longest. Of {repeats} openings the median. Memory:
+what the renderer has for itself (USS).
 
 {rows}
 

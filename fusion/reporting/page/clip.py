@@ -86,7 +86,8 @@ def clip_for(media: Path | None, page: Path, embed: Embed) -> Clip:
     facts = (media.name, kind, picture, *size, start)
     if embed == "auto" and media.stat().st_size <= MOST:
         return Clip("embedded", *facts, data=media.read_bytes())
-    return Clip("beside", *facts, path=_from(page, media))
+    note = "The clip is not in this page but beside it: pass both on, and keep them where they are."
+    return Clip("beside", *facts, path=_from(page, media), note=note)
 
 
 def playable(media: Path, picture: bool) -> str | None:

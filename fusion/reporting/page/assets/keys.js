@@ -19,7 +19,7 @@ const KEYS = [
   [["<", ","], "<", "slower", () => stepSpeed(-1)],
   [[">", "."], ">", "faster", () => stepSpeed(1)],
   [["e"], "E", "mark an event", markEvent],
-  [["x"], "X", "leave out the selection", excludeSelection],
+  [["x"], "X", "leave out a stretch", excludeSelection],
   [["c"], "C", "raw or baseline-corrected", () => toggleCorrected()],
   [["1", "2", "3", "4", "5", "6", "7", "8", "9"], "1 to 9", "show or hide a person", (event) => {
     const person = people[Number(event.key) - 1];

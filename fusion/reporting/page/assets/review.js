@@ -46,30 +46,40 @@ function leaveOut(id, out) {
   changed(out ? `${nameOf(id)} is left out` : `${nameOf(id)} counts again`);
 }
 
-/** Leaves out the selected stretch. */
-function excludeSelection() {
-  if (!state.selection) return say("Select a stretch first: drag over the curves");
-  edits.exclude.push({ person: null, from: rounded(state.selection.from), to: rounded(state.selection.to) });
-  setSelection(null);
-  changed("The stretch is left out");
-}
-
 const rounded = (time) => Number(time.toFixed(4));
 
-/** Asks what happened at the selection, or at the cursor. */
-function markEvent() {
+/** Asks for a person and a stretch, by default the selection or the cursor; `does(who, from, to)`. */
+function askStretch(title, fields, does) {
   const from = state.selection?.from ?? state.time, to = state.selection?.to ?? state.time;
-  const name = el("input", { type: "text", required: true, value: "event", "aria-label": "Name of the event" });
-  const who = el("select", { "aria-label": "Whose event" }, el("option", { value: "", textContent: "everybody" }));
+  const who = el("select", { "aria-label": "Whose" }, el("option", { value: "", textContent: "everybody" }));
   for (const person of people) who.append(el("option", { value: person.id, textContent: nameOf(person.id) }));
   if (visiblePeople().length === 1) who.value = visiblePeople()[0].id;
   const time = (value, label) => el("input", { type: "text", inputMode: "decimal", value: number(value, 3), pattern: "[0-9]+([.,][0-9]+)?", required: true, "aria-label": label });
   const onset = time(from, "Onset in seconds"), offset = time(to, "Offset in seconds"), read = (node) => Number(node.value.replace(",", "."));
-  showDialog("Mark an event", [el("label", {}, "what ", name), el("label", {}, "who ", who), el("label", {}, "from ", onset, " s"), el("label", {}, "to ", offset, " s")], () => {
+  showDialog(title, [...fields, el("label", {}, "who ", who), el("label", {}, "from ", onset, " s"), el("label", {}, "to ", offset, " s")], () => {
     const [first, last] = [read(onset), read(offset)].sort((a, b) => a - b);
-    edits.events.push({ person: who.value || null, name: name.value.trim(), onset: first, offset: last });
+    does(who.value || null, rounded(first), rounded(last));
+  });
+  return who;
+}
+
+/** Leaves out a stretch: the selection, if there is one. */
+function excludeSelection() {
+  const who = askStretch("Leave out a stretch", [], (person, from, to) => {
+    edits.exclude.push({ person, from, to });
+    setSelection(null);
+    changed(`${clock(from)} to ${clock(to)} is left out`);
+  });
+  who.focus();
+}
+
+/** Asks what happened at the selection, or at the cursor. */
+function markEvent() {
+  const name = el("input", { type: "text", required: true, value: "event", "aria-label": "Name of the event" });
+  askStretch("Mark an event", [el("label", {}, "what ", name)], (person, onset, offset) => {
+    edits.events.push({ person, name: name.value.trim(), onset, offset });
     edits.events.sort((a, b) => a.onset - b.onset);
-    changed(`Marked ${name.value} at ${clock(first)}`);
+    changed(`Marked ${name.value} at ${clock(onset)}`);
   });
   name.select();
 }
@@ -123,6 +133,6 @@ function buildReview() {
   place.replaceChildren(
     el("h2", { textContent: unsaved ? "Review (not saved)" : "Review" }),
     list.length ? el("ul", {}, ...list) : el("p", { className: "quiet", textContent: "No events or left-out stretches yet. Press E for an event, X to leave out a selection." }),
-    el("div", { className: "row" }, button("Event", "Mark an event (E)", markEvent), button("Leave out selection", "Leave out the selected stretch (X)", excludeSelection)),
+    el("div", { className: "row" }, button("Event", "Mark an event (E)", markEvent), button("Leave out …", "Leave out a stretch, the selection if there is one (X)", excludeSelection)),
     el("div", { className: "row" }, button("Save review.json", "Save what was changed as review.json", saveReview), button("Open …", "Open a review.json", () => open.click()), open));
 }

@@ -156,11 +156,12 @@ def test_a_review_is_made_saved_and_read(page: Any, tmp_path: Path) -> None:
     page.locator("h1").click()
     page.keyboard.press("e")
     page.get_by_label("Name of the event").fill("laugh")
-    page.get_by_label("Whose event").select_option("talk")
+    page.get_by_label("Whose").select_option("talk")
     page.keyboard.press("Enter")
     page.evaluate("affuse.state.selection = {from: 2.0, to: 2.5}")
     page.locator("h1").click()
     page.keyboard.press("x")
+    page.get_by_role("button", name="Keep").click()
     page.get_by_label("Leave out talk_person2").click()
     assert page.locator(".track.person .event").count() >= 1
     with page.expect_download() as loading:
