@@ -147,9 +147,11 @@ def lanes_of(said: FramePredictions, truth: FrameLabels) -> list[Lane]:
     for task in said.tasks.values():
         if task.drawn:
             lanes += KINDS[task.kind](task, said, truth, more)
+    taken = {lane.title for lane in lanes}
     for name, measure in said.measures.items():
         if name not in PLACES:
-            lanes += _of_measure(name, measure.heading, measure.columns, measure.values, more)
+            title = f"{measure.heading} ({name})" if measure.heading in taken else measure.heading
+            lanes += _of_measure(name, title, measure.columns, measure.values, more)
     return lanes
 
 

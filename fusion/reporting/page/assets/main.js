@@ -16,7 +16,7 @@ function buildBar() {
   speed.addEventListener("change", () => setSpeed(Number(speed.value)));
   const corrected = people.some((person) => person.lanes.some((lane) => lane.columns.some((column) => column.role === "corrected")));
   const toggle = corrected ? button("Corrected", "Raw or baseline-corrected (C)", toggleCorrected, { id: "corrected", "aria-pressed": "false" }) : null;
-  const beside = people.length > 1 ? button("Side by side", "People side by side, or one below the other", () => ((state.beside = !state.beside), emit("people")), { id: "beside" }) : null;
+  const beside = people.length > 1 ? button("Side by side", "People side by side, or one below the other", () => ((state.beside = !state.beside), emit("people")), { id: "beside", "aria-pressed": String(state.beside) }) : null;
   byId("bar").append(
     ...(player.media ? [button("‹", "A picture back (←)", () => stepFrame(-1)), play, button("›", "A picture on (→)", () => stepFrame(1)), speed] : []), now,
     el("span", { className: "group" }, button("−", "Zoom out (↓)", () => zoom(1 / 1.6)), button("+", "Zoom in (↑)", () => zoom(1.6)), button("All", "The whole clip (0)", () => setView(state.start, state.end))),
@@ -57,7 +57,7 @@ function connect() {
   on("view", () => (redraw(), tellTime()));
   for (const name of ["time", "shown", "hover", "drawn"]) on(name, tellTime);
   on("selection", () => (placeMarks(), tellTime()));
-  on("people", () => (buildPeople(), rebuild()));
+  on("people", () => (buildPeople(), rebuild(), openCoarsely().then(redraw).then(openFine)));
   on("corrected", rebuild);
   on("edits", () => (buildPeople(), buildReview(), rebuild()));
   new ResizeObserver(redraw).observe(byId("tracks"));
@@ -70,13 +70,20 @@ function connect() {
   addEventListener("beforeunload", (event) => unsaved && event.preventDefault());
 }
 
-/** Decodes the finest numbers, lane by lane, while the reader looks at coarse ones. */
+const levelsOf = (person) => [person.face, ...person.lanes.map((lane) => lane.data)];
+
+/** Decodes what is drawn of all who are shown from afar: little, and at once. */
+function openCoarsely() {
+  const { sound } = data, shared = [sound?.level && columnsOf(sound.level), sound?.speech && openCoarse(sound.speech)];
+  return Promise.all([...shared, ...people.map((person) => openCoarse(person.face)), ...visiblePeople().flatMap(levelsOf).map(openCoarse)]);
+}
+
+/** Decodes the finest numbers of all who are shown, lane by lane, while the reader looks at coarse ones. */
 async function openFine() {
-  for (const person of people) {
-    for (const place of Object.values(person.places)) await columnsOf(place);
-    for (const levels of [person.face, ...person.lanes.map((lane) => lane.data)]) {
-      if (columnsNow(levels.full)) continue;
-      await columnsOf(levels.full);
+  for (const person of visiblePeople()) {
+    for (const info of [...Object.values(person.places), ...levelsOf(person).map((levels) => levels.full)]) {
+      if (columnsNow(info)) continue;
+      await columnsOf(info);
       await new Promise((next) => setTimeout(next));
     }
   }
@@ -90,8 +97,7 @@ async function open() {
   const seen = [...people].sort((a, b) => b.seen - a.seen);
   for (const person of seen.slice(4)) state.hidden.add(person.id);
   state.beside = people.length > 1 && people.length < 4 && innerWidth > 1100;
-  const levels = people.flatMap((person) => [person.face, ...person.lanes.map((lane) => lane.data)]);
-  await Promise.all([...levels.map(openCoarse), ...(data.sound?.level ? [columnsOf(data.sound.level)] : []), ...(data.sound?.speech ? [openCoarse(data.sound.speech)] : [])]);
+  await openCoarsely();
   buildHead();
   buildPlayer();
   buildBar();

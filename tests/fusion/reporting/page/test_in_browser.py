@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from experiments.benchmarks.page_people import without_face
 from fusion.data.prediction_files import table_of
 from fusion.data.review import read_review
 from fusion.reporting.page.site import Job
@@ -219,3 +220,16 @@ def test_numbers_do_not_follow_the_language(browser: Any, path: Path) -> None:
         assert len(rows) == 2 * FRAMES
         assert rows[1]["time"] == "0.0400"
         assert "0:03.0" in page.locator("#facts").inner_text()
+
+
+def test_of_many_people_those_who_are_seen_most_are_shown_and_read_first(
+    browser: Any, tmp_path: Path
+) -> None:
+    people = made_people(count=6)
+    people[1] = without_face(people[1])
+    with opened(browser, made_page(tmp_path, Job("talk", people))) as page:
+        assert page.locator(".track.person").count() == 4
+        assert page.locator(".track[data-person=talk_person2]").count() == 0
+        page.locator("#show1").check()
+        cell = page.locator(".track[data-person=talk_person2] .values b").first
+        until(page, "n => n.textContent.length > 1", cell.element_handle())
