@@ -17,18 +17,17 @@ from features.cli.app import FAILED, OK, run
 from features.cli.progress import ProgressReport
 from features.cli.wording import counted
 from features.errors import UserError
+from features.media import MediaError
+from features.media.kinds import by_ending
 from fusion.data.prediction_files import list_predictions, read_predictions
-from fusion.data.predictions import FramePredictions
 from fusion.data.review import read_review
 from fusion.predict import PredictSettings
 from fusion.reporting.requests import Request, choose, of_folder, of_media
 from fusion.reporting.truth import TruthSettings, read_labels
-from fusion.tasks.labels import FrameLabels
 
 if TYPE_CHECKING:  # loads matplotlib
     from fusion.reporting.page.index import Row
     from fusion.reporting.page.site import Job
-    from fusion.reporting.timeline import Envelope
 
 Format = Literal["html", "png", "svg", "pdf"]
 
@@ -119,6 +118,8 @@ def report(settings: ReportSettings) -> ReportSummary:
     Raises:
         UserError: If there are no predictions, an id is unknown, or the truth cannot be read.
     """
+    if not settings.pred.exists() and by_ending(settings.pred):
+        raise UserError(f"{settings.pred}: no such file; check the path")
     if settings.pred.is_file():
         return _report_media(settings)
     paths = choose(list_predictions(settings.pred), settings.id, settings.pred)
@@ -200,20 +201,24 @@ def _jobs(settings: ReportSettings, videos: Collection[str]) -> Callable[[Reques
     def job(request: Request) -> Job:
         people = [read_predictions(path) for path in request.people.values()]
         known = {said.id for said in people}
-        sound = finder.find(request.video)
-        if sound is None and request.media:
-            sound = envelope_of_media(request.media)
+        sound, notes = finder.find(request.video), list[str]()
+        try:
+            if sound is None and request.media:
+                sound = envelope_of_media(request.media)
+        except MediaError as error:
+            notes.append(f"The sound cannot be read: {error}")
         return Job(
             request.video,
             people,
             {name: labels for name, labels in truth.items() if name in known},
             sound,
-            heard=request.media is not None,
+            heard=request.media is not None and not notes,
             media=request.media,
             embed=settings.embed,
             review=read_review(settings.review, known)
             if settings.review and review and review.video == request.video
             else None,
+            notes=notes,
         )
 
     return job
@@ -224,6 +229,7 @@ def _pictures(
 ) -> ReportSummary:
     """Draws the timeline of each person."""
     from fusion.reporting.loudness import SoundFinder
+    from fusion.reporting.pictures import draw_person
 
     truth = read_labels(settings.data)
     sound = SoundFinder.of(settings.store, settings.data.root, videos)
@@ -231,39 +237,15 @@ def _pictures(
     with ProgressReport("report", len(paths)) as progress:
         for name, path in paths.items():
             try:
-                predictions = read_predictions(path)
                 picture = out / f"{name}.{settings.format or 'png'}"
-                _draw(predictions, truth.get(name), sound.find(predictions.video), picture)
+                remark = draw_person(path, picture, truth.get(name), sound)
             except UserError as error:
                 summary.failures[name] = str(error)
             else:
                 summary.pictures[name] = picture
-                summary.remarks |= _remark(predictions, truth.get(name))
+                summary.remarks |= {name: remark} if remark else {}
             progress.step(name)
     return summary
-
-
-def _draw(
-    predictions: FramePredictions,
-    labels: FrameLabels | None,
-    envelope: "Envelope | None",
-    picture: Path,
-) -> None:
-    if not len(predictions):
-        raise UserError("predictions without a single frame; nothing to draw")
-    from fusion.reporting.timeline import draw_timeline
-
-    draw_timeline(predictions, labels, envelope, picture)
-
-
-def _remark(predictions: FramePredictions, labels: FrameLabels | None) -> dict[str, str]:
-    """Says that truth and predictions differ in length, which the real set often has."""
-    rows = labels.rows_for(len(predictions)) if labels else 0
-    if rows in (0, len(predictions)):
-        return {}
-    frames = counted(len(predictions), "frame")
-    counts = f"{counted(rows, 'row')} of labels, {frames}"
-    return {predictions.id: f"{counts}; matched by frame number"}
 
 
 def command(settings: ReportSettings) -> int:

@@ -16,7 +16,8 @@ from fusion.measuring.readings import QUALITY, SPEECH
 from fusion.reporting.lanes import PALETTE
 from fusion.reporting.page.carried import carried_by
 from fusion.reporting.page.clip import Clip
-from fusion.reporting.page.lanes import PLACES, Lane, ends_of, lanes_of
+from fusion.reporting.page.lane import Lane, ends_of
+from fusion.reporting.page.lanes import PLACES, lanes_of
 from fusion.reporting.page.packing import Blocks, Scale, steps_for
 from fusion.reporting.page.pyramid import levels_of
 from fusion.reporting.timeline import FAINT_DB, FLOOR_DB, Envelope
@@ -69,7 +70,8 @@ def contents_of(subject: Subject) -> tuple[dict[str, Any], Blocks]:
     stored = (one for each in lanes for lane in each for one in lane.stored())
     columns = [(one.values, *ends_of(one)) for one in stored]
     steps = steps_for(columns, _seconds(subject.people))
-    notes = [*subject.notes, *([subject.clip.note] if subject.clip.note else [])]
+    told = subject.clip.kind != "none" and subject.clip.note
+    notes = [*subject.notes, *([told] if told else [])]
     if steps < EXACT:
         notes.append(
             f"So that the page stays small, values come in {steps} steps over their range."

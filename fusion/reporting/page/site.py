@@ -6,11 +6,12 @@ from pathlib import Path
 from urllib.parse import quote
 
 from features.cli.wording import counted
+from features.media import MediaError
 from features.store.atomic_file import replacing
 from fusion.data.predictions import FramePredictions
 from fusion.data.review import Review
 from fusion.metrics.evaluation import FEW_FRAMES
-from fusion.reporting.page.clip import Embed, clip_for
+from fusion.reporting.page.clip import Clip, Embed, clip_for
 from fusion.reporting.page.contents import Subject, contents_of
 from fusion.reporting.page.document import INDEX, PAGE, document
 from fusion.reporting.page.index import Row, index_data, row_of
@@ -33,6 +34,7 @@ class Job:
         media: The clip; None if it is not at hand.
         embed: Whether it may lie in the page.
         review: What somebody changed before.
+        notes: What is odd already, a line each.
     """
 
     video: str
@@ -43,6 +45,7 @@ class Job:
     media: Path | None = None
     embed: Embed = "auto"
     review: Review | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,15 @@ def page_name(video: str) -> str:
 
 
 def write_page(job: Job, path: Path) -> Made:
-    """Writes the page of a video: at any instant absent, the old one, or the whole new one.
-
-    Raises:
-        UserError: If the clip cannot be read.
-    """
+    """Writes the page of a video: at any instant absent, the old one, or the whole new one."""
     truth, remarks = fitting_labels(job)
-    clip = clip_for(job.media, path, job.embed)
-    subject = Subject(
-        job.video, job.people, truth, job.sound, job.heard, clip, job.review, tuple(remarks)
-    )
+    remarks = [*job.notes, *remarks]
+    try:
+        clip = clip_for(job.media, path, job.embed)
+    except MediaError as error:
+        clip = Clip("none", note=f"The clip cannot be shown: {error}")
+        remarks.append(clip.note)
+    subject = Subject(job.video, job.people, truth, job.sound, job.heard, clip, job.review, remarks)
     data, blocks = contents_of(subject)
     _write(path, document(job.video, data, PAGE, blocks.texts, clip.data))
     rows = [row_of(quote(path.name), said, truth.get(said.id)) for said in job.people]

@@ -196,3 +196,13 @@ def test_a_file_that_is_no_clip_is_named(tmp_path: Path) -> None:
     (tmp_path / "talk.mp4").write_bytes(b"nothing" * 100)
     with pytest.raises(UserError, match="not a video or sound file"):
         clip_for(tmp_path / "talk.mp4", tmp_path / "talk.html", "auto")
+
+
+def test_predictions_of_a_clip_that_is_damaged_by_now_are_shown_without_it(
+    browser: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.mp4").write_bytes(b"nothing" * 100)
+    one = replace(job(None), media=tmp_path / "talk.mp4")
+    with opened(browser, made_page(tmp_path, one)) as page:
+        assert "The clip cannot be shown: " in page.locator("#notes").inner_text()
+        assert page.locator(".track.person").count() == 1
