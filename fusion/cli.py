@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": ("fusion.evaluate", "official scores with intervals, tables and pictures"),
     "submit": ("fusion.submit", "write or check a leaderboard file"),
     "report": ("fusion.report", "a page to look through a video, or timelines as pictures"),
+    "events": ("fusion.events.__main__", "what happens when, by rules over predictions"),
 }
 """Name to the module and what it is for, in the order in which they are used."""
 USAGE_LINE = "usage: affuse COMMAND [INPUT] [--OPTION VALUE ...]"

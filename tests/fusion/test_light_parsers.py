@@ -8,6 +8,7 @@ import pytest
 COMMANDS = {
     "fusion.check": "CheckSettings",
     "fusion.ensemble": "EnsembleSettings",
+    "fusion.events.__main__": "EventsSettings",
     "fusion.evaluate": "EvaluateSettings",
     "fusion.predict": "PredictSettings",
     "fusion.report": "ReportSettings",

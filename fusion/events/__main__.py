@@ -1,0 +1,151 @@
+"""`python -m fusion.events`: what happens when, by rules over the columns of predictions.
+
+Data flow: predictions + rules + reviews > events > events.tsv, counts.csv, latencies.csv.
+
+    python -m fusion.events predictions
+    python -m fusion.events predictions --rules my_rules.yaml --markers markers.csv
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from features.cli.app import FAILED, OK, run
+from features.cli.wording import counted
+from features.errors import UserError
+from fusion.events.event_list import PersonEvents, events_of
+from fusion.events.markers import Marker, latencies, read_markers
+from fusion.events.rules import RuleSet, read_rules
+from fusion.events.tables import (
+    COUNT_COLUMNS,
+    EVENT_COLUMNS,
+    LATENCY_COLUMNS,
+    count_rows,
+    event_rows,
+    write_rows,
+)
+from fusion.tables.folder import PredictionFolder
+
+
+@dataclass
+class EventsSettings:
+    """Settings of the search for events.
+
+    Args:
+        pred: Folder of predictions as fusion.predict writes them, or one file of it.
+        rules: File of rules and own measures, or a shipped one by name. None: the shipped
+            `events`, of which rules are passed over whose columns are not there.
+        review: File or folder of reviews, as the review page saves them.
+        markers: CSV with `time` and `name`, and maybe `video`: how long after each do events begin?
+        min_validity: What is said of a face that is less valid counts as unknown; 0: nothing does.
+        out: Folder for the tables. None: `events` in the folder of predictions.
+    """
+
+    POSITIONAL: ClassVar[str] = "pred"
+    ESSENTIAL: ClassVar[tuple[str, ...]] = ("rules", "review", "markers", "min_validity", "out")
+
+    pred: Path
+    rules: str | None = None
+    review: Path | None = None
+    markers: Path | None = None
+    min_validity: float = 0.5
+    out: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_validity <= 1:
+            raise UserError(f"min_validity must be from 0 to 1, not {self.min_validity:g}")
+
+
+@dataclass
+class EventsSummary:
+    """What was found.
+
+    Attributes:
+        people: By video and person.
+        files: Written.
+        remarks: Of rules that could not be told of some.
+        failures: Id to cause.
+    """
+
+    people: list[PersonEvents] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def print(self) -> None:
+        """Prints the closing lines."""
+        for path in self.files:
+            print(path)
+        for remark in self.remarks:
+            print(f"  remark: {remark}")
+        for name, cause in self.failures.items():
+            print(f"  failed: {name}: {cause}")
+        events = Counter(event.name for person in self.people for event in person.events)
+        kinds = ", ".join(f"{name} {number}" for name, number in sorted(events.items()))
+        total = counted(sum(events.values()), "event") + (f" ({kinds})" if kinds else "")
+        print(f"{total} of {counted(len(self.people), 'person', 'people')}")
+
+
+def find_events(settings: EventsSettings) -> EventsSummary:
+    """Finds the events and writes the tables; a damaged file never stops the others.
+
+    Raises:
+        UserError: If rules, reviews or markers make no sense, or a rule fits no file at all.
+    """
+    rules = read_rules(settings.rules)
+    markers = read_markers(settings.markers) if settings.markers else ()
+    folder = PredictionFolder.of(settings.pred, settings.review)
+    summary = EventsSummary()
+    for video in folder.read():
+        for id, table in video.people.items():
+            trusted = table.trusted(settings.min_validity)
+            summary.people.append(events_of(trusted, rules, video.marked.get(id, ())))
+    summary.failures = folder.failures
+    summary.remarks = missing_remarks(summary.people, rules)
+    beside = settings.pred if settings.pred.is_dir() else settings.pred.parent
+    summary.files = _write(settings.out or beside / "events", summary.people, markers)
+    return summary
+
+
+def missing_remarks(people: list[PersonEvents], rules: RuleSet) -> list[str]:
+    """What to say of rules whose columns are not everywhere.
+
+    Raises:
+        UserError: If a rule that the user wrote fits nobody.
+    """
+    found = []
+    for rule in rules.rules:
+        lacking = [p.missing[rule.name] for p in people if rule.name in p.missing]
+        if lacking and len(lacking) == len(people) and not rules.shipped:
+            raise UserError(f"{rules.path}: {lacking[0]}")
+        if lacking:
+            many = f"{len(lacking)} of {counted(len(people), 'person', 'people')}"
+            found.append(f"not looked for in {many}: {lacking[0]}")
+    return found
+
+
+def _write(out: Path, people: list[PersonEvents], markers: tuple[Marker, ...]) -> list[Path]:
+    out.mkdir(parents=True, exist_ok=True)
+    files = [
+        write_rows(out / "events.tsv", EVENT_COLUMNS, event_rows(people), "\t"),
+        write_rows(out / "counts.csv", COUNT_COLUMNS, count_rows(people)),
+    ]
+    if markers:
+        rows = [vars(each) for person in people for each in latencies(person, markers)]
+        files.append(write_rows(out / "latencies.csv", LATENCY_COLUMNS, rows))
+    return files
+
+
+def command(settings: EventsSettings) -> int:
+    """Finds events and prints a summary."""
+    summary = find_events(settings)
+    summary.print()
+    return FAILED if summary.failures else OK
+
+
+main = partial(run, EventsSettings, command, prog="fusion.events", description=__doc__ or "")
+
+if __name__ == "__main__":
+    main()

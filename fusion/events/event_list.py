@@ -1,0 +1,134 @@
+"""Events of a person in a video: by rules, and those that somebody marked by hand.
+
+Data flow: FrameTable + rules + marks > Event > events.tsv, counts.csv, exports, statistics.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusion.events.binding import MissingColumn, Readings, read, with_measures
+from fusion.events.finder import Timing, find
+from fusion.events.rules import Rule, RuleSet
+from fusion.tables.frame_table import FrameTable
+from fusion.tables.weighting import weighted_mean
+
+BY_HAND = "review"
+BY_RULE = "rule"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event.
+
+    Attributes:
+        clip: Id of the predictions.
+        video: Id of the video.
+        person: Name that people read.
+        name: What it is.
+        onset, offset: Seconds.
+        peak: Of what the rule compares: farthest into its direction; NaN where marked by hand.
+        mean: Likewise, over time.
+        validity: Mean over time of how far the face is to be trusted.
+        source: `BY_RULE` or `BY_HAND`.
+    """
+
+    clip: str
+    video: str
+    person: str
+    name: str
+    onset: float
+    offset: float
+    peak: float
+    mean: float
+    validity: float
+    source: str = BY_RULE
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.offset - self.onset
+
+
+@dataclass(frozen=True)
+class PersonEvents:
+    """What was found of one person in one video.
+
+    Attributes:
+        table: With own measures.
+        events: In order of their onset.
+        observed: Event to the seconds in which its rule could be told; marked ones: all.
+        missing: Event to why there is no such rule here.
+    """
+
+    table: FrameTable
+    events: tuple[Event, ...]
+    observed: dict[str, float]
+    missing: dict[str, str]
+
+
+def events_of(
+    table: FrameTable, rules: RuleSet, marked: Sequence[tuple[str, float, float]] = ()
+) -> PersonEvents:
+    """Events of a person.
+
+    Args:
+        table: Without the values that are not to be trusted.
+        rules: Whose columns are looked for; one that a table lacks leaves the rule out.
+        marked: By hand: name, onset, offset.
+
+    Raises:
+        UserError: If a rule makes no sense for the columns.
+    """
+    table = with_measures(table, rules.measures)
+    events: list[Event] = []
+    observed: dict[str, float] = {}
+    missing: dict[str, str] = {}
+    for rule in rules.rules:
+        try:
+            said = read(rule, table)
+        except MissingColumn as error:
+            missing[rule.name] = str(error)
+            continue
+        events += _by_rule(rule, said, table)
+        observed[rule.name] = float(table.durations[~np.isnan(said.holds)].sum())
+    for name, onset, offset in marked:
+        events.append(_by_hand(name, onset, offset, table))
+        observed.setdefault(name, table.seconds)
+    return PersonEvents(table, tuple(sorted(events, key=_order)), observed, missing)
+
+
+def _order(event: Event) -> tuple[float, float, str]:
+    return event.onset, event.offset, event.name
+
+
+def _by_rule(rule: Rule, said: Readings, table: FrameTable) -> list[Event]:
+    clauses = rule.clauses
+    timing = Timing(clauses.shortest, clauses.gap, rule.bridge)
+    found = []
+    for first, stop in find(said.holds, said.ends, table.times, table.durations, timing):
+        held, lasting = said.value[first:stop], table.durations[first:stop]
+        known = held[~np.isnan(held)]
+        peak = (known.max() if said.upward else known.min()) if len(known) else np.nan
+        found.append(
+            Event(
+                table.id,
+                table.video,
+                table.person,
+                rule.name,
+                onset=float(table.times[first]),
+                offset=float(table.ends[stop - 1]),
+                peak=float(peak),
+                mean=weighted_mean(held, lasting),
+                validity=weighted_mean(table.validity[first:stop], lasting),
+            )
+        )
+    return found
+
+
+def _by_hand(name: str, onset: float, offset: float, table: FrameTable) -> Event:
+    inside = (table.ends > onset) & (table.times < max(offset, np.nextafter(onset, np.inf)))
+    validity = weighted_mean(table.validity[inside], table.durations[inside])
+    who = (table.id, table.video, table.person)
+    return Event(*who, name, onset, offset, np.nan, np.nan, validity, BY_HAND)

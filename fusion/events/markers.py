@@ -1,0 +1,106 @@
+"""Markers: when something was shown or said to people, and how long after it events begin.
+
+Data flow: markers.csv > Marker > latency of the first event of each kind.
+
+    time,name            # seconds; a column `video` says which one, else they are of all
+    12.5,picture 1
+"""
+
+import csv
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from features.errors import UserError
+from fusion.events.event_list import PersonEvents
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A moment.
+
+    Attributes:
+        time: Seconds.
+        name: What happened.
+        video: Id; empty: of all videos.
+    """
+
+    time: float
+    name: str
+    video: str = ""
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How long after a marker an event began.
+
+    Attributes:
+        clip, video, person: Who.
+        marker: What happened.
+        time: When, seconds.
+        event: Name.
+        latency: Seconds to the first onset from the marker until the next one; NaN: none came.
+    """
+
+    clip: str
+    video: str
+    person: str
+    marker: str
+    time: float
+    event: str
+    latency: float
+
+
+def read_markers(path: Path) -> tuple[Marker, ...]:
+    """Markers in order of time.
+
+    Raises:
+        UserError: If there is no such file, or a line is not as above; says which.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file of markers") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: no text in UTF-8; save it so") from error
+    head = lines[0] if lines else ""
+    separator = max(",;\t", key=head.count)
+    rows = csv.DictReader(lines, delimiter=separator)
+    if not {"time", "name"} <= set(rows.fieldnames or ()):
+        raise UserError(f"{path}: columns 'time' and 'name' were expected, not '{head}'")
+    return tuple(sorted((_marker(path, rows.line_num, row) for row in rows), key=lambda m: m.time))
+
+
+def _marker(path: Path, line: int, row: dict[str, str]) -> Marker:
+    try:
+        time = float(row["time"])
+    except (TypeError, ValueError):
+        time = math.nan
+    if not math.isfinite(time) or not row["name"]:
+        raise UserError(
+            f"{path}, line {line}: a time in seconds and a name were expected, not"
+            f" '{row['time']}' and '{row['name']}'"
+        )
+    return Marker(time, row["name"], row.get("video") or "")
+
+
+def latencies(person: PersonEvents, markers: Iterable[Marker]) -> list[Latency]:
+    """Of each marker of the video and each event that is looked for."""
+    table = person.table
+    own = [marker for marker in markers if marker.video in ("", table.video)]
+    found = []
+    for number, marker in enumerate(own):
+        later = [other.time for other in own[number + 1 :] if other.time > marker.time]
+        until = later[0] if later else np.inf
+        for name in person.observed:
+            onsets = [each.onset for each in person.events if each.name == name]
+            who = (table.id, table.video, table.person, marker.name, marker.time, name)
+            found.append(Latency(*who, _first(onsets, marker.time, until)))
+    return found
+
+
+def _first(onsets: Sequence[float], start: float, until: float) -> float:
+    return next((onset - start for onset in sorted(onsets) if start <= onset < until), np.nan)

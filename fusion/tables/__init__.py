@@ -1,0 +1,1 @@
+"""Files of predictions as columns on the clock, as people have reviewed them."""
