@@ -10,6 +10,7 @@ COMMANDS = {
     "fusion.ensemble": "EnsembleSettings",
     "fusion.events.__main__": "EventsSettings",
     "fusion.evaluate": "EvaluateSettings",
+    "fusion.exports.__main__": "ExportSettings",
     "fusion.predict": "PredictSettings",
     "fusion.report": "ReportSettings",
     "fusion.search": "SearchSettings",

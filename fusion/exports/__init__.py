@@ -1,0 +1,1 @@
+"""Predictions and events as files that other programs read, one module a format."""
