@@ -32,6 +32,7 @@ COMMANDS = {
     "submit": ("fusion.submit", "write or check a leaderboard file"),
     "report": ("fusion.report", "a page to look through a video, or timelines as pictures"),
     "events": ("fusion.events.__main__", "what happens when, by rules over predictions"),
+    "summarize": ("fusion.statistics.__main__", "tables of people and clips, and comparisons"),
     "export": ("fusion.exports.__main__", "files for ELAN, Praat, BORIS, BIDS, Excel, ..."),
 }
 """Name to the module and what it is for, in the order in which they are used."""

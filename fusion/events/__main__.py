@@ -17,7 +17,7 @@ from features.cli.wording import counted
 from features.errors import UserError
 from fusion.events.event_list import PersonEvents, events_of
 from fusion.events.markers import Marker, latencies, read_markers
-from fusion.events.rules import RuleSet, read_rules
+from fusion.events.rules import read_rules
 from fusion.events.tables import (
     COUNT_COLUMNS,
     EVENT_COLUMNS,
@@ -103,27 +103,10 @@ def find_events(settings: EventsSettings) -> EventsSummary:
             trusted = table.trusted(settings.min_validity)
             summary.people.append(events_of(trusted, rules, video.marked.get(id, ())))
     summary.failures = folder.failures
-    summary.remarks = missing_remarks(summary.people, rules)
+    summary.remarks = rules.remarks([person.missing for person in summary.people])
     beside = settings.pred if settings.pred.is_dir() else settings.pred.parent
     summary.files = _write(settings.out or beside / "events", summary.people, markers)
     return summary
-
-
-def missing_remarks(people: list[PersonEvents], rules: RuleSet) -> list[str]:
-    """What to say of rules whose columns are not everywhere.
-
-    Raises:
-        UserError: If a rule that the user wrote fits nobody.
-    """
-    found = []
-    for rule in rules.rules:
-        lacking = [p.missing[rule.name] for p in people if rule.name in p.missing]
-        if lacking and len(lacking) == len(people) and not rules.shipped:
-            raise UserError(f"{rules.path}: {lacking[0]}")
-        if lacking:
-            many = f"{len(lacking)} of {counted(len(people), 'person', 'people')}"
-            found.append(f"not looked for in {many}: {lacking[0]}")
-    return found
 
 
 def _write(out: Path, people: list[PersonEvents], markers: tuple[Marker, ...]) -> list[Path]:

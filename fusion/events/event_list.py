@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fusion.data.review import Event as MarkedEvent
 from fusion.events.binding import MissingColumn, Readings, read, with_measures
 from fusion.events.finder import Timing, find
 from fusion.events.rules import Rule, RuleSet
@@ -69,14 +70,14 @@ class PersonEvents:
 
 
 def events_of(
-    table: FrameTable, rules: RuleSet, marked: Sequence[tuple[str, float, float]] = ()
+    table: FrameTable, rules: RuleSet, marked: Sequence[MarkedEvent] = ()
 ) -> PersonEvents:
     """Events of a person.
 
     Args:
         table: Without the values that are not to be trusted.
         rules: Whose columns are looked for; one that a table lacks leaves the rule out.
-        marked: By hand: name, onset, offset.
+        marked: By hand.
 
     Raises:
         UserError: If a rule makes no sense for the columns.
@@ -93,9 +94,9 @@ def events_of(
             continue
         events += _by_rule(rule, said, table)
         observed[rule.name] = float(table.durations[~np.isnan(said.holds)].sum())
-    for name, onset, offset in marked:
-        events.append(_by_hand(name, onset, offset, table))
-        observed.setdefault(name, table.seconds)
+    for mark in marked:
+        events.append(_by_hand(mark, table))
+        observed.setdefault(mark.name, table.seconds)
     return PersonEvents(table, tuple(sorted(events, key=_order)), observed, missing)
 
 
@@ -127,8 +128,9 @@ def _by_rule(rule: Rule, said: Readings, table: FrameTable) -> list[Event]:
     return found
 
 
-def _by_hand(name: str, onset: float, offset: float, table: FrameTable) -> Event:
+def _by_hand(mark: MarkedEvent, table: FrameTable) -> Event:
+    onset, offset = mark.onset, mark.offset
     inside = (table.ends > onset) & (table.times < max(offset, np.nextafter(onset, np.inf)))
     validity = weighted_mean(table.validity[inside], table.durations[inside])
     who = (table.id, table.video, table.person)
-    return Event(*who, name, onset, offset, np.nan, np.nan, validity, BY_HAND)
+    return Event(*who, mark.name, onset, offset, np.nan, np.nan, validity, BY_HAND)

@@ -12,13 +12,14 @@ Data flow: rules.yaml, or a shipped name > RuleSet > `binding` to the columns of
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from features.cli.wording import counted
 from features.errors import UserError
 from fusion.events.formula import NUMBER, FormulaError, Node
 from fusion.events.parsing import parse_formula
@@ -99,6 +100,25 @@ class RuleSet:
     rules: tuple[Rule, ...]
     measures: tuple[OwnMeasure, ...]
     shipped: bool = False
+
+    def remarks(self, missing: Sequence[Mapping[str, str]]) -> list[str]:
+        """What to say of rules whose columns are not everywhere.
+
+        Args:
+            missing: Of each person, rule to why it could not be looked for.
+
+        Raises:
+            UserError: If a rule that the user wrote fits nobody.
+        """
+        found = []
+        for rule in self.rules:
+            lacking = [each[rule.name] for each in missing if rule.name in each]
+            if lacking and len(lacking) == len(missing) and not self.shipped:
+                raise UserError(f"{self.path}: {lacking[0]}")
+            if lacking:
+                many = f"{len(lacking)} of {counted(len(missing), 'person', 'people')}"
+                found.append(f"not looked for in {many}: {lacking[0]}")
+        return found
 
 
 def read_rules(name: str | None) -> RuleSet:

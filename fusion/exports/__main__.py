@@ -68,19 +68,19 @@ class ExportSummary:
     Attributes:
         files: In their order.
         failures: Id or video, and format, to cause.
-        unlinked: Videos whose file was looked for and not found.
+        remarks: What is odd, though written.
     """
 
     files: list[Path] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
-    unlinked: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def print(self) -> None:
         """Prints the closing lines."""
         for path in dict.fromkeys(self.files):
             print(path)
-        for video in self.unlinked:
-            print(f"  remark: {video}: no such video to link")
+        for remark in self.remarks:
+            print(f"  remark: {remark}")
         for name, cause in self.failures.items():
             print(f"  failed: {name}: {cause}")
         files = counted(len(dict.fromkeys(self.files)), "file")
@@ -102,11 +102,13 @@ def export(settings: ExportSettings) -> ExportSummary:
     beside = settings.pred if settings.pred.is_dir() else settings.pred.parent
     out = settings.out or beside / "export"
     summary, owners = ExportSummary(), dict[Path, str]()
+    missing: list[dict[str, str]] = []
     with ProgressReport("export", len(folder)) as progress:
         for tables in folder.read():
             if not tables.people:
                 continue
             video = video_of(tables, rules, settings.min_validity, media.get(tables.video))
+            missing += [person.found.missing for person in video.people]
             for each in formats:
                 try:
                     files = each.write(video, out)
@@ -115,9 +117,10 @@ def export(settings: ExportSettings) -> ExportSummary:
                 except UserError as error:
                     summary.failures[f"{video.video}, {each.name}"] = str(error)
             if settings.videos and video.media is None:
-                summary.unlinked.append(video.video)
+                summary.remarks.append(f"{video.video}: no such video to link")
             progress.step(video.video)
     summary.failures |= folder.failures
+    summary.remarks += rules.remarks(missing)
     return summary
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from features.errors import UserError
 from fusion.data.prediction_files import list_predictions, read_metadata, read_predictions
-from fusion.data.review import Review, read_reviews
+from fusion.data.review import Event as MarkedEvent
+from fusion.data.review import Review, read_review
 from fusion.tables.frame_table import FrameTable, table_of
-from fusion.tables.reviewed import corrected, marked_by
+from fusion.tables.reviewed import corrected, read_reviews
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,12 @@ class VideoTables:
     Attributes:
         video: Its id.
         people: Tables by id.
-        marked: Id to events that somebody marked by hand: name, onset, offset.
+        marked: Id to events that somebody marked by hand.
     """
 
     video: str
     people: dict[str, FrameTable]
-    marked: dict[str, list[tuple[str, float, float]]] = field(default_factory=dict)
+    marked: dict[str, tuple[MarkedEvent, ...]] = field(default_factory=dict)
 
 
 @dataclass
@@ -61,14 +62,15 @@ class PredictionFolder:
             said = read_metadata(file) or {}
             videos.setdefault(str(said.get("video", id)), {})[id] = file
         reviews = read_reviews(review) if review else {}
-        for video in reviews:
+        for video, (file, _) in reviews.items():
             if video not in videos:
                 near = difflib.get_close_matches(video, videos, n=1, cutoff=0.0)[0]
                 raise UserError(
-                    f"{review}: a review of '{video}', of which {path} has no predictions; the"
+                    f"{file}: a review of '{video}', of which {path} has no predictions; the"
                     f" nearest is '{near}'"
                 )
-        return PredictionFolder(path, videos, reviews)
+            read_review(file, videos[video])
+        return PredictionFolder(path, videos, {name: each for name, (_, each) in reviews.items()})
 
     def __len__(self) -> int:
         return len(self.videos)
@@ -88,4 +90,5 @@ class PredictionFolder:
                 self.failures |= dict.fromkeys(people, why)
                 continue
             people = corrected(people, review) if review else people
-            yield VideoTables(video, people, marked_by(review, people) if review else {})
+            marked = {id: review.events_of(id) for id in people} if review else {}
+            yield VideoTables(video, people, marked)

@@ -15,7 +15,7 @@ from fusion.tables.weighting import durations
 from fusion.tasks.base import Task
 from fusion.tasks.measuring.measures import Column
 
-HEARD = frozenset({"voice"})
+HEARD = frozenset({"speech", "voice"})
 """Measures that rest on the sound alone: whether a face was seen does not matter to them."""
 VALIDITY = "validity"
 """Column that says how far the face of a frame is to be trusted; `face` stands in for it."""

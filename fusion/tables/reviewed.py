@@ -1,65 +1,59 @@
 """A person's table as somebody has corrected it: merged tracks, names, excluded stretches.
 
-Data flow: tables of one video + Review > tables.
+Data flow: review.json of each video > Review > tables of its people.
 
 Letters: F frames.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from features.errors import UserError
-from fusion.data.review import Review
+from fusion.data.review import Review, read_review
 from fusion.tables.frame_table import Classes, FrameTable
+
+
+def read_reviews(path: Path) -> dict[str, tuple[Path, Review]]:
+    """Reviews with their files by video: of a file, or of a folder's `*review*.json`.
+
+    Raises:
+        UserError: If there is none, one makes no sense, or two of one video disagree.
+    """
+    files = [path]
+    if path.is_dir():
+        files = sorted(p for p in path.glob("*.json") if "review" in p.name.lower())
+    found: dict[str, tuple[Path, Review]] = {}
+    for file in files:
+        review = read_review(file)
+        other, before = found.setdefault(review.video, (file, review))
+        if before != review:
+            raise UserError(
+                f"{other} and {file}: two reviews of '{review.video}' that disagree; keep one"
+            )
+    if not found:
+        raise UserError(f"{path}: no review in it (review.json, as the page saves it)")
+    return found
 
 
 def corrected(tables: Mapping[str, FrameTable], review: Review) -> dict[str, FrameTable]:
     """Tables by id, with what a review of their video says.
 
     Raises:
-        UserError: If the review names somebody who is not there, or two people bear one name.
+        UserError: If merged tracks are not of the same frames, or two people bear one name.
     """
-    people = dict(tables)
-    _require_known(people, review)
-    for first, second in review.merge:
-        if first == second or not {first, second} <= people.keys():
-            raise UserError(
-                f"review of {review.video}: '{first}' and '{second}' are merged already; merge"
-                " each person once"
-            )
-        people[first] = joined(people[first], people.pop(second))
-    gone = {second for _, second in review.merge}
-    for id, name in review.rename.items():
-        if id not in gone:
-            people[id] = replace(people[id], person=name)
-    for stretch in review.exclude:
-        for id in people if stretch.person is None else {_kept(stretch.person, review)}:
-            times = people[id].times
-            people[id] = people[id].where((times < stretch.start) | (times >= stretch.end))
+    people: dict[str, FrameTable] = {}
+    for first in dict.fromkeys(review.person_of(id) for id in tables):
+        group = [id for id in tables if review.person_of(id) == first]
+        table = tables[first]
+        for other in group:
+            table = table if other == first else joined(table, tables[other])
+        table = replace(table, person=review.name_of(first))
+        people[first] = table.where(review.kept(first, table.times))
     _require_names(people.values(), review.video)
     return people
-
-
-def _kept(id: str, review: Review) -> str:
-    """The id under which somebody goes on after merging."""
-    for first, second in reversed(review.merge):
-        id = first if id == second else id
-    return id
-
-
-def marked_by(
-    review: Review, people: Mapping[str, FrameTable]
-) -> dict[str, list[tuple[str, float, float]]]:
-    """Id to the events that somebody marked by hand: name, onset, offset."""
-    found: dict[str, list[tuple[str, float, float]]] = {id: [] for id in people}
-    for event in review.events:
-        for id in people if event.person is None else [_kept(event.person, review)]:
-            if id in found:
-                found[id].append((event.name, event.onset, event.offset))
-    return found
 
 
 def joined(first: FrameTable, second: FrameTable) -> FrameTable:
@@ -93,19 +87,6 @@ def joined(first: FrameTable, second: FrameTable) -> FrameTable:
 def _codes(table: FrameTable, name: str, like: Classes) -> np.ndarray:
     found = table.classes.get(name)
     return found.codes if found and found.names == like.names else np.full(len(table), -1)
-
-
-def _require_known(people: Mapping[str, FrameTable], review: Review) -> None:
-    named = [*review.rename, *(id for pair in review.merge for id in pair)]
-    named += [one.person for one in review.exclude if one.person is not None]
-    named += [one.person for one in review.events if one.person is not None]
-    for id in named:
-        if id not in people:
-            near = difflib.get_close_matches(id, people, n=1, cutoff=0.0)[0]
-            raise UserError(
-                f"review of {review.video}: there are no predictions of '{id}'; did it mean"
-                f" '{near}'? Is it of another run?"
-            )
 
 
 def _require_names(people: Iterable[FrameTable], video: str) -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     "fusion.predict": "PredictSettings",
     "fusion.report": "ReportSettings",
     "fusion.search": "SearchSettings",
+    "fusion.statistics.__main__": "SummarizeSettings",
     "fusion.submit": "SubmitSettings",
     "fusion.train": "TrainSettings",
     "fusion.tune": "TuneSettings",

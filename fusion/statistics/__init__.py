@@ -1,0 +1,1 @@
+"""Tables and comparisons of people: summaries, groups, synchrony, agreement with own labels."""

@@ -1,0 +1,87 @@
+"""`python -m fusion.statistics`: a table of people and clips, and what follows from it.
+
+Data flow: predictions + events + reviews > summary.csv.
+
+    python -m fusion.statistics predictions
+    python -m fusion.statistics predictions --participants participants.tsv --group condition
+    python -m fusion.statistics predictions --labels annotations
+"""
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.cli.app import FAILED, OK, run
+from features.cli.wording import counted
+from fusion.statistics.settings import SummarizeSettings
+
+if TYPE_CHECKING:
+    from fusion.statistics.people import People
+
+
+@dataclass
+class SummarizeReport:
+    """What was done.
+
+    Attributes:
+        clips: How many people in videos.
+        files: Written.
+        remarks: What is odd, or was not done.
+        failures: Id to cause.
+    """
+
+    clips: int = 0
+    files: list[Path] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    def print(self) -> None:
+        """Prints the closing lines."""
+        for path in self.files:
+            print(path)
+        for remark in self.remarks:
+            print(f"  remark: {remark}")
+        for name, cause in self.failures.items():
+            print(f"  failed: {name}: {cause}")
+        print(f"{counted(self.clips, 'person', 'people')} in clips, {len(self.failures)} failed")
+
+
+def summarize(settings: SummarizeSettings) -> SummarizeReport:
+    """Writes all that is asked for.
+
+    Raises:
+        UserError: If inputs make no sense.
+    """
+    from fusion.statistics.people import gather
+    from fusion.statistics.summary import WHY
+
+    people = gather(settings)
+    beside = settings.pred if settings.pred.is_dir() else settings.pred.parent
+    out = settings.out or beside / "statistics"
+    report = SummarizeReport(len(people.rows), remarks=people.remarks, failures=people.failures)
+    report.files.append(people.write(out / "summary.csv"))
+    blank = sum(bool(row[WHY]) for row in people.rows)
+    if blank:
+        report.remarks.append(f"{counted(blank, 'row')} with blanks; why_blank says why")
+    _further(settings, people, out, report)
+    return report
+
+
+def _further(
+    settings: SummarizeSettings, people: "People", out: Path, report: SummarizeReport
+) -> None:
+    """What is asked for beyond the summary."""
+
+
+def command(settings: SummarizeSettings) -> int:
+    """Writes the statistics and prints a summary."""
+    report = summarize(settings)
+    report.print()
+    return FAILED if report.failures else OK
+
+
+main = partial(run, SummarizeSettings, command, prog="fusion.statistics", description=__doc__ or "")
+
+if __name__ == "__main__":
+    main()
