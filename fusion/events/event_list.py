@@ -59,14 +59,19 @@ class PersonEvents:
     Attributes:
         table: With own measures.
         events: In order of their onset.
-        observed: Event to the seconds in which its rule could be told; marked ones: all.
+        known: Event to (F,) whether its rule could be told; marked ones: everywhere.
         missing: Event to why there is no such rule here.
     """
 
     table: FrameTable
     events: tuple[Event, ...]
-    observed: dict[str, float]
+    known: dict[str, np.ndarray]
     missing: dict[str, str]
+
+    @property
+    def observed(self) -> dict[str, float]:
+        """Event to the seconds in which its rule could be told."""
+        return {n: float(self.table.durations[each].sum()) for n, each in self.known.items()}
 
 
 def events_of(
@@ -84,7 +89,7 @@ def events_of(
     """
     table = with_measures(table, rules.measures)
     events: list[Event] = []
-    observed: dict[str, float] = {}
+    known: dict[str, np.ndarray] = {}
     missing: dict[str, str] = {}
     for rule in rules.rules:
         try:
@@ -93,11 +98,11 @@ def events_of(
             missing[rule.name] = str(error)
             continue
         events += _by_rule(rule, said, table)
-        observed[rule.name] = float(table.durations[~np.isnan(said.holds)].sum())
+        known[rule.name] = ~np.isnan(said.holds)
     for mark in marked:
         events.append(_by_hand(mark, table))
-        observed.setdefault(mark.name, table.seconds)
-    return PersonEvents(table, tuple(sorted(events, key=_order)), observed, missing)
+        known.setdefault(mark.name, np.ones(len(table), bool))
+    return PersonEvents(table, tuple(sorted(events, key=_order)), known, missing)
 
 
 def _order(event: Event) -> tuple[float, float, str]:

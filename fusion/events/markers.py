@@ -95,7 +95,7 @@ def latencies(person: PersonEvents, markers: Iterable[Marker]) -> list[Latency]:
     for number, marker in enumerate(own):
         later = [other.time for other in own[number + 1 :] if other.time > marker.time]
         until = later[0] if later else np.inf
-        for name in person.observed:
+        for name in person.known:
             onsets = [each.onset for each in person.events if each.name == name]
             who = (table.id, table.video, table.person, marker.name, marker.time, name)
             found.append(Latency(*who, _first(onsets, marker.time, until)))

@@ -5,7 +5,6 @@ Data flow: folder of predictions, rules, reviews > ExportVideo > one writer a fo
 A format is a class in a file of its own; nothing else but `formats` lists it.
 """
 
-import importlib
 import re
 import tempfile
 from abc import ABC, abstractmethod
@@ -13,15 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from features.errors import UserError
 from features.store.atomic_file import write_atomically
 from fusion.events.event_list import Event, PersonEvents
+from fusion.tables.extras import needed
 from fusion.tables.frame_table import FrameTable
 
-EXTRA = "affuse[exports]"
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 """Characters that XML and its kin cannot hold."""
 
@@ -94,10 +91,13 @@ class Format(ABC):
     purpose: ClassVar[str]
     package: ClassVar[str] = ""
 
-    def check(self) -> None:
-        """Raises UserError if the package is not installed."""
-        if self.package:
-            needed(self.package, self.name)
+    def library(self) -> Any:
+        """The package that it needs.
+
+        Raises:
+            UserError: If it is not installed.
+        """
+        return needed(self.package, f"format {self.name}", "exports") if self.package else None
 
     @abstractmethod
     def write(self, video: ExportVideo, folder: Path) -> list[Path]:
@@ -111,18 +111,6 @@ class Format(ABC):
 def plain(text: str) -> str:
     """A text without the characters that files of others cannot hold, on one line."""
     return " ".join(CONTROL.sub("", text).split())
-
-
-def needed(package: str, format: str) -> ModuleType:
-    """A package of the extra.
-
-    Raises:
-        UserError: If it is not installed.
-    """
-    try:
-        return importlib.import_module(package)
-    except ImportError as error:
-        raise UserError(f"format {format} needs more: pip install '{EXTRA}'") from error
 
 
 @contextmanager

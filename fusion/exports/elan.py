@@ -4,7 +4,7 @@ import mimetypes
 import os
 from pathlib import Path
 
-from fusion.exports.base import ExportVideo, Format, needed, plain, written
+from fusion.exports.base import ExportVideo, Format, plain, written
 from fusion.exports.tiers import tiers_of
 
 
@@ -16,7 +16,7 @@ class Elan(Format):
 
     def write(self, video: ExportVideo, folder: Path) -> list[Path]:
         """One file a video; an empty stretch becomes a millisecond, since ELAN has no shorter."""
-        pympi = needed(self.package, self.name)
+        pympi = self.library()
         document = pympi.Elan.Eaf(author="affuse")
         document.remove_tier("default")
         path = folder / f"{video.stem}.eaf"

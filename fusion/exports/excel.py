@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fusion.events.tables import EVENT_COLUMNS, event_rows
-from fusion.exports.base import CONTROL, ExportVideo, Format, needed, written
+from fusion.exports.base import CONTROL, ExportVideo, Format, written
 from fusion.exports.flat import columns_of, rows_of
 
 ROWS = 1_048_576
@@ -23,7 +23,7 @@ class Excel(Format):
 
     def write(self, video: ExportVideo, folder: Path) -> list[Path]:
         """One file a video."""
-        book = needed(self.package, self.name).Workbook(write_only=True)
+        book = self.library().Workbook(write_only=True)
         events = [list(row.values()) for row in event_rows(one.found for one in video.people)]
         self._sheet(book, "events", EVENT_COLUMNS, iter(events))
         names = list(dict.fromkeys(n for one in video.people for n in columns_of(one.frames)))

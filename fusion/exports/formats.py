@@ -39,7 +39,7 @@ def chosen(names: Iterable[str]) -> list[Format]:
             )
         found.append(FORMATS[name])
     for each in found:
-        each.check()
+        each.library()
     if not found:
         known = "; ".join(f"{each.name}: {each.purpose}" for each in FORMATS.values())
         raise UsageError(f"--format says which, separated by commas. {known}")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fusion.exports.base import ExportVideo, Format, needed, written
+from fusion.exports.base import ExportVideo, Format, written
 from fusion.exports.tiers import Stretch, tiers_of
 
 
@@ -14,7 +14,7 @@ class Praat(Format):
 
     def write(self, video: ExportVideo, folder: Path) -> list[Path]:
         """One file a video; what lies before its start is cut, and empty stretches are left out."""
-        textgrid = needed(self.package, self.name)
+        textgrid = self.library()
         end = video.end or 1e-3
         grid, names = textgrid.Textgrid(0, end), dict[str, int]()
         for tier in tiers_of(video):

@@ -66,7 +66,7 @@ def class_tiers(person: ExportPerson) -> list[Tier]:
 def event_tiers(person: ExportPerson) -> list[Tier]:
     """One a kind of event that was looked for, found or not; those marked by hand apart."""
     events = person.found.events
-    kinds = dict.fromkeys((name, False) for name in person.found.observed)
+    kinds = dict.fromkeys((name, False) for name in person.found.known)
     kinds |= dict.fromkeys((event.name, event.source == BY_HAND) for event in events)
     by_hand_only = {name for name, by_hand in kinds if by_hand}
     by_rule = {event.name for event in events if event.source != BY_HAND}

@@ -1,6 +1,7 @@
 """`python -m fusion.statistics`: a table of people and clips, and what follows from it.
 
-Data flow: predictions + events + reviews > summary.csv.
+Data flow: predictions + events + reviews > summary.csv > compare.csv and curves of groups,
+synchrony.csv of people who meet, agreement.csv and recalibration.csv with own labels.
 
     python -m fusion.statistics predictions
     python -m fusion.statistics predictions --participants participants.tsv --group condition
@@ -10,14 +11,10 @@ Data flow: predictions + events + reviews > summary.csv.
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from features.cli.app import FAILED, OK, run
 from features.cli.wording import counted
 from fusion.statistics.settings import SummarizeSettings
-
-if TYPE_CHECKING:
-    from fusion.statistics.people import People
 
 
 @dataclass
@@ -53,6 +50,7 @@ def summarize(settings: SummarizeSettings) -> SummarizeReport:
     Raises:
         UserError: If inputs make no sense.
     """
+    from fusion.statistics import further
     from fusion.statistics.people import gather
     from fusion.statistics.summary import WHY
 
@@ -64,14 +62,13 @@ def summarize(settings: SummarizeSettings) -> SummarizeReport:
     blank = sum(bool(row[WHY]) for row in people.rows)
     if blank:
         report.remarks.append(f"{counted(blank, 'row')} with blanks; why_blank says why")
-    _further(settings, people, out, report)
+    if settings.group:
+        report.files += further.write_comparisons(settings, people, out)
+    if len({person.table.video for person in people.all}) < len(people.all):
+        report.files += further.write_synchrony(settings, people, out)
+    if settings.labels:
+        report.files += further.write_agreement(settings, people, out)
     return report
-
-
-def _further(
-    settings: SummarizeSettings, people: "People", out: Path, report: SummarizeReport
-) -> None:
-    """What is asked for beyond the summary."""
 
 
 def command(settings: SummarizeSettings) -> int:

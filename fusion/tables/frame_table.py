@@ -52,6 +52,7 @@ class FrameTable:
         values: (F,) float64 by column, NaN where there is no value.
         classes: By name, e.g. of the expression.
         heard: Columns that rest on the sound alone.
+        told: Columns that a task tells as values.
         made_by: What made the predictions.
     """
 
@@ -66,6 +67,7 @@ class FrameTable:
     values: Mapping[str, np.ndarray]
     classes: Mapping[str, Classes]
     heard: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
     made_by: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -110,6 +112,10 @@ class FrameTable:
             return self.durations
         return self.durations * self.validity
 
+    def is_value(self, name: str) -> bool:
+        """Whether a column is what a task tells as a value, or follows from others by a formula."""
+        return name in self.told or (name in self.about and self.about[name].origin == "derived")
+
     def plus(self, column: Column, values: np.ndarray, *, heard: bool = False) -> "FrameTable":
         """With one more column (F,)."""
         about, held = {**self.about, column.name: column}, {**self.values, column.name: values}
@@ -151,6 +157,9 @@ def table_of(p: FramePredictions) -> FrameTable:
             if task.kind == "classes"
         },
         heard=frozenset(name for names in heard for name in names),
+        told=frozenset(
+            column for task in p.tasks.values() if task.kind == "values" for column in task.columns
+        ),
         made_by=p.provenance,
     )
 
