@@ -12,6 +12,8 @@ import numpy as np
 
 from fusion.data.predictions import FramePredictions
 from fusion.measuring.readings import BOX, QUALITY, SPEECH, UNITS
+from fusion.tables.frame_table import VOCAL
+from fusion.tables.weighting import durations
 from fusion.tasks.base import Task
 
 SMALL = 40.0
@@ -23,18 +25,8 @@ NAMED = 3
 ON = 0.5
 SILENT = 0.05
 """Share of the time with speech below which a voice is said to be missing."""
-VOCAL = "vocal_"
-"""Names of values that a voice alone can tell begin so; without speech they mean nothing."""
 FEW = 0.02
 """Share of the time below which a class is not named."""
-
-
-def durations(times: np.ndarray) -> np.ndarray:
-    """(F,) seconds that each frame stands for: to the next one; the last as long as the median."""
-    if len(times) < 2:
-        return np.ones(len(times))
-    steps = np.diff(times)
-    return np.append(steps, np.median(steps))
 
 
 def summary_of(predictions: FramePredictions) -> list[str]:

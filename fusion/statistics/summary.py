@@ -16,14 +16,11 @@ import numpy as np
 
 from fusion.events.event_list import PersonEvents
 from fusion.events.tables import count_rows
-from fusion.tables.frame_table import Classes, FrameTable
+from fusion.tables.frame_table import SPEECH, SPOKEN, Classes, FrameTable
 from fusion.tables.weighting import weighted_mean, weighted_quantiles, weighted_sd
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 WHY = "why_blank"
-SPEAKING = "speech"
-"""Column whose share of time above one half is the speech share."""
-SPOKEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,15 @@ class Enough:
 
 
 def summarised(table: FrameTable) -> list[str]:
-    """Columns that have statistics: all but places in the picture and uncertainties."""
+    """Columns that have statistics.
+
+    All but places in the picture, uncertainties, and what is less the person's own median, whose
+    level says nothing of the person.
+    """
     return [
         name
         for name, column in table.about.items()
-        if column.unit != "px" and column.origin != "uncertainty"
+        if column.unit != "px" and column.origin not in ("uncertainty", "corrected")
     ]
 
 
@@ -94,7 +95,7 @@ def row_of(found: PersonEvents, valid: float, enough: Enough) -> dict[str, Any]:
         row |= dict(_of_classes(table, name, classes, bool(lacking)))
         if lacking:
             why.setdefault(lacking, []).append(name)
-    row |= _of_speech(table, bool(np.isnan(row.get(f"{SPEAKING}_mean", np.nan))))
+    row |= _of_speech(table, bool(np.isnan(row.get(f"{SPEECH}_mean", np.nan))))
     row |= _of_events(found, enough, why)
     return {**row, WHY: "; ".join(f"{reason}: {', '.join(n)}" for reason, n in why.items())}
 
@@ -130,10 +131,10 @@ def _of_classes(
 
 
 def _of_speech(table: FrameTable, blank: bool) -> dict[str, float]:
-    if SPEAKING not in table.values:
+    if SPEECH not in table.values:
         return {}
-    values = table.values[SPEAKING]
-    spoken = np.where(np.isnan(values), np.nan, values > SPOKEN)
+    values = table.values[SPEECH]
+    spoken = np.where(np.isnan(values), np.nan, values >= SPOKEN)
     return {"speech_share": np.nan if blank else weighted_mean(spoken, table.durations)}
 
 

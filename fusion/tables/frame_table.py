@@ -17,6 +17,12 @@ from fusion.tasks.measuring.measures import Column
 
 HEARD = frozenset({"speech", "voice"})
 """Measures that rest on the sound alone: whether a face was seen does not matter to them."""
+SPEECH = "speech"
+"""Column that says how probable it is that somebody speaks."""
+VOCAL = "vocal_"
+"""Names of columns that a voice alone can tell begin so; where nobody speaks they mean nothing."""
+SPOKEN = 0.5
+"""Probability from which somebody speaks."""
 VALIDITY = "validity"
 """Column that says how far the face of a frame is to be trusted; `face` stands in for it."""
 ON_OR_OFF = "on or off"
@@ -137,10 +143,13 @@ def table_of(p: FramePredictions) -> FrameTable:
     for measure in p.measures.values():
         for column, row in zip(measure.columns, measure.values.T, strict=True):
             about[column.name], values[column.name] = column, row.astype(np.float64)
+    heard = {name for m, one in p.measures.items() if m in HEARD for name in one.names}
+    vocal = {name for name in values if name.startswith(VOCAL)}
+    if SPEECH in values:
+        values |= {name: np.where(values[SPEECH] >= SPOKEN, values[name], np.nan) for name in vocal}
     validity = np.nan_to_num(values.get(VALIDITY, np.ones(len(p)))) * (
         1.0 if VALIDITY in values else p.face
     )
-    heard = (one.names for name, one in p.measures.items() if name in HEARD)
     return FrameTable(
         id=p.id,
         video=p.video,
@@ -156,7 +165,7 @@ def table_of(p: FramePredictions) -> FrameTable:
             for name, task in p.tasks.items()
             if task.kind == "classes"
         },
-        heard=frozenset(name for names in heard for name in names),
+        heard=frozenset(heard | vocal),
         told=frozenset(
             column for task in p.tasks.values() if task.kind == "values" for column in task.columns
         ),

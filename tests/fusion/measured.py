@@ -32,6 +32,7 @@ def predictions(
     face: np.ndarray | None = None,
     validity: np.ndarray | None = None,
     speech: np.ndarray | None = None,
+    vocal: np.ndarray | None = None,
     yaw: np.ndarray | None = None,
     classes: np.ndarray | None = None,
 ) -> FramePredictions:
@@ -47,6 +48,8 @@ def predictions(
         measures["pose"] = measure({"yaw": yaw}, -90, 90, unit="degrees")
     if validity is not None:
         measures["quality"] = measure({"validity": validity})
+    if vocal is not None:
+        measures["baseline"] = measure({"vocal_arousal": vocal})
     if speech is not None:
         measures["voice"] = measure({"speech": speech})
     return FramePredictions(

@@ -89,6 +89,20 @@ def test_without_a_face_the_voice_is_left(tmp_path: Path, capsys) -> None:
     assert summary(tmp_path)["expression_Neutral_share"][0] == 1
 
 
+def test_what_a_voice_alone_tells_counts_while_somebody_speaks(tmp_path: Path, capsys) -> None:
+    said = predictions(
+        TIMES,
+        speech=np.where(SHORT, 0.1, 0.9),
+        vocal=np.where(SHORT, 1.0, 0.25),
+        face=np.zeros(20, bool),
+    )
+    write_predictions(said, tmp_path)
+    assert call(capsys, tmp_path)[0] == 0
+    (row,) = summary(tmp_path).to_dict("records")
+    assert row["vocal_arousal_mean"] == pytest.approx(0.25)
+    assert row["vocal_arousal_valid"] == pytest.approx(3 / 4)
+
+
 def test_participants_bring_their_columns(tmp_path: Path, capsys) -> None:
     for id in ("sub-1_before", "sub-1_after", "sub-2"):
         write_predictions(predictions(TIMES, id=id), tmp_path / "p")
