@@ -53,7 +53,7 @@ class NamedValues(
 ):
     """Values that the settings name; each may be labelled without the others."""
 
-    name, title = "values", "VALUES"
+    name, title, heading = "values", "VALUES", "Values"
     Settings = NamedValuesSettings
     settings: NamedValuesSettings
     table_prefix = "value_"

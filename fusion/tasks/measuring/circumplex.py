@@ -23,7 +23,7 @@ PLACES = {
 """Valence and arousal, -1 to 1: mean pleasure and arousal of angry, disgusted, fearful, joyful, sad
 and surprised in Russell and Mehrabian 1977 (Journal of Research in Personality 11, 273-294); a
 neutral face is the origin by definition."""
-HEADING = "Valence and arousal, derived"
+HEADING = "Valence and arousal"
 _SOURCE = "mean place of the expressions on the circumplex, by their probabilities; no trained head"
 COLUMNS = (
     Column("valence", f"How pleasant: {_SOURCE}.", low=-1, high=1, origin="derived"),
