@@ -56,7 +56,7 @@ def write_overlay(
     if abs(frames - longest) > 2:
         raise UserError(f"{media}: {frames} frames, but {longest} were predicted; predict it again")
     with replacing(out) as file, av.open(file, "w", format="mp4") as container:
-        _write(container, media, _drawn(media, people, faces, frames, progress))
+        write_clip(container, media, _drawn(media, people, faces, frames, progress))
 
 
 def _drawn(
@@ -100,11 +100,16 @@ def _even(picture: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(picture[:height, :width])
 
 
-def _write(
+def write_clip(
     container: av.container.OutputContainer,
     media: Path,
     frames: Iterator[tuple[np.ndarray, float]],
 ) -> None:
+    """Pictures of one size and even sides at their seconds, with the sound of a clip.
+
+    Raises:
+        UserError: If there is no picture, or the clip cannot be read.
+    """
     first = next(frames, None)
     if first is None:
         raise UserError(f"{media}: no picture in it, so there is nothing to draw on")

@@ -70,7 +70,6 @@ def _values(task: Task, said: FramePredictions, truth: FrameLabels, more: More) 
     mask = true.mask if true.mask.ndim == 2 else true.mask[:, None]
     mask = np.broadcast_to(mask, true.values.shape)
     apart = bool(mask.any()) or len(task.names) > TOGETHER
-    title = f"{task.title}: {{}}" if task.heading == task.title else "{}"
     for i, (name, colour) in enumerate(zip(task.names, colours_of(task), strict=True)):
         place = 0 if apart else i
         column = Column(
@@ -82,11 +81,12 @@ def _values(task: Task, said: FramePredictions, truth: FrameLabels, more: More) 
             label = Column(name, f"{name} as labelled", "", low, high, "measured")
             values = np.where(mask[:, i], true.values[:, i], np.nan)
             series.append(Series(label, values, "truth", place, colour))
-        lanes.append(Lane(f"{task.name}.{name}", title.format(name), "lines", series))
+        lanes.append(Lane(f"{task.name}.{name}", name, "lines", series))
     if apart:
         return lanes
     every = [one for lane in lanes for one in lane.series]
-    return [Lane(task.name, task.heading, "lines", every)] if lanes else []
+    head = task.heading if task.heading != task.title else ", ".join(task.names)
+    return [Lane(task.name, head, "lines", every)] if lanes else []
 
 
 def _classes(task: Task, said: FramePredictions, truth: FrameLabels, more: More) -> list[Lane]:

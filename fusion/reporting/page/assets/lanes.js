@@ -21,16 +21,22 @@ function redraw() {
   });
 }
 
-/** Draws what is out of sight, lane by lane, when there is nothing else to do. */
-let resting = null;
+/** Draws what is out of sight, lane by lane, once nothing has happened for a while. */
+const QUIET = 400; // milliseconds
+let waiting = 0, resting = null;
 function drawRest() {
+  clearTimeout(waiting);
   if (resting !== null) cancelIdleCallback(resting);
+  waiting = setTimeout(restInTurn, QUIET);
+}
+
+function restInTurn() {
   resting = requestIdleCallback((idle) => {
     resting = null;
     for (const lane of shownLanes) {
       if (!lane.stale) continue;
       drawLane(lane);
-      if (idle.timeRemaining() < 4) return drawRest();
+      if (idle.timeRemaining() < 4) return restInTurn();
     }
     showValues(true);
   });

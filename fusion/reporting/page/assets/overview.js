@@ -31,9 +31,22 @@ function buildOverview() {
   }, { passive: false });
 }
 
-function paintOverview(draw, width, height) {
-  const plot = width - GUTTER - RIGHT, whole = { from: state.start, to: state.end }, top = 22;
-  const x = (time) => GUTTER + ((time - state.start) / (state.end - state.start)) * plot;
+let whole = null; // what does not change with view and cursor: { key, picture }
+
+/** Sound and faces of the whole clip, painted once for a width, a theme and who is shown. */
+function wholeClip(width, height) {
+  const ratio = devicePixelRatio || 1, ready = [data.sound?.level && columnsNow(data.sound.level), ...people.map((one) => sourceFor(one.face, 1e9))];
+  const key = [width, height, ratio, theme.dark, [...state.hidden], ready.map(Boolean)].join();
+  if (whole?.key === key) return whole.picture;
+  const picture = new OffscreenCanvas(Math.round(width * ratio), Math.round(height * ratio)), draw = picture.getContext("2d");
+  draw.scale(ratio, ratio);
+  paintWhole(draw, width);
+  whole = { key, picture };
+  return picture;
+}
+
+function paintWhole(draw, width) {
+  const plot = width - GUTTER - RIGHT, all = { from: state.start, to: state.end }, top = 22;
   draw.fillStyle = theme.quiet;
   const level = data.sound?.level && columnsNow(data.sound.level)?.[0];
   for (let px = 0; level && px < plot; px++) {
@@ -43,7 +56,7 @@ function paintOverview(draw, width, height) {
     draw.fillRect(GUTTER + px, 11 - peak / 10.5, 1, peak / 5.25);
   }
   people.slice(0, 8).forEach((person, i) => {
-    const seen = pixelMeans(person.face, 0, pixelRows(person, whole, plot), { start: 0, step: 1 / person.face.steps });
+    const seen = pixelMeans(person.face, 0, findRows(person, all, plot), { start: 0, step: 1 / person.face.steps });
     draw.fillStyle = inked(person.colour);
     for (let px = 0; px < plot; px++) {
       if (!(seen[px] > 0)) continue;
@@ -52,6 +65,12 @@ function paintOverview(draw, width, height) {
     }
     draw.globalAlpha = 1;
   });
+  gutterText(draw, ["whole clip"], 22);
+}
+
+function paintOverview(draw, width, height) {
+  const plot = width - GUTTER - RIGHT, x = (time) => GUTTER + ((time - state.start) / (state.end - state.start)) * plot;
+  draw.drawImage(wholeClip(width, height), 0, 0, width, height);
   for (const one of edits.events) {
     draw.fillStyle = theme.accent;
     draw.fillRect(x(one.onset) - 1, 0, Math.max(2, x(one.offset) - x(one.onset)), 4);
@@ -65,7 +84,6 @@ function paintOverview(draw, width, height) {
   draw.strokeRect(x(state.view.from) + 0.5, 0.5, Math.max(2, x(state.view.to) - x(state.view.from) - 1), height - 1);
   draw.fillStyle = theme.ink;
   draw.fillRect(x(state.time) - 0.75, 0, 1.5, height);
-  gutterText(draw, ["whole clip"], 22);
 }
 
 function tellPosition() {

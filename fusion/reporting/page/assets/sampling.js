@@ -17,8 +17,15 @@ function rowAt(person, time) {
   return row >= 0 && time - person.times[row] <= person.reach ? row : -1;
 }
 
-/** Rows [from, to) of each of `width` pixels of a view; none where `from` is `to`. */
+/** Rows of each pixel as below; those of a person's last view are kept, since all lanes ask for them. */
 function pixelRows(person, view, width) {
+  const known = person.rows;
+  if (known && known.width === width && known.begin === view.from && known.end === view.to) return known;
+  return (person.rows = { begin: view.from, end: view.to, width, ...findRows(person, view, width) });
+}
+
+/** Rows [from, to) of each of `width` pixels of a view; none where `from` is `to`. */
+function findRows(person, view, width) {
   const { times } = person, from = new Int32Array(width), to = new Int32Array(width);
   const step = (view.to - view.from) / width;
   let next = rowFrom(times, view.from);
