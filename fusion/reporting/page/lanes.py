@@ -85,8 +85,7 @@ def _values(task: Task, said: FramePredictions, truth: FrameLabels, more: More) 
     if apart:
         return lanes
     every = [one for lane in lanes for one in lane.series]
-    head = task.heading if task.heading != task.title else ", ".join(task.names)
-    return [Lane(task.name, head, "lines", every)] if lanes else []
+    return [Lane(task.name, task.heading, "lines", every)] if lanes else []
 
 
 def _classes(task: Task, said: FramePredictions, truth: FrameLabels, more: More) -> list[Lane]:
