@@ -14,8 +14,9 @@ pictures held out of that part flatters; judge it on other pictures.
 """
 
 import math
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.pretraining.loop import Loop
 from experiments.pretraining.training_state import TrainingState
 from experiments.pretraining.triplet_data import TripletData, from_csv, from_pictures, load_faces
 from experiments.pretraining.triplets import triplet_accuracy, triplet_loss
@@ -94,16 +96,20 @@ def train(settings: TrainDeviation) -> int:
     file = settings.out.with_name(f"{settings.out.name}.state")
     key = settings_hash([_what(settings), data.about, backbone.revision])
     state = TrainingState(file, key, {"net": net.trained(), "optimizer": optimizer})
-    for epoch in range(state.resume()["epoch"], settings.epochs):
-        began = time.monotonic()
-        loss = _epoch(net, optimizer, data, backbone, settings, epoch)
-        accuracy = held_out_accuracy(net, data, backbone)
-        state.save(epoch + 1)
-        print(
-            f"epoch {epoch + 1}/{settings.epochs} loss {loss:.4f}"
-            f" held-out accuracy {accuracy:.4f} {time.monotonic() - began:.0f} s",
-            flush=True,
-        )
+    loop = Loop(
+        net,
+        optimizer,
+        rate=lambda epoch: settings.lr * 0.5 * (1 + math.cos(math.pi * epoch / settings.epochs)),
+        clip=1.0,
+        seed=settings.seed,
+    )
+    loop.run(
+        settings.epochs,
+        state,
+        partial(_batches, data, backbone, settings),
+        losses,
+        lambda: f"held-out accuracy {held_out_accuracy(net, data, backbone):.4f}",
+    )
     save_deviation(settings.out, net, backbone, data.about)
     written = load_deviation(settings.out, backbone)
     print(f"held-out accuracy as written {held_out_accuracy(written, data, backbone):.4f}")
@@ -132,36 +138,26 @@ def jitter(faces: Tensor, generator: torch.Generator) -> Tensor:
     return functional.grid_sample(faces, grid, padding_mode="border", align_corners=False)
 
 
-def _epoch(
-    net: DeviationNet,
-    optimizer: torch.optim.Optimizer,
-    data: TripletData,
-    backbone: Backbone,
-    settings: TrainDeviation,
-    epoch: int,
-) -> float:
-    """One pass over freshly drawn triplets; returns the mean loss."""
-    net.train()
-    torch.manual_seed(settings.seed * 1000 + epoch)  # of dropout, the same in a resumed run
-    device = net.project.weight.device
+def _batches(
+    data: TripletData, backbone: Backbone, settings: TrainDeviation, epoch: int
+) -> tuple[int, Iterator[tuple[Tensor, Tensor]]]:
+    """Faces of freshly drawn triplets, first all anchors, with their margins."""
     generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
     triplets, margins = data.draw(generator, settings.count)
-    losses = []
-    for start in range(0, len(triplets), settings.batch):
-        rate = (epoch + start / len(triplets)) / settings.epochs
-        for group in optimizer.param_groups:
-            group["lr"] = settings.lr * 0.5 * (1 + math.cos(math.pi * rate))
-        rows = slice(start, start + settings.batch)
-        faces = load_faces(data.faces, triplets[rows].T.flatten(), backbone.view)
-        metric = net(jitter(faces, generator).to(device))[1]
-        anchor, positive, negative = metric.chunk(3)
-        loss = triplet_loss(anchor, positive, negative, margins[rows].to(device))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        losses.append(loss.item())
-    return sum(losses) / len(losses)
+    device = next(backbone.net.parameters()).device
+    parts = list(zip(triplets.split(settings.batch), margins.split(settings.batch), strict=True))
+
+    def faces(part: Tensor) -> Tensor:
+        return jitter(load_faces(data.faces, part.T.flatten(), backbone.view), generator)
+
+    return len(parts), ((faces(part).to(device), margin.to(device)) for part, margin in parts)
+
+
+def losses(net: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    """The triplet loss in the metric space."""
+    faces, margins = batch
+    anchor, positive, negative = net(faces)[1].chunk(3)
+    return {"loss": triplet_loss(anchor, positive, negative, margins)}
 
 
 @torch.inference_mode()

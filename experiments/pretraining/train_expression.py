@@ -15,19 +15,20 @@ on the finished embeddings: trained beside the classes it was no better, and the
 
 import json
 import math
-import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.pretraining.face_augment import augment
 from experiments.pretraining.fer2013 import read_test, read_train, score
+from experiments.pretraining.loop import Loop
 from experiments.pretraining.training_state import TrainingState
 from experiments.pretraining.triplets import draw_triplets, triplet_loss
 from features.cli.app import OK, run
@@ -124,14 +125,21 @@ def train(settings: TrainExpression) -> int:
     )
     parts = {"net": net, "average": average, "optimizer": optimizer}
     state = TrainingState(settings.state, settings.key(), parts)
-    for epoch in range(state.resume()["epoch"], settings.epochs):
-        began = time.time()
-        loss = _epoch(net, average, optimizer, (faces, labels), settings, epoch)
-        state.save(epoch + 1)
-        print(
-            f"epoch {epoch + 1}/{settings.epochs} loss {loss:.4f} {time.time() - began:.0f} s",
-            flush=True,
-        )
+    weights = class_weights(labels, settings.balance)
+
+    def losses(net: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+        _, logits = net(batch[0].contiguous(memory_format=torch.channels_last))
+        loss = functional.cross_entropy(logits, batch[1], weights, label_smoothing=SMOOTHING)
+        return {"loss": loss}
+
+    Loop(
+        net,
+        optimizer,
+        rate=lambda epoch: learning_rate(epoch / settings.epochs, settings.lr),
+        average=average,
+        bfloat16=settings.bfloat16,
+        seed=settings.seed,
+    ).run(settings.epochs, state, partial(_batches, faces, labels, settings), losses)
     trained = average.module
     assert isinstance(trained, ExpressionNet)
     loss = fit_metric(trained, embed(trained, faces), labels, settings.seed)
@@ -150,59 +158,36 @@ def embed(net: ExpressionNet, faces: Tensor) -> Tensor:
 
 
 def fit_metric(net: ExpressionNet, embeddings: Tensor, labels: Tensor, seed: int) -> float:
-    """Trains the metric head on frozen embeddings (N, D); the mean loss of the last 100 steps."""
+    """Trains the metric head on frozen embeddings (N, D); the mean loss."""
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     net.project.reset_parameters()
     optimizer = torch.optim.AdamW(net.project.parameters(), 3e-3, weight_decay=1e-4)
-    decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.0, HEAD_STEPS)
-    losses = []
-    for _ in range(HEAD_STEPS):
-        pick = torch.randint(len(labels), (HEAD_BATCH,), generator=generator)
+
+    def losses(_: nn.Module, pick: Tensor) -> dict[str, Tensor]:
         metric = net.metric(functional.dropout(embeddings[pick], 0.2))
         triplets = draw_triplets(labels[pick], generator, 2 * HEAD_BATCH)
-        loss = triplet_loss(*metric[triplets].unbind(1))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        decay.step()
-        losses.append(loss.item())
-    return float(np.mean(losses[-100:]))
+        return {"loss": triplet_loss(*metric[triplets].unbind(1))}
+
+    picks = (
+        torch.randint(len(labels), (HEAD_BATCH,), generator=generator) for _ in range(HEAD_STEPS)
+    )
+    loop = Loop(net.project, optimizer, rate=lambda done: 3e-3 * (1 - done))
+    return loop.epoch(0, HEAD_STEPS, picks, losses)["loss"]
 
 
-def _epoch(  # type: ignore[no-untyped-def]
-    net: ExpressionNet,
-    average: AveragedModel,
-    optimizer,
-    data,
-    settings: TrainExpression,
-    epoch: int,
-) -> float:
-    """One pass over the pictures; the mean loss."""
-    faces, labels = data
+def _batches(
+    faces: Tensor, labels: Tensor, settings: TrainExpression, epoch: int
+) -> tuple[int, Iterator[tuple[Tensor, Tensor]]]:
+    """Pictures of an epoch, each changed by chance, with their labels."""
     generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
-    order = torch.randperm(len(labels), generator=generator)
-    weights = class_weights(labels, settings.balance)
     steps = len(labels) // settings.batch
-    losses = []
-    net.train()
-    for step in range(steps):
-        rate = learning_rate((epoch + step / steps) / settings.epochs, settings.lr)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        pick = order[step * settings.batch : (step + 1) * settings.batch]
-        batch = augment(scale_grey(faces[pick]), generator, settings.strength)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-            _, logits = net(batch.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(
-            logits.float(), labels[pick], weights, label_smoothing=SMOOTHING
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        average.update_parameters(net)
-        losses.append(loss.item())
-    return float(np.mean(losses))
+    order = torch.randperm(len(labels), generator=generator)[: steps * settings.batch]
+    picks = order.split(settings.batch)
+    return steps, (
+        (augment(scale_grey(faces[pick]), generator, settings.strength), labels[pick])
+        for pick in picks
+    )
 
 
 def _write(net: ExpressionNet, settings: TrainExpression) -> None:

@@ -11,8 +11,9 @@ DistilHuBERT (Chang et al. 2022). No emotion label is used, and nothing of RAVDE
 is taken; the validation speakers only show how it goes. A killed run goes on from the last epoch.
 """
 
-import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
 
 from experiments.pretraining.distil_data import HOP, STATES, Speech, load_speech
+from experiments.pretraining.loop import Loop
 from experiments.pretraining.train_expression import learning_rate
 from experiments.pretraining.training_state import TrainingState
 from features.cli.app import OK, run
@@ -178,51 +180,34 @@ def train(settings: TrainWav2Vec2) -> int:
     )
     parts = {"student": student, "average": average, "optimizer": optimizer}
     state = TrainingState(settings.state, settings.key(), parts)
-    for epoch in range(state.resume()["epoch"], settings.epochs):
-        began = time.time()
-        loss = _epoch(student, average, optimizer, speech, settings, epoch)
-        state.save(epoch + 1)
-        print(
-            f"epoch {epoch + 1}/{settings.epochs} loss {loss:.4f}"
-            f" valid {validate(average.module, valid):.4f} {time.time() - began:.0f} s",
-            flush=True,
-        )
+    loop = Loop(
+        student,
+        optimizer,
+        rate=lambda epoch: learning_rate(epoch / settings.epochs, settings.lr),
+        average=average,
+        clip=1.0,
+        bfloat16=settings.bfloat16,
+        seed=settings.seed,
+    )
+    judge = lambda: f"valid {validate(average.module, valid):.4f}"  # noqa: E731
+    loop.run(settings.epochs, state, partial(batches, speech, settings.seed), losses, judge)
     assert isinstance(average.module, Student)
     write(average.module.model, settings.out)
     return OK
 
 
-def _epoch(
-    student: Student,
-    average: AveragedModel,
-    optimizer: torch.optim.Optimizer,
-    speech: Speech,
-    settings: TrainWav2Vec2,
-    epoch: int,
-) -> float:
-    """One pass over the clips; the mean loss."""
-    rng = np.random.default_rng([settings.seed, epoch])
-    np.random.seed(settings.seed * 1000 + epoch)  # transformers draws its masks from it
-    torch.manual_seed(settings.seed * 1000 + epoch)
-    student.train()
+def batches(speech: Speech, seed: int, epoch: int) -> tuple[int, Iterator[tuple[Tensor, Tensor]]]:
+    """Crops of an epoch, with noise, and the teacher's states of them."""
+    rng = np.random.default_rng([seed, epoch])
+    np.random.seed(seed * 1000 + epoch)  # transformers draws its masks from it
     work = plan_batches(speech, rng)
-    losses = []
-    for step, clips in enumerate(work):
-        sound, truth = crop_batch(speech, clips, rng)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate((epoch + step / len(work)) / settings.epochs, settings.lr)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-            guess = student(standardise(add_noise(sound, rng)))
-        loss = distance(guess, truth)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 1.0)
-        optimizer.step()
-        average.update_parameters(student)
-        losses.append(loss.item())
-        if step % 40 == 0:
-            print(f"  step {step}/{len(work)} loss {np.mean(losses[-40:]):.4f}", flush=True)
-    return float(np.mean(losses))
+    crops = (crop_batch(speech, clips, rng) for clips in work)
+    return len(work), ((standardise(add_noise(sound, rng)), truth) for sound, truth in crops)
+
+
+def losses(student: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    """The distance from the teacher's states."""
+    return {"loss": distance(student(batch[0]), batch[1])}
 
 
 @torch.inference_mode()

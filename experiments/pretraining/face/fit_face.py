@@ -23,6 +23,7 @@ from experiments.pretraining.face.damage import damaged
 from experiments.pretraining.face.data import CALIBRATE, TRAIN, Faces, read_faces
 from experiments.pretraining.face.train_face import RUN
 from experiments.pretraining.face.units import fit_units, outputs, read_coded
+from experiments.pretraining.loop import Loop
 from features.cli.app import OK, run
 from features.encoders.visual.expression_net import scale_grey
 from features.encoders.visual.face.encoder import WEIGHTS
@@ -104,7 +105,7 @@ def fit_expressions(model: FaceModel, faces: Faces) -> None:
 
 
 def fit_validity(model: FaceModel, faces: Faces, seed: int) -> float:
-    """Fits the validity's layers; the mean square error of the last steps.
+    """Fits the validity's layers; the mean square error.
 
     The truth is exp(-d / TRUST), d the root mean square over blendshapes of how far damage moved
     the network's reading, in standard deviations over undamaged faces; 0 where there is no face.
@@ -127,21 +128,19 @@ def fit_validity(model: FaceModel, faces: Faces, seed: int) -> float:
     mean, std = x.mean(0), x.std(0) + 1e-3
     head = model.validity
     optimizer = torch.optim.AdamW(head.parameters(), 2e-3, weight_decay=1e-2)
-    losses = []
-    for _ in range(STEPS):
-        pick = torch.randint(len(x), (256,), generator=generator)
-        guess = head((x[pick] - mean) / std)[:, 0].sigmoid()
-        loss = functional.mse_loss(guess, y[pick])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+
+    def losses(net: nn.Module, pick: Tensor) -> dict[str, Tensor]:
+        guess = net((x[pick] - mean) / std)[:, 0].sigmoid()
+        return {"loss": functional.mse_loss(guess, y[pick])}
+
+    picks = (torch.randint(len(x), (256,), generator=generator) for _ in range(STEPS))
+    loss = Loop(head, optimizer).epoch(0, STEPS, picks, losses)["loss"]
     with torch.no_grad():  # the standardisation becomes a part of the first layer
         first = head[0]
         assert isinstance(first, nn.Linear)
         first.weight /= std
         first.bias.sub_(first.weight @ mean)
-    return float(np.mean(losses[-100:]))
+    return loss
 
 
 def no_faces(pictures: np.ndarray, generator: torch.Generator) -> Tensor:

@@ -136,9 +136,9 @@ def losses(
     return found
 
 
-def total(found: dict[str, Tensor], weights: LossWeights) -> Tensor:
-    """The weighted sum."""
-    return torch.stack([loss * getattr(weights, name) for name, loss in found.items()]).sum()
+def weighted(found: dict[str, Tensor], weights: LossWeights) -> dict[str, Tensor]:
+    """Each by its weight."""
+    return {name: loss * getattr(weights, name) for name, loss in found.items()}
 
 
 def _squared(guess: Tensor, target: Tensor, n: int) -> Tensor:

@@ -13,8 +13,9 @@ of epochs may be set anew for a run that goes on, as long as it does not fall ye
 chosen: the last one is taken. Killed runs go on from the last finished epoch.
 """
 
-import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,10 +32,11 @@ from experiments.pretraining.face.losses import (
     Targets,
     losses,
     targets_of,
-    total,
+    weighted,
 )
 from experiments.pretraining.face.start import start_from
-from experiments.pretraining.face.views import random_views
+from experiments.pretraining.face.views import Views, random_views
+from experiments.pretraining.loop import Loop
 from experiments.pretraining.training_state import TrainingState
 from features.cli.app import OK, run
 from features.encoders.visual.expression import WEIGHTS as EXPRESSION
@@ -126,14 +128,21 @@ def train(settings: TrainFace) -> int:
     parts = {"student": student, "average": average, "optimizer": optimizer}
     state = TrainingState(settings.state, settings.key(), parts)
     pictures = torch.from_numpy(faces.images[:, None])
-    for epoch in range(state.resume()["epoch"], settings.epochs):
-        began = time.time()
-        found = _epoch(student, average, optimizer, (pictures, targets, rows), settings, epoch)
-        state.save(epoch + 1)
-        words = " ".join(f"{name} {value:.3f}" for name, value in found.items())
-        print(
-            f"epoch {epoch + 1}/{settings.epochs} {words} {time.time() - began:.0f} s", flush=True
-        )
+
+    def found(student: nn.Module, batch: tuple[Tensor, Views]) -> dict[str, Tensor]:
+        pick, views = batch
+        heads, hint = student(views.faces.contiguous(memory_format=torch.channels_last))
+        return weighted(losses(heads, hint, targets, pick, views), settings.weights)
+
+    Loop(
+        student,
+        optimizer,
+        rate=settings.rate,
+        average=average,
+        clip=5.0,
+        bfloat16=settings.bfloat16,
+        seed=settings.seed,
+    ).run(settings.epochs, state, partial(_batches, pictures, rows, settings), found)
     trained = average.module
     assert isinstance(trained, Student)
     write(trained.net, targets, settings.out)
@@ -156,40 +165,17 @@ def decayed(student: Student, weight_decay: float) -> list[dict[str, object]]:
     ]
 
 
-def _epoch(
-    student: Student,
-    average: AveragedModel,
-    optimizer: torch.optim.Optimizer,
-    data: tuple[Tensor, Targets, Tensor],
-    settings: TrainFace,
-    epoch: int,
-) -> dict[str, float]:
-    """One pass over the faces; the mean of each loss."""
-    pictures, targets, rows = data
+def _batches(
+    pictures: Tensor, rows: Tensor, settings: TrainFace, epoch: int
+) -> tuple[int, Iterator[tuple[Tensor, Views]]]:
+    """Which faces of an epoch, and views of them drawn by chance."""
     generator = torch.Generator().manual_seed(settings.seed * 1000 + epoch)
-    torch.manual_seed(settings.seed * 1000 + epoch)  # of dropout, so that a resumed run is the same
-    order = rows[torch.randperm(len(rows), generator=generator)]
     steps = len(rows) // settings.batch
-    sums: dict[str, float] = {}
-    student.train()
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.rate(epoch + (step + 1) / steps)
-        pick = order[step * settings.batch : (step + 1) * settings.batch]
-        views = random_views(scale_grey(pictures[pick]), generator, settings.strength)
-        batch = views.faces.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
-            heads, hint = student(batch)
-        heads = {name: head.float() for name, head in heads.items()}
-        found = losses(heads, hint.float(), targets, pick, views)
-        optimizer.zero_grad()
-        total(found, settings.weights).backward()
-        nn.utils.clip_grad_norm_(student.parameters(), 5.0)
-        optimizer.step()
-        average.update_parameters(student)
-        for name, loss in found.items():
-            sums[name] = sums.get(name, 0.0) + loss.item() / steps
-    return sums
+    order = rows[torch.randperm(len(rows), generator=generator)][: steps * settings.batch]
+    return steps, (
+        (pick, random_views(scale_grey(pictures[pick]), generator, settings.strength))
+        for pick in order.split(settings.batch)
+    )
 
 
 def write(net: FaceNet, targets: Targets, out: Path) -> None:

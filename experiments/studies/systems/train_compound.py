@@ -30,6 +30,7 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.pretraining.loop import Loop
 from experiments.pretraining.train_expression import WEIGHTS
 from experiments.studies.systems.compound_pictures import (
     Part,
@@ -159,15 +160,18 @@ def fit(
     optimizer = torch.optim.AdamW(model.parameters(), settings.lr)
     single = parts["basic"]
     made = [parts[kind] for kind in kinds if kind != "feature"]
+    loop = Loop(model, optimizer)
     for epoch in range(sum(epochs for epochs, _ in SCHEDULE)):
         share = share_at(epoch, SCHEDULE) if kinds else 0.0
-        for pick in torch.randperm(len(single.truth)).split(settings.batch):
-            inputs, wanted = draw(single.inputs[pick], single.truth[pick], made, share)
-            loss = functional.binary_cross_entropy_with_logits(model(inputs), wanted)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        picks = torch.randperm(len(single.truth)).split(settings.batch)
+        batches = (draw(single.inputs[p], single.truth[p], made, share) for p in picks)
+        loop.epoch(epoch, len(picks), batches, losses)
     return model
+
+
+def losses(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
+    """Of six sigmoids."""
+    return {"loss": functional.binary_cross_entropy_with_logits(model(batch[0]), batch[1])}
 
 
 def draw(inputs: Tensor, basic: Tensor, made: list[Part], share: float) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Training of the deviation encoder: its data, its splits, and that a killed run goes on."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from experiments.pretraining import train_deviation
+from experiments.pretraining.loop import Loop
 from experiments.pretraining.train_deviation import TrainDeviation, jitter, train
 from experiments.pretraining.triplet_data import from_csv, from_pictures, is_held_out, load_faces
 from features.encoders.visual.deviation import DeviationEncoder, DeviationSettings
@@ -63,14 +64,14 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
 ) -> None:
     whole, killed = tmp_path / "whole.safetensors", tmp_path / "killed.safetensors"
     train(small_run(npz, whole, epochs=2))
-    epoch = train_deviation._epoch
+    epoch = Loop.epoch
 
-    def die_in_the_second(*args: object) -> float:
-        if args[-1] == 1:
+    def die_in_the_second(self: Loop, number: int, *args: Any) -> dict[str, float]:
+        if number == 1:
             raise KeyboardInterrupt
-        return epoch(*args)  # type: ignore[arg-type]
+        return epoch(self, number, *args)
 
-    monkeypatch.setattr(train_deviation, "_epoch", die_in_the_second)
+    monkeypatch.setattr(Loop, "epoch", die_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         train(small_run(npz, killed, epochs=2))
     assert not killed.exists()
@@ -78,7 +79,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(
     other.lr = 0.5
     with pytest.raises(UserError, match="other settings; delete it"):
         train(other)
-    monkeypatch.setattr(train_deviation, "_epoch", epoch)
+    monkeypatch.setattr(Loop, "epoch", epoch)
     capsys.readouterr()
     train(small_run(npz, killed, epochs=2))
     assert "going on after epoch 1" in capsys.readouterr().out
