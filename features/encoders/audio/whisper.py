@@ -1,7 +1,7 @@
 """The encoder half of Whisper (Radford et al. 2022).
 
 Data flow: blocks > Spool > pieces of at most 30 s > log-mel, padded to 30 s > encoder > mean of
-some layers > tokens, 50 a second, without those of the padding.
+some layers, or each of them > tokens, 50 a second, without those of the padding.
 
 Whisper hears exactly 30 s: shorter sound is padded with silence, as in its training. Longer sound
 is cut into pieces of 30 s that overlap; each token comes from the piece in which it is farthest
@@ -36,12 +36,14 @@ class WhisperSettings:
         model: Name on the Hugging Face hub, or folder, of a Whisper checkpoint.
         layers: Hidden states to average: 0 is the input of the transformer, 1 its first layer, -1
             its last (after the final norm).
+        apart: Whether each of them is a stream of its own, `whisper.2` of layer 2, instead.
         overlap: Overlap of neighbouring pieces of 30 s, in seconds.
         stream: Name of the stream.
     """
 
     model: str = "openai/whisper-tiny"
     layers: list[int] = field(default_factory=lambda: [-1])
+    apart: bool = False
     overlap: float = 4.0
     stream: str = "whisper"
 
@@ -61,7 +63,7 @@ class WhisperEncoder(BaseEncoder):
         self._grid, self._layers = _grid(config, self._mel), self.settings["layers"]
         self._length = int(config.max_source_positions)
         self._overlap = _overlap_tokens(settings.overlap, self._grid, self._length)
-        self._stream = settings.stream
+        self._apart = settings.apart
         encoder = transformers.models.whisper.modeling_whisper.WhisperEncoder
         self._model: Any = checkpoint.load(encoder, key_mapping=_PREFIX)
         self._model.to(self._device)
@@ -90,18 +92,20 @@ class WhisperEncoder(BaseEncoder):
             total = -(-len(sound) // hop) if len(sound) >= hop else 0
             pieces = plan(total, self._length, self._overlap)
             parts = (self._encode(sound, piece)[piece.kept_here] for piece in pieces)
-            values = joined_on_disk(parts, self.streams[self._stream], dtype)
-        return Tokens({self._stream: values}, self._grid.centres(total))
+            values = joined_on_disk(parts, sum(self.streams.values()), dtype)
+        each = np.split(values, len(self.streams), axis=1)
+        return Tokens(dict(zip(self.streams, each, strict=True)), self._grid.centres(total))
 
     def _encode(self, sound: Spool, piece: Piece) -> np.ndarray:
-        """Mean of the wanted hidden states over one piece and its padding, (1500, D)."""
+        """What is wanted of one piece and its padding, (1500, D); several streams side by side."""
         import torch
 
         samples = sound.read(*self._grid.samples_of(piece.start, piece.stop))
         mel = self._mel(samples, sampling_rate=self.rate, return_tensors="pt").input_features
         states = self._model(mel.to(self._device), output_hidden_states=True).hidden_states
-        mean: np.ndarray = torch.stack([states[i][0] for i in self._layers]).mean(0).cpu().numpy()
-        return mean
+        wanted = torch.stack([states[i][0] for i in self._layers], dim=1)  # (1500, layers, D)
+        rows: np.ndarray = (wanted.flatten(1) if self._apart else wanted.mean(1)).cpu().numpy()
+        return rows
 
 
 def _check_kind(config: Any, settings: WhisperSettings) -> None:
@@ -126,14 +130,16 @@ def _description(
     _overlap_tokens(settings.overlap, grid, int(config.max_source_positions))
     depth = config.encoder_layers
     layers = hidden_states(settings.layers, depth, settings.model, "--whisper.layers")
+    apart = {"apart": True} if settings.apart else {}
+    names = [f"{settings.stream}.{layer}" for layer in layers] if apart else [settings.stream]
     official = settings.model.startswith("openai/whisper-")
     card = f"see the card of {settings.model}"
     return Description(
         name=WhisperEncoder.name,
         input=f"sound {grid.rate} Hz",
         revision=checkpoint.revision,
-        settings={"layers": layers, "overlap": settings.overlap},
-        streams={settings.stream: int(config.d_model)},
+        settings={"layers": layers, "overlap": settings.overlap} | apart,
+        streams=dict.fromkeys(names, int(config.d_model)),
         licence="MIT" if official else card,
         trained_on="transcribed speech from the web, collected by OpenAI" if official else card,
         rate=grid.rate,

@@ -91,6 +91,17 @@ def test_short_sound_is_padded_and_the_padding_dropped(checkpoint: Path) -> None
     np.testing.assert_allclose(both, (states[0] + states[1])[:51] / 2, atol=1e-5)
 
 
+def test_each_layer_can_be_a_stream_of_its_own(checkpoint: Path) -> None:
+    sound = noise(1.01)
+    states = by_transformers(checkpoint, sound)
+    settings = WhisperSettings(model=str(checkpoint), layers=[-1, 1], apart=True, stream="voice")
+    encoder = WhisperEncoder(settings)
+    tokens = encoder.encode_sound([sound]).values
+    assert list(tokens) == list(encoder.streams) == ["voice.1", "voice.2"]
+    np.testing.assert_allclose(tokens["voice.1"], states[1][:51], atol=1e-5)
+    np.testing.assert_allclose(tokens["voice.2"], states[2][:51], atol=1e-5)
+
+
 def test_long_sound_is_cut_into_pieces_of_30_seconds(checkpoint: Path) -> None:
     sound = noise(41)
     ours = encode(checkpoint, sound, overlap=4.0)
