@@ -24,8 +24,6 @@ STILLS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Endings of single pictures."""
 SIDE, RATE = 64, 8000
 """Side in pixels of the pictures that are compared; samples per second of the sound."""
-LONGEST_SLIP = 0.5
-"""Seconds on either side in which the sound's slip is looked for."""
 WAYS = {
     "upright": (0, False), "turned left": (1, False), "upside down": (2, False),
     "turned right": (3, False), "mirrored": (0, True), "mirrored, turned left": (1, True),

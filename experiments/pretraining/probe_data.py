@@ -1,9 +1,9 @@
 """Labelled faces that encoders are trained and judged on, read from the shared data.
 
-Data flow: npz files > faces (FER2013's framing, or found and aligned) > `FaceSet`. What takes long
+Data flow: npz files > faces (framed, or found and aligned) > `FaceSet`. What takes long
 is kept in a `Cache`.
 
-Two views of faces: `framed` are grey (N, 48, 48) as FER2013 and CK+48 come; `aligned` are RGB crops
+Two views of faces: `framed` are grey (N, 48, 48) as CK+48 comes; `aligned` are RGB crops
 (N, 112, 112, 3) on ArcFace's template.
 
 Letters: N pictures.
@@ -19,7 +19,6 @@ import numpy as np
 from PIL import Image
 
 from experiments.kept import Cache
-from experiments.pretraining import fer2013
 from features.errors import UserError
 from features.faces.alignment import crop_faces
 from features.faces.detect import FaceDetector, FaceSettings
@@ -27,9 +26,6 @@ from features.store.fingerprint import settings_hash, sha256_of
 
 RAVDESS_TO_ABAW = {1: 0, 3: 4, 4: 5, 5: 1, 6: 3, 7: 2, 8: 6}
 """RAVDESS's emotion codes to ABAW's classes; 2 (calm) has no counterpart."""
-LFW_PICTURES = 10
-"""Pictures that a person needs to be in the identity test; people with fewer are left to train on.
-"""
 FACES = FaceSettings(min_face=40)
 """How faces are found in the small pictures of the identity sets."""
 PAD = 0.25
@@ -41,42 +37,21 @@ class FaceSet:
     """Faces with labels.
 
     Attributes:
-        name: Short name, e.g. `ck`.
         faces: (N, 48, 48) framed or (N, 112, 112, 3) aligned, uint8.
         labels: (N,) expressions, or -1.
         people: (N,) identities, or -1.
         groups: (N,) pictures of one sequence, clip or take share a number.
-        key: Hash of the files and of how they were read.
         found: (N,) whether a face was found; a picture in which none was is used whole.
-        copies: (N,) whether a test picture is also a training picture.
     """
 
-    name: str
     faces: np.ndarray
     labels: np.ndarray
     people: np.ndarray
     groups: np.ndarray
-    key: str
     found: np.ndarray | None = None
-    copies: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.faces)
-
-    def take(self, chosen: np.ndarray, name: str | None = None) -> "FaceSet":
-        """The pictures at these indices, or where a mask (N,) is true."""
-        index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        return replace(
-            self,
-            name=name or self.name,
-            faces=self.faces[index],
-            labels=self.labels[index],
-            people=self.people[index],
-            groups=self.groups[index],
-            key=settings_hash([self.key, index.tolist()]),
-            found=None if self.found is None else self.found[index],
-            copies=None if self.copies is None else self.copies[index],
-        )
 
 
 def require(path: Path) -> Path:
@@ -86,37 +61,15 @@ def require(path: Path) -> Path:
     return path
 
 
-def read_fer_train(data: Path, count: int, seed: int = 0) -> FaceSet:
-    """FER2013's training pictures without copies, `count` of them drawn (0: all); framed."""
-    folder = data / "fer2013"
-    key = sha256_of(require(folder / "train.npz"))
-    faces, labels = (array.numpy() for array in fer2013.read_train(folder))
-    whole = _labelled("fer-train", faces[:, 0], labels, key)
-    if not 0 < count < len(whole):
-        return whole
-    drawn = np.random.default_rng(seed).permutation(len(whole))[:count]
-    return whole.take(np.sort(drawn))
-
-
-def read_fer_test(data: Path) -> FaceSet:
-    """FER2013's test pictures with `copies`; framed."""
-    folder = data / "fer2013"
-    key = sha256_of(require(folder / "test.npz"))
-    faces, labels, copies = (array.numpy() for array in fer2013.read_test(folder))
-    return replace(_labelled("fer-test", faces[:, 0], labels, key), copies=copies)
-
-
 def read_ck(data: Path) -> tuple[FaceSet, np.ndarray]:
     """CK+48, framed, with ABAW's labels; and CK+'s own seven classes (N,), contempt among them."""
     path = require(data / "faces/ckplus48.npz")
     with np.load(path) as z:
         ck = FaceSet(
-            name="ck",
             faces=z["images"],
             labels=z["abaw"].astype(int),
             people=z["subjects"].astype(int),
             groups=z["sequence"].astype(int),
-            key=sha256_of(path),
         )
         return ck, z["labels"].astype(int)
 
@@ -130,13 +83,6 @@ def read_lfw(data: Path, cache: Cache) -> FaceSet:
     parts = (buffer[a:b] for a, b in pairwise(offsets))
     pictures = np.stack([np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in parts])
     return _aligned("lfw", path, pictures, labels, people, cache)
-
-
-def split_lfw(lfw: FaceSet) -> tuple[FaceSet, FaceSet]:
-    """People with many pictures, for the identity probe; and all others, to train on."""
-    _, inverse, counts = np.unique(lfw.people, return_inverse=True, return_counts=True)
-    many = counts[inverse] >= LFW_PICTURES
-    return lfw.take(many), lfw.take(~many, "lfw-train")
 
 
 def read_yale(data: Path, cache: Cache) -> FaceSet:
@@ -208,10 +154,4 @@ def _aligned(
 
     kept = cache.get(f"{name}-crops", key, compute)
     groups = np.arange(len(labels))
-    return FaceSet(name, kept["crops"], labels, people, groups, key, kept["found"])
-
-
-def _labelled(name: str, faces: np.ndarray, labels: np.ndarray, key: str) -> FaceSet:
-    """Framed faces of unknown people."""
-    unknown = np.full(len(labels), -1)
-    return FaceSet(name, faces, labels, unknown, np.arange(len(labels)), key)
+    return FaceSet(kept["crops"], labels, people, groups, kept["found"])
