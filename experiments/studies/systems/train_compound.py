@@ -15,7 +15,6 @@ Letters: N pictures, D embedding dimensions.
 """
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable
@@ -30,6 +29,8 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.kept import Cache
+from experiments.pages import table, write_page
 from experiments.pretraining.loop import Loop
 from experiments.pretraining.train_expression import WEIGHTS
 from experiments.studies.systems.compound_pictures import (
@@ -41,7 +42,6 @@ from experiments.studies.systems.compound_pictures import (
 from features.cli.app import OK, run
 from features.cli.progress import ProgressReport
 from features.encoders.visual.expression_net import ExpressionNet, load_expression_net
-from features.store.atomic_file import write_atomically
 from features.store.fingerprint import settings_hash
 from fusion.model.heads import task_head
 from fusion.tasks.compound import COMPOUND_PAIRS, CompoundSettings
@@ -63,6 +63,11 @@ ARMS: dict[str, tuple[str, ...]] = {
     "curriculum, Mixup and half-face CutMix": ("mixup", "half"),
 }
 """What is compared: where its mixtures come from."""
+COLUMNS = {
+    "basic": "macro-F1 of 6 basic",
+    "mixup": "top-1 of 7, synthetic by Mixup",
+    "half": "... by half-face CutMix",
+}
 ZERO_SHOT = "zero-shot: softmax of the packaged net"
 
 
@@ -73,7 +78,7 @@ class TrainCompound:
     Args:
         data: Folder with FER2013's train.npz and test.npz.
         result: Page to write.
-        state: Where finished trainings are kept until the page is written.
+        state: Folder of what finished trainings scored.
         pictures: Training pictures, a random part of all.
         mixtures: Of training pictures, by each way of mixing.
         test_mixtures: Of test pictures, by each way of mixing.
@@ -85,7 +90,7 @@ class TrainCompound:
 
     data: Path
     result: Path = RESULT
-    state: Path = Path("runs/train_compound/scores.json")
+    state: Path = Path("runs/train_compound")
     pictures: int = 8000
     mixtures: int = 4000
     test_mixtures: int = 1400
@@ -113,6 +118,13 @@ class Six(nn.Module):
         self.net = None if net is None else copy.deepcopy(net).eval()
         self.head = task_head(dim, BASIC)
 
+    def train(self, mode: bool = True) -> "Six":
+        """As of any module, but the net's own norms stay what they are."""
+        super().train(mode)
+        if self.net is not None:
+            self.net.eval()
+        return self
+
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, 6) logits."""
         return self.head(inputs if self.net is None else self.net(inputs)[0])
@@ -127,23 +139,23 @@ def command(settings: TrainCompound) -> int:
     train = make_parts(net, singles, settings.mixtures, pictures=settings.finetune)
     singles = held_out_pictures(settings.data)
     test = make_parts(net, singles, settings.test_mixtures, pictures=settings.finetune)
-    scores = _stored(settings)
+    cache, scores = Cache(settings.state), {}
+
+    def scored(name: str, seed: int) -> dict[str, float]:
+        model = fit(net, train, ARMS[name], seed, settings)
+        return judge(partial(_say, model), test)
+
     names = [name for name, kinds in ARMS.items() if not (settings.finetune and "feature" in kinds)]
     with ProgressReport("train", len(names) * settings.seeds) as progress:
         for name in names:
             for seed in range(settings.seeds):
                 label = f"{name} #{seed}"
-                if label not in scores:
-                    model = fit(net, train, ARMS[name], seed, settings)
-                    scores[label] = judge(partial(_say, model), test)
-                    _store(settings, scores)
+                scores[label] = cache.get(label, settings.key(), partial(scored, name, seed))
                 progress.step(label)
     rows = {ZERO_SHOT: [judge(lambda part: part.softmax, test)]}
     rows |= {name: [scores[f"{name} #{s}"] for s in range(settings.seeds)] for name in names}
     text = page(settings, rows, test, time.time() - began)
-    write_atomically(settings.result, text.encode())
-    settings.state.unlink(missing_ok=True)
-    print(text)
+    write_page(text, settings.result)
     return OK
 
 
@@ -212,20 +224,6 @@ def judge(says: Callable[[Part], Tensor], test: dict[str, Part]) -> dict[str, fl
     return found
 
 
-def _stored(settings: TrainCompound) -> dict[str, dict[str, float]]:
-    """Scores of trainings that a killed comparison has finished."""
-    if not settings.state.exists():
-        return {}
-    stored = json.loads(settings.state.read_bytes())
-    return stored["scores"] if stored["key"] == settings.key() else {}
-
-
-def _store(settings: TrainCompound, scores: dict[str, dict[str, float]]) -> None:
-    settings.state.parent.mkdir(parents=True, exist_ok=True)
-    content = {"key": settings.key(), "scores": scores}
-    write_atomically(settings.state, json.dumps(content).encode())
-
-
 def page(
     settings: TrainCompound,
     rows: dict[str, list[dict[str, float]]],
@@ -248,19 +246,19 @@ def page(
         what="fine-tuned" if settings.finetune else "frozen",
         error=math.sqrt(share * (1 - share) / max(sizes["mixup"], 1)),
         schedule=", ".join(f"{epochs} epochs with {share:g}" for epochs, share in SCHEDULE),
-        rows="\n".join(f"| {name} | {_cells(scores)} |" for name, scores in rows.items()),
+        rows=table({"trained on": name, **_cells(scores)} for name, scores in rows.items()),
         **asdict(settings) | sizes,
     )
 
 
-def _cells(scores: list[dict[str, float]]) -> str:
+def _cells(scores: list[dict[str, float]]) -> dict[str, str]:
     """Mean, and standard deviation over seeds where there are several."""
-    cells = []
-    for name in scores[0]:
+    cells = {}
+    for name, heading in COLUMNS.items():
         values = np.array([one[name] for one in scores])
         spread = f" +- {values.std(ddof=1):.3f}" if len(values) > 1 else ""
-        cells.append(f"{values.mean():.3f}{spread}")
-    return " | ".join(cells)
+        cells[heading] = f"{values.mean():.3f}{spread}"
+    return cells
 
 
 _TEXT = """# Compound expressions from basic ones
@@ -278,8 +276,6 @@ synthetic: {mixup} and {half} pictures mixed from held-out test pictures (no cop
 pictures) by Mixup and by half-face CutMix (upper half of one, lower half of the other); chance is
 1/7. The first column is real: {basic} test pictures with one basic expression each.
 
-| trained on | macro-F1 of 6 basic | top-1 of 7, synthetic by Mixup | ... by half-face CutMix |
-|---|---|---|---|
 {rows}
 
 One share of right compounds has a standard error of about {error:.3f} (binomial, from the number of

@@ -159,7 +159,7 @@ def settings_of(folder: Path) -> TrainCompound:
     return TrainCompound(
         folder,
         result=folder / "page.md",
-        state=folder / "state/scores.json",
+        state=folder / "state",
         pictures=12,
         mixtures=6,
         test_mixtures=6,
@@ -178,7 +178,7 @@ def test_a_killed_comparison_goes_on_and_writes_the_same_page(
         assert f"| {name} | 0." in page
     assert "--pictures 12 --mixtures 6 --test_mixtures 6 --seeds 2`" in page
     assert str(tmp_path) not in page
-    assert not asked.state.exists()
+    asked.state = tmp_path / "another"
 
     trained: list[tuple[str, ...]] = []
 
@@ -214,6 +214,7 @@ def test_fine_tuning_trains_a_copy_of_the_net(
     assert parts["half"].inputs.shape == (4, 1, 48, 48)
     model = fit(net, parts, ("half",), 0, asked)
     assert model.net is not None
+    assert not any(part.training for part in model.net.modules())
     assert (model.net.embed[0].weight != before["embed.0.weight"]).any()
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
