@@ -4,6 +4,7 @@ Data flow: predictions, truth, sound and clip where they are found > `ID.html`, 
 
     python -m fusion.report talk.mp4
     python -m fusion.report predictions
+    python -m fusion.report talk.mp4 --overlay seen.mp4 --faces blur
     python -m fusion.report predictions --format html --data.root /data/Aff-Wild2
 """
 
@@ -22,6 +23,7 @@ from features.media.kinds import by_ending
 from fusion.data.prediction_files import list_predictions, read_predictions
 from fusion.data.review import read_review
 from fusion.predict import PredictSettings
+from fusion.reporting.film import Faces
 from fusion.reporting.requests import Request, choose, of_folder, of_media
 from fusion.reporting.truth import TruthSettings, read_labels
 
@@ -30,6 +32,8 @@ if TYPE_CHECKING:  # loads matplotlib
     from fusion.reporting.page.site import Job
 
 Format = Literal["html", "png", "svg", "pdf"]
+PERCENT = 100
+"""Steps that an overlay is told in."""
 
 
 @dataclass
@@ -53,6 +57,9 @@ class ReportSettings:
         device: Where it computes.
         embed: auto puts clips of up to 48 MB into the page, never has it find them where they are.
         review: `review.json`, as saved from a page, to go on with.
+        overlay: An mp4, for the video anew with boxes, words and a timeline in its pictures.
+        faces: What is done to the faces in it: boxes with what is said, blur, or none. Only those
+            who were predicted are blurred; predict with --persons all for everybody.
     """
 
     POSITIONAL: ClassVar[str] = "pred"
@@ -67,6 +74,8 @@ class ReportSettings:
         "checkpoint",
         "embed",
         "review",
+        "overlay",
+        "faces",
     )
 
     pred: Path
@@ -81,6 +90,8 @@ class ReportSettings:
     device: str = PredictSettings.device
     embed: Literal["auto", "never"] = "auto"
     review: Path | None = None
+    overlay: Path | None = None
+    faces: Faces = "boxes"
 
 
 @dataclass
@@ -92,22 +103,25 @@ class ReportSummary:
         failures: Id to cause.
         remarks: Id to what is odd, though drawn.
         pages: Video to the page made of it; the index under no name.
+        overlays: Video to the film made of it.
     """
 
     pictures: dict[str, Path] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     remarks: dict[str, str] = field(default_factory=dict)
     pages: dict[str, Path] = field(default_factory=dict)
+    overlays: dict[str, Path] = field(default_factory=dict)
 
     def print(self) -> None:
         """Prints the closing lines."""
-        for path in (*self.pictures.values(), *self.pages.values()):
+        for path in (*self.pictures.values(), *self.pages.values(), *self.overlays.values()):
             print(path)
         for name, remark in self.remarks.items():
             print(f"  remark: {name}: {remark}")
         for name, cause in self.failures.items():
             print(f"  failed: {name}: {cause}")
         made = [counted(len(self.pages), "page")] if self.pages else []
+        made += [counted(len(self.overlays), "film")] if self.overlays else []
         made += [counted(len(self.pictures), "picture")] if self.pictures or not made else []
         print(f"{', '.join(made)}, {len(self.failures)} failed")
 
@@ -122,6 +136,8 @@ def report(settings: ReportSettings) -> ReportSummary:
         raise UserError(f"{settings.pred}: no such file; check the path")
     if settings.pred.is_file():
         return _report_media(settings)
+    if settings.overlay:
+        raise UserError(f"{settings.pred}: an overlay is of one video; name that instead")
     paths = choose(list_predictions(settings.pred), settings.id, settings.pred)
     out = settings.out or settings.pred / "report"
     if settings.format == "html":
@@ -138,14 +154,36 @@ def _report_media(settings: ReportSettings) -> ReportSummary:
         request = of_media(settings.pred, settings.predictions, settings.id)
     if not request.people:
         raise UserError(f"{settings.pred}: nothing was predicted; see the lines above")
-    if settings.format in (None, "html"):
+    if settings.overlay and settings.format is None:
+        summary = ReportSummary()
+    elif settings.format in (None, "html"):
         summary = _pages(settings, [request], settings.out or Path(), index=False)
     else:
         out = settings.out or settings.predictions / "report"
         summary = _pictures(settings, request.people, out, settings.videos or settings.pred)
+    if settings.overlay:
+        summary.overlays[request.video] = _film(settings, settings.overlay, request)
     if not complete:
         summary.failures.setdefault(request.video, "not all of it was extracted; see above")
     return summary
+
+
+def _film(settings: ReportSettings, out: Path, request: Request) -> Path:
+    """Writes the video anew with what was predicted in its pictures."""
+    from fusion.reporting.film.overlay import write_overlay
+
+    people = [read_predictions(path) for path in request.people.values()]
+    with ProgressReport("overlay", PERCENT) as progress:
+        done = 0
+
+        def told(share: float) -> None:
+            nonlocal done
+            while done < round(share * PERCENT):
+                progress.step(settings.pred.name)
+                done += 1
+
+        write_overlay(settings.pred, people, out, settings.faces, told)
+    return out
 
 
 def _predict(settings: ReportSettings) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
@@ -19,10 +18,9 @@ from features.errors import UserError
 from features.media import probe, read_frames, read_sound
 from features.store.atomic_file import replacing
 from fusion.data.predictions import FramePredictions
+from fusion.reporting.film import Faces
 from fusion.reporting.film.drawing import STRIP, annotate, blurred, held, shown, strip
 
-Faces = Literal["boxes", "blur", "none"]
-"""`boxes` with what is said; `blur`: nobody can be made out; `none`: the timeline alone."""
 RATE, TICKS = 44_100, 90_000
 Told = Callable[[float], object]
 

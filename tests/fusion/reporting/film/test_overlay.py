@@ -11,7 +11,10 @@ import pytest
 from features.errors import UserError
 from features.faces.detect import FaceDetector, FaceSettings
 from features.media import frame_times, read_frames, read_sound
+from fusion.data.prediction_files import save_predictions
 from fusion.data.predictions import FramePredictions
+from fusion.inference.origins import PLACE
+from fusion.report import main
 from fusion.reporting.film.drawing import HELD, blurred, held, shown
 from fusion.reporting.film.overlay import write_overlay
 from tests.fusion.measuring.made import box, person
@@ -109,3 +112,21 @@ def test_what_is_no_overlay_of_this_clip_is_refused_and_leaves_nothing(
     with pytest.raises(OSError, match="No space"):
         write_overlay(clip, [said(clip)], tmp_path / "out.mp4", progress=full)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_makes_the_film_of_a_clip_that_was_predicted(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_predictions(
+        replace(said(clip), provenance={PLACE: str(clip.resolve())}), tmp_path / "p/talk.parquet"
+    )
+    words = ["--predictions", str(tmp_path / "p"), "--overlay", str(tmp_path / "seen.mp4")]
+    with pytest.raises(SystemExit) as ended:
+        main(argv=[str(clip), *words, "--faces", "none"])
+    assert ended.value.code == 0
+    assert "1 film, 0 failed" in capsys.readouterr().out
+    assert len(pictures(tmp_path / "seen.mp4")) == FRAMES
+    with pytest.raises(SystemExit) as ended:
+        main(argv=[str(tmp_path / "p"), *words])
+    assert ended.value.code == 1
+    assert "an overlay is of one video" in capsys.readouterr().err
