@@ -67,14 +67,14 @@ def document(
     yield f'<script type="application/json" id="data">{in_script(data)}</script>\n'.encode()
     for name, text in (blocks or {}).items():
         yield f'<script type="text/plain" id="{name}">{text}</script>\n'.encode()
-    if clip:
-        yield b'<script type="text/plain" id="clip">'
-        yield base64.b64encode(clip)
-        yield b"</script>\n"
     if scripts is PAGE:
         yield f"<script>{asset(UPLOT)}</script>\n".encode()
     code = "\n".join(f"// {name}.js\n{asset(f'{name}.js')}" for name in scripts)
     yield f'<script>\n(() => {{\n"use strict";\n{code}\n}})();\n</script>\n'.encode()
+    if clip:  # last, so that curves are drawn while a browser still reads it
+        yield b'<script type="text/plain" id="clip">'
+        yield base64.b64encode(clip)
+        yield b"</script>\n"
     yield b"</body>\n</html>\n"
 
 

@@ -112,6 +112,7 @@ async function open() {
   await new Promise((next) => requestAnimationFrame(() => setTimeout(next)));
   state.opened = performance.now();
   document.documentElement.dataset.opened = "yes";
+  if (document.readyState === "loading") await new Promise((next) => document.addEventListener("DOMContentLoaded", next, { once: true }));
   loadClip();
   await openFine();
   document.documentElement.dataset.fine = "yes";
