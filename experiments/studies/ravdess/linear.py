@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from experiments.studies.ravdess.data import EMOTIONS
+from fusion.corpora.readers.ravdess import EMOTIONS
 
 Fitted = Callable[[np.ndarray], np.ndarray]
 """Features (N, D) to log-probabilities (N, K)."""

@@ -29,9 +29,10 @@ from tests.fusion.small_corpora import put
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 ACTORS, SECONDS = 4, 3
-SMALL = "--model.dim 16 --model.stream_dim 8 --model.tcn_levels 0 --model.temporal.layers 1"
+SMALL = "--model.dim 16 --model.stream_dim 8 --model.dropout 0"
 QUICK = "--epochs 25 --data.batch 8 --optimizer.lr 0.01 --model.stream_dropout 0"
-STREAMS = ["whisper", "openface"]
+LAYERS = [f"whisper.{n}" for n in (1, 2, 3, 4)]
+STREAMS = [*LAYERS, "openface"]
 EMOTIONS_ONLY = make_tasks({"emotions": {"classes": EMOTIONS}})
 read = read_corpus
 
@@ -52,8 +53,9 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _put_tracks(store: TrackStore, name: str, emotion: int, rng: np.random.Generator) -> None:
     times = np.arange(50 * SECONDS) / 50 + 0.01
-    sound = np.eye(4)[emotion % 4] + 0.1 * rng.normal(size=(len(times), 4))
-    put(store, "whisper", name, times, sound, person=SOUND, duration=float(SECONDS))
+    for layer in LAYERS:
+        sound = np.eye(4)[emotion % 4] + 0.1 * rng.normal(size=(len(times), 4))
+        put(store, layer, name, times, sound, person=SOUND, duration=float(SECONDS))
     units = np.eye(2)[emotion // 4] + 0.1 * rng.normal(size=(1, 2))
     put(store, "openface", name, [0.0], units, notes="clip-level")
 

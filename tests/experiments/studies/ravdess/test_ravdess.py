@@ -1,139 +1,131 @@
-from dataclasses import replace
+"""The page: runs of `fusion.train --cfg ravdess` beside linear models of the same folds."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from experiments.studies.ravdess import ravdess
-from experiments.studies.ravdess.data import read_corpus
-from experiments.studies.ravdess.linear import regression
-from experiments.studies.ravdess.ravdess import RavdessSettings, command, make_splits
-from experiments.studies.ravdess.systems import ANCHOR, System, Trainer
-from experiments.studies.ravdess.table import Split, judge, row, scores, spread
+from experiments.studies.ravdess.clips import read_moments
+from experiments.studies.ravdess.ravdess import RavdessSettings, command
+from experiments.studies.ravdess.systems import ANCHOR, MODEL, SYSTEMS, Split, System
+from experiments.studies.ravdess.table import judge, rows, scores, spread
+from features.cli.app import parse
 from features.errors import UserError
-from tests.experiments.ravdess_small import SMALL, Ear, write_folder
-from tests.shared import shared_data
+from features.store.feature_track import SOUND
+from features.store.track_store import TrackStore
+from fusion.training.config import TrainSettings
+from fusion.training.cross_validation import train_several
+from tests.fusion.small_corpora import put
+
+LAYERS = ["whisper.1", "whisper.2"]
+SMALL = "--model.dim 16 --model.stream_dim 8 --model.tcn_levels 0 --epochs 1 --folds 2"
 
 
-@pytest.fixture
-def ear(monkeypatch):
-    ear = Ear()
-    monkeypatch.setattr(ravdess, "make_encoders", lambda whisper: {"ear": ear})
-    monkeypatch.setattr(ravdess, "ClipSettings", lambda _streams: replace(SMALL, batch=64))
-    return ear
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four actors who play each emotion twice."""
+    folder = tmp_path_factory.mktemp("ravdess")
+    store, rng = TrackStore(folder / "tracks"), np.random.default_rng(0)
+    for actor in range(1, 5):
+        for code in range(1, 9):
+            for take in (1, 2):
+                name = f"03-01-0{code}-01-01-0{take}-0{actor}"
+                (folder / f"{name}.flac").touch()
+                for layer in LAYERS:
+                    sound = np.eye(4)[code % 4] + 0.3 * rng.normal(size=(50, 4))
+                    times = np.arange(50) / 50 + 0.01
+                    put(store, layer, name, times, sound, person=SOUND, duration=1.0)
+                units = np.eye(2)[code // 5] + 0.1 * rng.normal(size=(1, 2))
+                put(store, "openface", name, [0.0], units, notes="clip-level")
+    return folder
 
 
-def test_a_system_sums_its_members_and_an_ensemble_its_seeds():
-    labels = np.array([0, 1])
-    split = Split("fold 0", np.zeros(2, bool), np.ones(2, bool), labels)
-    a, b = np.eye(8)[[0, 2]], np.eye(8)[[1, 1]]
-    said = {("a", "fold 0", 1): a, ("b", "fold 0", 1): b}
-    said |= {("a", "fold 0", 2): -3 * a, ("b", "fold 0", 2): b}
-    one = System("x", "both", ((1.0, "a"), (2.0, "b")))
-    assert scores(one, said, [split], [1])[0, 0, 0] == 0.5
-    light = replace(one, terms=((1.0, "a"), (0.5, "b")))
-    assert scores(light, said, [split], [1, 2])[0, :, 0].tolist() == [0.5, 0.5]
-    alone = System("x", "both", ((1.0, "a"),), ensemble=True)
-    assert scores(alone, said, [split], [1, 2])[0, :, 0].tolist() == [0.0, 0.0]
+@pytest.fixture(scope="module")
+def runs(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of two folds."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, more in (("ravdess", ""), ("ravdess_person", "--data.adapt person")):
+        words = f"--cfg ravdess --data.root {root} --runs {folder} --name {name} {SMALL} {more}"
+        words += " --data.streams whisper.2,openface"
+        train_several(parse(TrainSettings, prog="t", description="", argv=words.split()))
+    return folder
 
 
-def test_scores_of_known_guesses():
+def settings(root: Path, runs: Path, page: Path) -> RavdessSettings:
+    return RavdessSettings(root, runs / "ravdess", runs / "ravdess_person", LAYERS, page=page)
+
+
+def test_the_page_has_both_kinds_and_the_folds_of_the_run(
+    root: Path, runs: Path, tmp_path: Path
+) -> None:
+    asked = settings(root, runs, tmp_path / "page.md")
+    assert command(asked) == 0
+    text = asked.page.read_text()
+    assert text.count(f"**{ANCHOR.name}**") == 2
+    assert "Transductive: person statistics of unlabelled test frames." in text
+    assert "64 clips, 2 folds" in " ".join(text.split())
+    assert str(tmp_path) not in text
+
+
+def test_a_run_of_another_adaptation_is_refused(root: Path, runs: Path, tmp_path: Path) -> None:
+    asked = settings(root, runs, tmp_path / "page.md")
+    asked.run = asked.adapted or asked.run
+    with pytest.raises(UserError, match="adapted person, not none"):
+        command(asked)
+
+
+def test_a_run_without_folds_and_a_clip_without_a_stream_are_named(
+    root: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="no folds"):
+        command(RavdessSettings(root, tmp_path, layers=LAYERS))
+    with pytest.raises(UserError, match=r"lacks its 'whisper\.9'"):
+        command(RavdessSettings(root, tmp_path, layers=["whisper.9"]))
+
+
+def test_moments_are_those_of_the_tracks_and_a_persons_are_scaled_alone(root: Path) -> None:
+    clips = read_moments(root, LAYERS, "openface")
+    track = TrackStore(root / "tracks").read("whisper.2", clips.ids[3])
+    np.testing.assert_allclose(clips.sound[3, 8:12], track.values.mean(0), rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(clips.sound[3, 12:], track.values.std(0), rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(clips.units[:, :2] ** 2, clips.units[:, 2:].clip(0), atol=1e-5)
+    assert clips.labels.tolist() == [int(name[7]) - 1 for name in clips.ids]
+    clips.sound[clips.people == "Actor_02"] += 100
+    scaled = clips.by_person()
+    for person in np.unique(clips.people):
+        own = scaled.sound[clips.people == person]
+        np.testing.assert_allclose(own.mean(0), 0, atol=1e-5)
+        np.testing.assert_allclose(own.std(0), 1, atol=1e-5)
+
+
+def test_a_system_sums_its_members() -> None:
+    split = Split("fold0", np.ones(2, bool), np.array([0, 1]), np.array(["a", "b"]))
+    said = {"a": {"fold0": np.eye(8)[[0, 2]]}, "b": {"fold0": np.eye(8)[[1, 1]]}}
+    heavy = System("x", "both", {"a": 1.0, "b": 2.0})
+    light = System("x", "both", {"a": 1.0, "b": 0.5})
+    assert scores(heavy, [split], said)[0, 0] == 0.5
+    assert scores(light, [split], said)[0, 0] == 0.5
+    assert scores(System("x", "both", {"b": 1.0}), [split], said)[0, 0] == 0.5
+
+
+def test_differences_are_paired_with_the_anchor() -> None:
+    labels = np.arange(8)
+    splits = [Split(f"fold{k}", np.ones(8, bool), labels, labels) for k in (0, 1)]
+    right, wrong = np.eye(8), np.roll(np.eye(8), 1, axis=0)
+    members = {name for system in SYSTEMS for name in system.terms}
+    said = {name: {"fold0": right, "fold1": wrong} for name in members}
+    said[MODEL] = {"fold0": 100 * right, "fold1": 100 * right}
+    cells = {row["system"]: row for row in rows("none", splits, said)}
+    assert cells["`fusion.train --cfg ravdess`"]["accuracy"] == "1.000 ± 0.000"
+    apart = "accuracy less the anchor's"
+    assert cells["`fusion.train --cfg ravdess`"][apart] == "+0.500 ± 0.500"
+    assert cells[f"**{ANCHOR.name}**"][apart] == ""
+
+
+def test_scores_of_known_guesses() -> None:
     labels = np.arange(8)
     assert judge(labels, labels) == (1.0, 1.0)
     accuracy, f1 = judge(np.zeros(8, int), labels)
     assert accuracy == 0.125
     assert f1 == pytest.approx(2 / 9 / 8)
-
-
-def test_errors_are_over_folds_of_the_seeds_means():
-    values = np.array([[0.5, 0.7], [0.8, 0.8]])
-    assert spread(values, folds=True) == "0.700 ± 0.100"
-    assert spread(values[:1], folds=False, sign="+") == "+0.600 ± 0.100 (+0.500, +0.700)"
-    assert spread(values[:1, :1], folds=False) == "0.500"
-    line = row(
-        replace(ANCHOR, name="x"),
-        values[..., None] + [0, 0],
-        values[..., None] + [0, 0],
-        folds=True,
-    )
-    assert line.endswith("| +0.000 |")
-
-
-def test_a_run_is_written_and_a_second_one_trains_nothing(tmp_path, ear, monkeypatch):
-    root = write_folder(tmp_path / "data", lacking=("03-01-05-01-01-01-02",))
-    told = RavdessSettings(
-        train=root,
-        out=tmp_path / "out",
-        page=tmp_path / "page.md",
-        seeds=[1, 2],
-        epochs=1,
-        adapt=["none", "causal"],
-    )
-    assert command(told) == 0
-    text, heard = told.page.read_text(), ear.heard
-    assert "Transductive: running statistics" in text
-    assert text.count("**late fusion of two logistic regressions**") == 2
-    assert str(tmp_path) not in text
-
-    monkeypatch.setattr(Trainer, "scores", lambda *_: pytest.fail("trained again"))
-    assert command(told) == 0
-    assert told.page.read_text() == text
-    assert ear.heard == heard
-
-
-def test_labels_of_the_test_folder_change_no_score(tmp_path, ear):
-    train = write_folder(tmp_path / "train")
-    test = write_folder(tmp_path / "test", actors=(11, 12), clips=1)
-    told = RavdessSettings(
-        train, test, None, tmp_path / "out", tmp_path / "p.md", [1], 1, ["person"]
-    )
-    assert command(told) == 0
-    said = _said(tmp_path / "out")
-    lines = (test / "labels.csv").read_text().splitlines()
-    shifted = [
-        ",".join([clip, actor, str(int(code) % 8 + 1)])
-        for clip, actor, code, _ in (line.split(",") for line in lines[1:])
-    ]
-    (test / "labels.csv").write_text("\n".join(["clip,actor,emotion_code", *shifted]))
-    assert command(replace(told, out=tmp_path / "other")) == 0
-    other = _said(tmp_path / "other")
-    assert said.keys() == other.keys()
-    for name, one in said.items():
-        np.testing.assert_array_equal(one, other[name])
-    assert "another folder's actors" in told.page.read_text()
-
-
-def _said(out):
-    files = sorted((out / "said").rglob("*.npz"))
-    return {file.name: np.load(file)["scores"] for file in files}
-
-
-def test_folders_that_share_an_actor_are_refused(tmp_path, ear):
-    train = write_folder(tmp_path / "train")
-    test = write_folder(tmp_path / "test", actors=(4, 5), clips=1)
-    with pytest.raises(UserError, match="actor 4"):
-        command(RavdessSettings(train, test, out=tmp_path / "out"))
-
-
-def test_a_folder_without_folds_asks_for_them_or_for_other_actors(tmp_path, ear):
-    train = write_folder(tmp_path / "train")
-    lines = [",".join(line.split(",")[:3]) for line in (train / "labels.csv").open()]
-    (train / "labels.csv").write_text("\n".join(lines))
-    with pytest.raises(UserError, match=r"fold.*--test"):
-        command(RavdessSettings(train, out=tmp_path / "out"))
-
-
-def test_folds_hold_out_whole_actors(tmp_path):
-    corpus = read_corpus(write_folder(tmp_path))
-    for split in make_splits(corpus, None):
-        assert not set(corpus.actors[split.train]) & set(corpus.actors[split.test])
-        assert (split.train ^ split.test).all()
-
-
-def test_the_face_s_anchor_is_that_of_the_data_s_own_page():
-    corpus = read_corpus(shared_data() / "ravdess")
-    accuracy = []
-    for split in make_splits(corpus, None):
-        fitted = regression(0.1)(corpus.units[split.train], corpus.labels[split.train])
-        said = fitted(corpus.units[split.test])
-        accuracy.append((said.argmax(1) == split.labels).mean())
-    assert np.mean(accuracy) == pytest.approx(0.577, abs=0.001)
+    assert spread(np.array([0.6, 0.8])) == "0.700 ± 0.100"
