@@ -1,4 +1,4 @@
-"""What encoders say of whole voices: tokens > a row of numbers a clip, kept on disk.
+"""What encoders say of whole voices: tokens > a row of numbers a clip, kept on disk by person.
 
 Data flow: sound > encoder > hidden states, each layer's and their mean (the stream) > mean and
 deviation over tokens. Prosody's pitch counts where it is voiced.
@@ -19,14 +19,14 @@ from transformers import WhisperFeatureExtractor, WhisperModel
 
 from experiments.kept import Cache
 from experiments.pretraining.base.voices import RATE, Voice
-from experiments.pretraining.distil_data import HOP, pack, packed, without_padding
+from experiments.pretraining.distil_data import HOP, without_padding
 from features.cli.progress import ProgressReport
 from features.encoders.audio.prosody import ProsodyEncoder
 from features.encoders.audio.wav2vec2 import Wav2Vec2Encoder
 from features.store.fingerprint import sha256_of
 
-BATCH = 200
-"""Clips of a mixed batch."""
+SILENCE = 50
+"""Tokens of silence that the teacher hears behind a clip: a second."""
 VERSION = 1
 """Raise this when a change of the code changes the numbers."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -44,14 +44,12 @@ class Ear:
     Attributes:
         name: Of the encoder.
         key: What changes the rows.
-        describe: Sounds (N,) of a batch to name and row, for each.
-        mixed: Whether a batch is drawn by chance over all people; else it is those of one.
+        describe: Sounds (N,) of one person to name and row, for each.
     """
 
     name: str
     key: Sequence[object]
     describe: Callable[[list[np.ndarray]], list[Row]]
-    mixed: bool = False
 
 
 def prosody() -> Ear:
@@ -71,42 +69,31 @@ def wav2vec2() -> Ear:
 def whisper(folder: Path) -> Ear:
     """The teacher in a folder: `layer0` to `layer4`, the last of which is its stream.
 
-    As when wav2vec2 was distilled, clips share the 30 s that it hears at once: a tenth of the time.
-    They are drawn by chance, over all corpora: neighbours in the order of the files are of one
-    speaker and one emotion, which the clip's own tokens then tell.
+    It hears a clip and a second of silence instead of 30 s of them, in a tenth of the time.
     """
     mel = WhisperFeatureExtractor.from_pretrained(folder)
     encoder = WhisperModel.from_pretrained(folder, dtype=torch.float32).encoder.eval()
-    key = [sha256_of(*sorted(folder.glob("*.safetensors")))]
-    return Ear("whisper", key, partial(_taught_rows, mel, encoder), mixed=True)
+    places = encoder.embed_positions.weight.detach().clone()
+    key = [sha256_of(*sorted(folder.glob("*.safetensors"))), SILENCE]
+    return Ear(
+        "whisper", key, lambda sounds: [_taught_row(mel, encoder, places, s) for s in sounds]
+    )
 
 
 def hear(voices: Sequence[Voice], ear: Ear, cache: Cache) -> Rows:
-    """Rows of all voices in their order; batches that were heard before are read from the cache."""
+    """Rows of all voices in their order; people that were heard before are read from the cache."""
+    people = sorted({voice.person for voice in voices})
     rows: list[Row] = [{}] * len(voices)
-    batches = _mixed(voices) if ear.mixed else _by_person(voices)
-    with ProgressReport(ear.name, len(batches)) as progress:
-        for name, own in batches.items():
+    with ProgressReport(ear.name, len(people)) as progress:
+        for person in people:
+            own = [i for i, voice in enumerate(voices) if voice.person == person]
             said = [voices[i] for i in own]
             key = [sha256_of(*(voice.sound for voice in said)), *ear.key, VERSION]
-            heard = cache.get(f"voices-{ear.name}-{name}", key, partial(_hear, said, ear))
+            heard = cache.get(f"voices-{ear.name}-{person}", key, partial(_hear, said, ear))
             for i, row in zip(own, heard, strict=True):
                 rows[i] = row
-            progress.step(name)
+            progress.step(person)
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-
-
-def _by_person(voices: Sequence[Voice]) -> dict[str, list[int]]:
-    people: dict[str, list[int]] = {}
-    for i, voice in enumerate(voices):
-        people.setdefault(voice.person, []).append(i)
-    return dict(sorted(people.items()))
-
-
-def _mixed(voices: Sequence[Voice]) -> dict[str, list[int]]:
-    """Batches of clips in an order drawn by chance."""
-    order = np.random.default_rng(0).permutation(len(voices))
-    return {f"mixed{i}": order[i : i + BATCH].tolist() for i in range(0, len(order), BATCH)}
 
 
 def read_sound(path: Path, cut: bool) -> np.ndarray:
@@ -140,15 +127,14 @@ def _layer_row(encoder: Wav2Vec2Encoder, sound: np.ndarray) -> Row:
 
 
 @torch.inference_mode()
-def _taught_rows(mel: Any, encoder: Any, sounds: list[np.ndarray]) -> list[Row]:
-    rows: list[Row] = []
-    for group in packed(sounds, limit=encoder.config.max_source_positions):
-        mels, places = pack(mel, [sounds[i] for i in group])
-        states = encoder(mels, output_hidden_states=True).hidden_states
-        for clip, place in zip(group, places, strict=True):
-            tokens = slice(place, place + len(sounds[clip]) // HOP)
-            rows.append({f"layer{n}": moments(s[0, tokens].numpy()) for n, s in enumerate(states)})
-    return rows
+def _taught_row(mel: Any, encoder: Any, places: torch.Tensor, sound: np.ndarray) -> Row:
+    tokens = len(sound) // HOP
+    heard = min(tokens + SILENCE, len(places))
+    features = mel(sound, sampling_rate=RATE, return_tensors="pt").input_features
+    encoder.config.max_source_positions = heard  # what it checks the length of its input by
+    encoder.embed_positions = torch.nn.Embedding.from_pretrained(places[:heard])
+    states = encoder(features[..., : 2 * heard], output_hidden_states=True).hidden_states
+    return {f"layer{n}": moments(state[0, :tokens].numpy()) for n, state in enumerate(states)}
 
 
 def _prosody_row(encoder: ProsodyEncoder, sound: np.ndarray) -> Row:

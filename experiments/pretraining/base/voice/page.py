@@ -14,8 +14,7 @@ Written by `python -m experiments.pretraining.base.voice_probe --data DIR`. Stan
 regression on whole clips (mean and deviation over tokens, C = 2 / features), always told of
 speakers that it has not heard; ± is a standard error over speakers (jackknife). RAVDESS is without
 actor 01, who is the audio-visual test. EmoDB's padding is cut off. "prosody" has quantiles too, and
-pitch where voiced. The teacher hears clips that share 30 s, drawn by chance over all corpora (in
-the files' order, neighbours of one speaker and emotion gave it .775 of RAVDESS's eight emotions).
+pitch where voiced. The teacher hears each clip with a second of silence instead of 30 s of it.
 """
 WITHIN = """## Expressions, unseen speakers of the same corpus
 

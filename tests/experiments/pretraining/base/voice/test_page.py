@@ -7,11 +7,12 @@ import pytest
 import soundfile
 
 from experiments.kept import Cache
-from experiments.pretraining.base.voice.hearing import Ear, hear, prosody, wav2vec2
+from experiments.pretraining.base.voice.hearing import Ear, hear, prosody, wav2vec2, whisper
 from experiments.pretraining.base.voice.mixtures import RATE
 from experiments.pretraining.base.voice.page import page
 from experiments.pretraining.base.voice.tables import Labels, closed, gap, streams, together
 from experiments.pretraining.base.voices import CORPORA, EXPRESSIONS, Voice
+from tests.shared import shared_data
 
 WORDS = ["neutral", "calm", "angry", "happy", "sad", "fearful", "disgust", "surprised"]
 OTHERS = ["neutral", "boredom", "anger", "happiness", "sadness", "fear", "disgust", "surprise"]
@@ -130,3 +131,12 @@ def test_real_encoders_give_rows_of_finite_numbers():
         np.mean([heard[f"layer{n}"][:192] for n in range(1, 5)], 0),
         atol=1e-4,
     )
+
+
+def test_the_teacher_hears_a_clip_of_any_length_and_nothing_of_the_one_before():
+    ear = whisper(shared_data() / "encoders/whisper-tiny.en-encoder")
+    rng = np.random.default_rng(0)
+    short, long = (0.1 * rng.normal(size=n).astype(np.float32) for n in (RATE // 2, 31 * RATE))
+    first, _, again = ear.describe([short, long, short])
+    assert set(first) == {f"layer{n}" for n in range(5)}
+    np.testing.assert_allclose(first["layer4"], again["layer4"], atol=1e-5)
