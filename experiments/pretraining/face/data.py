@@ -109,9 +109,9 @@ def read_faces(data: Path, cache: Cache) -> Faces:
         part("train", lambda: read_fer(data, train=True)),
         part("test", lambda: read_fer(data, train=False)),
         part("genki", lambda: _genki(data)),
-        part("lfw", lambda: _people(data, read_lfw(data, cache), FILES["lfw"][1], LFW_TEST)),
-        part("yale", lambda: _people(data, read_yale(data, cache), FILES["yale"][1], YALE_TEST)),
-        part("orl", lambda: _people(data, read_orl(data, cache), FILES["orl"][1], ORL_TEST)),
+        part("lfw", lambda: _people(data, "lfw", read_lfw(data, cache), LFW_TEST)),
+        part("yale", lambda: _people(data, "yale", read_yale(data, cache), YALE_TEST)),
+        part("orl", lambda: _people(data, "orl", read_orl(data, cache), ORL_TEST)),
     ]
     return Faces(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
@@ -196,11 +196,11 @@ def _genki(data: Path) -> dict[str, np.ndarray]:
     return faces
 
 
-def _people(data: Path, found: FaceSet, shapes: str, every: int) -> dict[str, np.ndarray]:
+def _people(data: Path, name: str, found: FaceSet, every: int) -> dict[str, np.ndarray]:
     """Aligned faces of known people, every so many of whom are the test part."""
     images = np.stack([reframed(crop, framing(0.0)) for crop in found.faces])
-    rows = _yale_rows(data) if found.name == "yale" else slice(None)
-    faces = _blank(images, found.name, data / shapes, rows)
+    rows = _yale_rows(data) if name == "yale" else slice(None)
+    faces = _blank(images, name, data / FILES[name][1], rows)
     faces["person"] = found.people
     faces["part"] = np.where(found.people % every == 0, TEST, TRAIN)
     return faces
