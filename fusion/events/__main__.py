@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from features.cli.app import FAILED, OK, run
 from features.cli.wording import counted
@@ -63,16 +63,29 @@ class EventsSummary:
     """What was found.
 
     Attributes:
-        people: By video and person.
+        people: How many, in all videos.
+        events: Rows of events.tsv.
+        counts: Rows of counts.csv.
+        latencies: Rows of latencies.csv.
         files: Written.
         remarks: Of rules that could not be told of some.
         failures: Id to cause.
     """
 
-    people: list[PersonEvents] = field(default_factory=list)
+    people: int = 0
+    events: list[dict[str, Any]] = field(default_factory=list)
+    counts: list[dict[str, Any]] = field(default_factory=list)
+    latencies: list[dict[str, Any]] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+
+    def add(self, found: PersonEvents, markers: tuple[Marker, ...]) -> None:
+        """Adds a person, of whom only the rows are kept."""
+        self.people += 1
+        self.events += event_rows([found])
+        self.counts += count_rows([found])
+        self.latencies += [vars(each) for each in latencies(found, markers)]
 
     def print(self) -> None:
         """Prints the closing lines."""
@@ -82,10 +95,10 @@ class EventsSummary:
             print(f"  remark: {remark}")
         for name, cause in self.failures.items():
             print(f"  failed: {name}: {cause}")
-        events = Counter(event.name for person in self.people for event in person.events)
+        events = Counter(row["name"] for row in self.events)
         kinds = ", ".join(f"{name} {number}" for name, number in sorted(events.items()))
         total = counted(sum(events.values()), "event") + (f" ({kinds})" if kinds else "")
-        print(f"{total} of {counted(len(self.people), 'person', 'people')}")
+        print(f"{total} of {counted(self.people, 'person', 'people')}")
 
 
 def find_events(settings: EventsSettings) -> EventsSummary:
@@ -97,27 +110,28 @@ def find_events(settings: EventsSettings) -> EventsSummary:
     rules = read_rules(settings.rules)
     markers = read_markers(settings.markers) if settings.markers else ()
     folder = PredictionFolder.of(settings.pred, settings.review)
-    summary = EventsSummary()
+    summary, missing = EventsSummary(), list[dict[str, str]]()
     for video in folder.read():
         for id, table in video.people.items():
             trusted = table.trusted(settings.min_validity)
-            summary.people.append(events_of(trusted, rules, video.marked.get(id, ())))
+            found = events_of(trusted, rules, video.marked.get(id, ()))
+            missing.append(found.missing)
+            summary.add(found, markers)
     summary.failures = folder.failures
-    summary.remarks = rules.remarks([person.missing for person in summary.people])
+    summary.remarks = rules.remarks(missing)
     beside = settings.pred if settings.pred.is_dir() else settings.pred.parent
-    summary.files = _write(settings.out or beside / "events", summary.people, markers)
+    summary.files = _write(settings.out or beside / "events", summary, bool(markers))
     return summary
 
 
-def _write(out: Path, people: list[PersonEvents], markers: tuple[Marker, ...]) -> list[Path]:
+def _write(out: Path, summary: EventsSummary, marked: bool) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     files = [
-        write_rows(out / "events.tsv", EVENT_COLUMNS, event_rows(people), "\t"),
-        write_rows(out / "counts.csv", COUNT_COLUMNS, count_rows(people)),
+        write_rows(out / "events.tsv", EVENT_COLUMNS, summary.events, "\t"),
+        write_rows(out / "counts.csv", COUNT_COLUMNS, summary.counts),
     ]
-    if markers:
-        rows = [vars(each) for person in people for each in latencies(person, markers)]
-        files.append(write_rows(out / "latencies.csv", LATENCY_COLUMNS, rows))
+    if marked:
+        files.append(write_rows(out / "latencies.csv", LATENCY_COLUMNS, summary.latencies))
     return files
 
 

@@ -201,11 +201,12 @@ class _Bound:
 
     def _numbers(self, name: str) -> np.ndarray:
         column = self._column(name)
+        if self.baseline and f"{column}_bc" in self.table.values:
+            column = f"{column}_bc"
+            return self.table.values[column].astype(np.float64)
+        values = self.table.values[column].astype(np.float64)
         if not self.baseline:
-            return self.table.values[column]
-        if f"{column}_bc" in self.table.values:
-            return self.table.values[f"{column}_bc"]
-        values = self.table.values[column]
+            return values
         return values - weighted_quantiles(values, self.table.durations, np.array([0.5]))[0]
 
     def _range(self, name: str) -> Range:

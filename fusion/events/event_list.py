@@ -112,7 +112,7 @@ def _order(event: Event) -> tuple[float, float, str]:
 def _by_rule(rule: Rule, said: Readings, table: FrameTable) -> list[Event]:
     clauses = rule.clauses
     timing = Timing(clauses.shortest, clauses.gap, rule.bridge)
-    found = []
+    found, ends = [], table.ends
     for first, stop in find(said.holds, said.ends, table.times, table.durations, timing):
         held, lasting = said.value[first:stop], table.durations[first:stop]
         known = held[~np.isnan(held)]
@@ -124,7 +124,7 @@ def _by_rule(rule: Rule, said: Readings, table: FrameTable) -> list[Event]:
                 table.person,
                 rule.name,
                 onset=float(table.times[first]),
-                offset=float(table.ends[stop - 1]),
+                offset=float(ends[stop - 1]),
                 peak=float(peak),
                 mean=weighted_mean(held, lasting),
                 validity=weighted_mean(table.validity[first:stop], lasting),

@@ -102,11 +102,12 @@ def _switch_tiers(table: FrameTable) -> list[Tier]:
 
 def _runs(codes: np.ndarray, names: Sequence[str], table: FrameTable) -> Iterable[Stretch]:
     """Frames of one class without a pause of the clock."""
-    pause = table.times[1:] - table.ends[:-1] > 1e-6
+    ends = table.ends
+    pause = table.times[1:] - ends[:-1] > 1e-6
     inner = np.flatnonzero((np.diff(codes) != 0) | pause) + 1
     for first, stop in pairwise([0, *inner.tolist(), len(codes)] if len(codes) else []):
         if codes[first] >= 0:
-            start, end = float(table.times[first]), float(table.ends[stop - 1])
+            start, end = float(table.times[first]), float(ends[stop - 1])
             yield Stretch(start, end, names[codes[first]])
 
 

@@ -79,7 +79,7 @@ def columns_of(settings: SummarizeSettings, people: People) -> list[str]:
         UserError: If one is nowhere; says the nearest.
     """
     tables = [person.table for person in people.all]
-    known = dict.fromkeys(name for table in tables for name in table.values)
+    known = dict.fromkeys(name for table in tables for name in table.about)
     if not settings.columns:
         return [name for name in known if any(table.is_value(name) for table in tables)]
     found = []

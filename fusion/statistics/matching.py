@@ -214,7 +214,7 @@ def _series(
     if column is None or np.isnan(numbers).all():
         found.unknown[name] = None
         return
-    said = table.values[column][shown]
+    said = table.values[column][shown].astype(np.float64)
     keep = inside & ~np.isnan(said) & ~np.isnan(numbers)
     if keep.any():
         who = person.participant.id

@@ -3,11 +3,13 @@
 Data flow: folder > tables and events of each person > rows, participants.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from features.errors import UserError
+from fusion.events.binding import resolved
 from fusion.events.event_list import PersonEvents, events_of
 from fusion.events.rules import read_rules
 from fusion.events.tables import write_rows
@@ -82,12 +84,20 @@ def gather(settings: SummarizeSettings) -> People:
                 (frames.validity >= max(settings.min_validity, 1e-9)).astype(float),
                 frames.durations,
             )
-            people.all.append(person)
             people.rows.append(_row(person, valid, enough))
+            people.all.append(person if settings.labels else _lighter(person, settings.columns))
     people.remarks += rules.remarks([person.found.missing for person in people.all])
     if table:
         people.remarks += _absent(table, people)
     return people
+
+
+def _lighter(person: Person, columns: Sequence[str]) -> Person:
+    """Without the columns, most of the memory, that nothing after the summary looks at."""
+    table = person.table
+    wanted = {resolved(name, table) for name in columns}
+    names = wanted if columns else {name for name in table.values if table.is_value(name)}
+    return Person(replace(person.found, table=table.only(names), known={}), person.participant)
 
 
 def _who(table: Participants | None, frames: FrameTable) -> Participant:

@@ -5,7 +5,7 @@ Data flow: FramePredictions > FrameTable > formulas and events, statistics, file
 Letters: F frames.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,7 +55,7 @@ class FrameTable:
         face: (F,) bool, whether a face was seen.
         validity: (F,) float64 in [0, 1], how far the face is to be trusted.
         about: Column by name: meaning, unit, range, origin.
-        values: (F,) float64 by column, NaN where there is no value.
+        values: (F,) float32 or float64 by column, NaN where there is no value.
         classes: By name, e.g. of the expression.
         heard: Columns that rest on the sound alone.
         told: Columns that a task tells as values.
@@ -118,6 +118,11 @@ class FrameTable:
             return self.durations
         return self.durations * self.validity
 
+    def only(self, names: Collection[str | None]) -> "FrameTable":
+        """With these columns alone."""
+        kept = {name: values for name, values in self.values.items() if name in names}
+        return replace(self, values=kept)
+
     def is_value(self, name: str) -> bool:
         """Whether a column is what a task tells as a value, or follows from others by a formula."""
         return name in self.told or (name in self.about and self.about[name].origin == "derived")
@@ -135,19 +140,19 @@ def table_of(p: FramePredictions) -> FrameTable:
     values: dict[str, np.ndarray] = {}
     for name, task in p.tasks.items():
         for column, row in zip(_columns(task), p.values[name].T, strict=True):
-            about[column.name], values[column.name] = column, row.astype(np.float64)
+            about[column.name], values[column.name] = column, row
         if task.kind == "binary":
             for one, on in zip(task.columns, p.decided(name).T, strict=True):
                 about[f"{one}_on"] = Column(f"{one}_on", f"Whether {one} is on", ON_OR_OFF, 0, 1)
-                values[f"{one}_on"] = on.astype(np.float64)
+                values[f"{one}_on"] = on.astype(np.float32)
     for measure in p.measures.values():
         for column, row in zip(measure.columns, measure.values.T, strict=True):
-            about[column.name], values[column.name] = column, row.astype(np.float64)
+            about[column.name], values[column.name] = column, row
     heard = {name for m, one in p.measures.items() if m in HEARD for name in one.names}
     vocal = {name for name in values if name.startswith(VOCAL)}
     if SPEECH in values:
         values |= {name: np.where(values[SPEECH] >= SPOKEN, values[name], np.nan) for name in vocal}
-    validity = np.nan_to_num(values.get(VALIDITY, np.ones(len(p)))) * (
+    validity = np.nan_to_num(values.get(VALIDITY, np.ones(len(p))).astype(np.float64)) * (
         1.0 if VALIDITY in values else p.face
     )
     return FrameTable(

@@ -34,6 +34,7 @@ def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
 
 def weighted_sd(values: np.ndarray, weights: np.ndarray) -> float:
     """Standard deviation (of the population: over time) likewise."""
+    values = values.astype(np.float64)
     return float(np.sqrt(weighted_mean((values - weighted_mean(values, weights)) ** 2, weights)))
 
 

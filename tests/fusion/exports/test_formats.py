@@ -52,6 +52,7 @@ def folder(tmp_path: Path) -> Path:
             {"person": "talk_left", "name": NASTY, "onset": 0.5, "offset": 1.0},
             {"person": "talk_left", "name": NASTY, "onset": 0.9, "offset": 1.2},
             {"person": "talk_right", "name": "click", "onset": 0.7, "offset": 0.7},
+            {"person": "talk_right", "name": "=1+1", "onset": 0.1, "offset": 0.2},
         ],
     }
     (tmp_path / "review.json").write_text(json.dumps(review))

@@ -324,3 +324,10 @@ def test_a_review_changes_the_statistics(folder: Path, capsys) -> None:
     assert set(rows.index) == {"Ann", "talk_b"}
     assert rows.AU12_p_valid["Ann"] == pytest.approx(0.5)
     assert rows.expression_Happiness_share["Ann"] == pytest.approx(0.8)
+
+
+def test_what_follows_by_formula_is_looked_at_unasked(folder: Path, capsys) -> None:
+    rules = folder.parent / "rules.yaml"
+    rules.write_text("measures: {smiling: 2 * AU12_p}\n")
+    assert call(capsys, "summarize", folder, "--rules", rules)[0] == 0
+    assert set(read(folder / "statistics/synchrony.csv").measure) == {"smiling"}
