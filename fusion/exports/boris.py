@@ -27,7 +27,7 @@ class Boris(Format):
 
     def write(self, video: ExportVideo, folder: Path) -> list[Path]:
         """One table a video; rows in order of their start."""
-        rows = []
+        rows, length = [], f"{video.end:.3f}"
         for person in video.people:
             seen = person.frames.seconds
             own = [(e.onset, e.offset, e.name, e.source) for e in person.found.events]
@@ -37,6 +37,8 @@ class Boris(Format):
                 for each in tier.stretches
             ]
             rows += [self._row(video, person.name, seen, *each) for each in own]
+        for row in rows:
+            row["Media duration (s)"] = length
         rows.sort(key=lambda row: (float(row["Start (s)"]), row["Subject"], row["Behavior"]))
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, COLUMNS, delimiter="\t", lineterminator="\n", restval="")
@@ -62,7 +64,6 @@ class Boris(Format):
             "Observation type": "Media file",
             "Source": f"player #1:{media}" if media else "",
             "Time offset (s)": "0.0",
-            "Media duration (s)": f"{video.end:.3f}",
             "Subject": plain(person),
             "Observation duration by subject by observation": f"{seen:.3f}",
             "Behavior": plain(name),
