@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from features.encoders.visual.face.encoder import UNIT_NAMES
 from features.faces.person_track import FACE_COLUMNS
 from fusion.data.predictions import FramePredictions
 from fusion.measuring.baseline import with_baseline
-from fusion.measuring.readings import FACS
 from fusion.tasks.measuring.measures import Column, Measure, Origin
 from fusion.tasks.registry import make_tasks
 
 TASKS = {"va": None, "expr": None, "au": None}
-UNITS = tuple(f"AU{n}_p" for n in FACS)
+UNITS = tuple(f"{unit}_p" for unit in UNIT_NAMES)
 SMOOTH = 0.8
 """Seconds over which curves change."""
 PROVENANCE = {"checkpoint": "made", "stream face": "face 1", "stream voice": "prosody 1"}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.encoders.visual.face.encoder import UNIT_NAMES
 from features.faces.person_track import FACE_COLUMNS
 from features.store.track_store import TrackStore
 from fusion.data.predictions import FramePredictions
@@ -21,28 +22,9 @@ from fusion.tasks.measuring.measures import Column, Measure
 
 WINDOW = 0.1
 """Seconds of sound whose mean is told of a frame."""
-FACS = {
-    1: "inner brow raiser",
-    2: "outer brow raiser",
-    4: "brow lowerer",
-    5: "upper lid raiser",
-    6: "cheek raiser",
-    7: "lid tightener",
-    9: "nose wrinkler",
-    12: "lip corner puller",
-    14: "dimpler",
-    15: "lip corner depressor",
-    17: "chin raiser",
-    20: "lip stretcher",
-    23: "lip tightener",
-    24: "lip pressor",
-    25: "lips part",
-    27: "mouth stretch",
-}
-"""Names of the units that the packaged encoder tells, of Ekman and Friesen 1978."""
 VALIDITY = "validity"
 """Column that tells how far readings of the face can be trusted."""
-BOX, UNITS, QUALITY, SPEECH = "box", "units", "quality", "speech"
+BOX, ACTION, QUALITY, SPEECH = "box", "units", "quality", "speech"
 
 
 @dataclass(frozen=True)
@@ -77,14 +59,14 @@ def _place(name: str, meaning: str) -> Column:
 POINTS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 READINGS = (
     Reading(
-        UNITS,
+        ACTION,
         "Action units",
         "face.units",
-        len(FACS),
+        len(UNIT_NAMES),
         0,
         tuple(
-            Column(f"AU{n}_p", f"Probability of AU{n}, {what} (FACS).", low=0, high=1)
-            for n, what in FACS.items()
+            Column(f"{unit}_p", f"Probability of {unit}, {what} (FACS).", low=0, high=1)
+            for unit, what in UNIT_NAMES.items()
         ),
     ),
     Reading(
@@ -157,8 +139,16 @@ READINGS = (
 def with_readings(
     predictions: FramePredictions, store: TrackStore, clip: Clip, cache: Path | None = None
 ) -> FramePredictions:
-    """Predictions with the measures of `read_measures` beside those that they have."""
-    read = read_measures(store, clip, len(predictions), cache)
+    """Predictions with the measures of `read_measures` beside those that they have.
+
+    A measure that has a column of a task's name is left out: the task tells it.
+    """
+    own = {column for task in predictions.tasks.values() for column in task.columns}
+    read = {
+        name: measure
+        for name, measure in read_measures(store, clip, len(predictions), cache).items()
+        if own.isdisjoint(measure.names)
+    }
     return replace(predictions, measures={**predictions.measures, **read})
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fusion.data.predictions import FramePredictions
-from fusion.measuring.readings import BOX, QUALITY, SPEECH, UNITS
+from fusion.measuring.readings import ACTION, BOX, QUALITY, SPEECH
 from fusion.tables.frame_table import VOCAL
 from fusion.tables.weighting import durations
 from fusion.tasks.base import Task
@@ -69,7 +69,7 @@ def _while_spoken(values: np.ndarray, predictions: FramePredictions) -> np.ndarr
 
 def _of_measures(predictions: FramePredictions, weights: np.ndarray) -> Iterator[str]:
     for name, measure in predictions.measures.items():
-        if name == UNITS:
+        if name == ACTION:
             known = ~np.isnan(measure.values).any(axis=1)
             if known.any():
                 shares = weights[known] @ (measure.values[known] >= ON) / weights[known].sum()

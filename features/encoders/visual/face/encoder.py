@@ -31,8 +31,27 @@ EXPRESSIONS = (
     "Other",
 )
 """ABAW's order. Other is FER+'s contempt: nothing else of ABAW's Other was in the training."""
-UNITS = tuple(f"AU{n}" for n in (1, 2, 4, 5, 6, 7, 9, 12, 14, 15, 17, 20, 23, 24, 25, 27))
-"""Action units that were tested against human FACS codes, subjects apart."""
+UNIT_NAMES = {
+    "AU1": "inner brow raiser",
+    "AU2": "outer brow raiser",
+    "AU4": "brow lowerer",
+    "AU5": "upper lid raiser",
+    "AU6": "cheek raiser",
+    "AU7": "lid tightener",
+    "AU9": "nose wrinkler",
+    "AU12": "lip corner puller",
+    "AU14": "dimpler",
+    "AU15": "lip corner depressor",
+    "AU17": "chin raiser",
+    "AU20": "lip stretcher",
+    "AU23": "lip tightener",
+    "AU24": "lip pressor",
+    "AU25": "lips part",
+    "AU27": "mouth stretch",
+}
+"""Action units that were tested against human FACS codes, subjects apart, with their names in FACS
+(Ekman and Friesen 1978)."""
+UNITS = tuple(UNIT_NAMES)
 POSE = ("yaw", "pitch", "roll")
 """Degrees, of the crop: alignment has taken most of the roll away. Signs as GENKI-4K's."""
 
