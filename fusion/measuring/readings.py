@@ -83,7 +83,7 @@ READINGS = (
     ),
     Reading(
         QUALITY,
-        "Validity of the face",
+        "Validity",
         "face.validity",
         1,
         0,

@@ -17,8 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from fusion.metrics.calibration import Calibration
-from fusion.reporting.lanes import HEAT, colours_of
 from fusion.reporting.timeline import STYLE
+from fusion.reporting.timelines.lanes import HEAT, colours_of
 from fusion.tasks.base import Task
 from fusion.tasks.scoring.reliability import Reliability
 

@@ -2,7 +2,7 @@
 
 Data flow: FramePredictions + FrameLabels + Envelope > frames grouped by columns of pixels > PNG.
 
-What a lane shows, and where, the kind of the task says (fusion/reporting/lanes.py).
+What a lane shows, and where, the kind of the task says (fusion/reporting/timelines/lanes.py).
 Long videos have many frames in one column of pixels. Then lines show the mean with the range from
 the least to the greatest value, ribbons the most frequent class, heat maps the mean.
 
@@ -26,8 +26,9 @@ from features.cli.wording import counted
 from features.store.atomic_file import write_atomically
 from fusion.data.predictions import FramePredictions
 from fusion.metrics.official import ccc
-from fusion.reporting.grouping import Groups
-from fusion.reporting.lanes import draw_strips, draw_task, heights_of, shades_of
+from fusion.reporting.timelines.grouping import Groups
+from fusion.reporting.timelines.lanes import draw_strips, draw_task, heights_of, shades_of
+from fusion.reporting.timelines.measure_lanes import draw_measure, drawn_measures, height_of
 from fusion.tasks.labels import FrameLabels
 
 SIZE, DPI = (16.0, 10.0), 100
@@ -48,7 +49,7 @@ STYLE = {
     "legend.fontsize": 11,
 }
 FACE, LOUD = 0.3, 0.8
-"""Heights of the lanes of the face and of the sound; those of tasks: fusion/reporting/lanes.py."""
+"""Heights of the lanes of the face and of the sound; the others: fusion/reporting/timelines."""
 AGREED = 4
 """Most values whose agreement with the truth has room beside the title."""
 STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
@@ -125,7 +126,9 @@ def timeline(
     groups = Groups.of(predictions.times)
     tasks = [task for task in predictions.tasks.values() if task.drawn]
     lanes = [heights_of(task, below) for task, below in zip_longest(tasks, tasks[1:])]
-    heights = [*chain(*lanes), FACE, *([] if envelope is None else [LOUD])]
+    measures = list(drawn_measures(predictions))
+    told = [height_of(measure) for measure in measures]
+    heights = [*chain(*lanes), *told, FACE, *([] if envelope is None else [LOUD])]
     with matplotlib.style.context(["default", STYLE]):
         width, height = SIZE
         figure = Timeline(figsize=(width, height * max(sum(heights) / FULL, 1)), dpi=DPI)
@@ -134,6 +137,8 @@ def timeline(
         rest = iter(panels)
         for task, own in zip(tasks, lanes, strict=True):
             draw_task(list(islice(rest, len(own))), task, groups, predictions, truth)
+        for measure in measures:
+            draw_measure(next(rest), measure, groups)
         _draw_face(next(rest), groups, predictions.face)
         if envelope is not None:
             _draw_sound(next(rest), envelope)

@@ -25,7 +25,6 @@ from fusion.metrics.official import ccc
 from fusion.report import ReportSettings, TruthSettings, command, read_labels, report
 from fusion.reporting import timeline
 from fusion.reporting.figures import draw_clips, draw_comparison
-from fusion.reporting.grouping import Groups
 from fusion.reporting.loudness import (
     ENERGY,
     HOP,
@@ -35,6 +34,7 @@ from fusion.reporting.loudness import (
     envelope_of_store,
 )
 from fusion.reporting.timeline import Envelope, agreement, clock, draw_timeline
+from fusion.reporting.timelines.grouping import Groups
 from fusion.tasks.au import UNITS
 from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.labels import FrameLabels

@@ -49,11 +49,13 @@ BESIDE_NOISE = 0.3
 """Share of the films of faces that are beside sound that is no voice."""
 HIDDEN = 0.25
 """Share of the films of which a part of the frames has no face."""
-FAITHFUL, BLANK = 0.5, 0.25
-"""Shares of the pairs whose face shows what the voice says, and whose face is neutral instead; the
-others show anything. An assumption, not a measurement: stills are chosen for being clear and the
-encoder was trained on them, while faces that speak are read right about half of the time, and taken
-for neutral most often when not. Without it the model believes the face alone."""
+AGREED, BLANK = 0.5, 0.25
+"""Shares of the pairs in which face and voice show the same, and in which the voice is right and
+the face is neutral or shows anything; in the others the face is right and the voice is any. An
+assumption, not a measurement: with pairs that always agree the model believes the face alone, since
+its stills are clear and the encoder was trained on them; with voices that are always right it
+believes a voice that it cannot know, for recordings of other rooms tell it little
+(experiments/results/voice.md)."""
 SHIFT = 0.2
 """Most seconds that a face is ahead of, or behind, the voice that it is put together with."""
 NOISES = 24
@@ -155,7 +157,7 @@ def pairs(
     settings: BaseCorpus,
     rng: np.random.Generator,
 ) -> Iterator[Item]:
-    """Each voice whose expression is known with faces of others, of whom many show it."""
+    """Each voice whose expression is known with faces of others, most of whom show it."""
     for row in voices:
         if not row["expression"]:
             continue
@@ -163,18 +165,21 @@ def pairs(
         times, _ = read_clock(store.path(settings.streams[0], row["id"]))
         frames = max(int(times[-1] * SOUND_RATE), 1)
         for number in range(PAIRS):
-            face = rng.choice(stills.of(shown(said, rng), held_out=held))
-            rows = film(stills.views[face], frames, rng)
-            yield spoken(row, f"pair{number}_{row['id']}", rows)
+            face, meant = shown(said, rng)
+            views = stills.views[rng.choice(stills.of(face, held_out=held))]
+            told = row | {"expression": EXPRESSIONS[meant]}
+            yield spoken(told, f"pair{number}_{row['id']}", film(views, frames, rng))
 
 
-def shown(said: int, rng: np.random.Generator) -> int:
-    """What the face beside a voice shows."""
-    chance = rng.random()
-    if chance < FAITHFUL:
-        return said
-    neutral, others = EXPRESSIONS.index("Neutral"), len(EXPRESSIONS) - 1  # Other comes last
-    return neutral if chance < FAITHFUL + BLANK else int(rng.integers(others))
+def shown(said: int, rng: np.random.Generator) -> tuple[int, int]:
+    """What the face beside a voice that says `said` shows, and what the two are labelled as."""
+    chance, neutral = rng.random(), EXPRESSIONS.index("Neutral")
+    if chance < AGREED:
+        return said, said
+    anything = int(rng.integers(len(EXPRESSIONS) - 1))  # Other comes last and is hardly there
+    if chance < AGREED + BLANK:
+        return (neutral if rng.random() < 0.5 else anything), said
+    return anything, anything
 
 
 def spoken(row: dict[str, str], name: str, face: np.ndarray | None = None) -> Item:

@@ -13,7 +13,6 @@ from fusion.data.predictions import FramePredictions
 from fusion.data.review import Review
 from fusion.inference.origins import PLACE
 from fusion.measuring.readings import QUALITY, SPEECH
-from fusion.reporting.lanes import PALETTE
 from fusion.reporting.page.carried import carried_by
 from fusion.reporting.page.clip import Clip
 from fusion.reporting.page.lane import Lane, ends_of
@@ -21,6 +20,7 @@ from fusion.reporting.page.lanes import PLACES, lanes_of
 from fusion.reporting.page.packing import Blocks, Scale, steps_for
 from fusion.reporting.page.pyramid import levels_of
 from fusion.reporting.timeline import FAINT_DB, FLOOR_DB, Envelope
+from fusion.reporting.timelines.lanes import PALETTE
 from fusion.tasks.labels import FrameLabels
 from fusion.tasks.measuring.measures import Measure
 

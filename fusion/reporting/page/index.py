@@ -12,10 +12,10 @@ import numpy as np
 
 from fusion.data.predictions import FramePredictions
 from fusion.metrics.official import MetricAccumulator
-from fusion.reporting.grouping import Groups
 from fusion.reporting.page.contents import quality_of
 from fusion.reporting.page.lane import Lane
 from fusion.reporting.page.lanes import lanes_of
+from fusion.reporting.timelines.grouping import Groups
 from fusion.tasks.labels import FrameLabels
 from fusion.tasks.scoring.interface import LATEST
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from fusion.data.predictions import FramePredictions
 from fusion.measuring.readings import BOX, SPEECH
-from fusion.reporting.lanes import PALETTE, colours_of
 from fusion.reporting.page.lane import Lane, Role, Series
+from fusion.reporting.timelines.lanes import PALETTE, colours_of
 from fusion.tasks.base import Task
 from fusion.tasks.labels import FrameLabels
 from fusion.tasks.measuring.measures import Column

@@ -9,9 +9,9 @@ import pytest
 
 from fusion.data.predictions import FramePredictions
 from fusion.metrics.evaluation import Evaluation
-from fusion.reporting.lanes import heights_of
 from fusion.reporting.score_report import Rules, write_report
 from fusion.reporting.timeline import agreement, draw_timeline
+from fusion.reporting.timelines.lanes import heights_of
 from fusion.tasks.base import Task
 from fusion.tasks.clips import Clip
 from fusion.tasks.labels import FrameLabels, TaskLabels

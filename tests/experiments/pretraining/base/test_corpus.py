@@ -64,14 +64,18 @@ def test_training_can_read_it_and_nobody_is_on_both_sides(made: BaseCorpus) -> N
         assert (number >= 15.9) == (clips[name].split == "validation")
 
 
-def test_faces_beside_a_voice_show_what_it_says_as_often_as_is_assumed() -> None:
+def test_faces_and_voices_agree_and_err_as_often_as_is_assumed() -> None:
     rng = np.random.default_rng(0)
     anger, neutral = EXPRESSIONS.index("Anger"), EXPRESSIONS.index("Neutral")
-    counts = np.bincount([shown(anger, rng) for _ in range(20000)], minlength=8) / 20000
-    other = (1 - corpus.FAITHFUL - corpus.BLANK) / 7
-    assert counts[anger] == pytest.approx(corpus.FAITHFUL + other, abs=0.02)
-    assert counts[neutral] == pytest.approx(corpus.BLANK + other, abs=0.02)
-    assert counts[EXPRESSIONS.index("Other")] == 0
+    drawn = np.array([shown(anger, rng) for _ in range(20000)])
+    face, meant = drawn.T
+    wrong = 1 - corpus.AGREED - corpus.BLANK
+    assert (meant == anger).mean() == pytest.approx(1 - wrong * 6 / 7, abs=0.02)
+    right = corpus.AGREED + corpus.BLANK / 2 / 7 + wrong
+    assert (face == meant).mean() == pytest.approx(right, abs=0.02)
+    blank = corpus.BLANK / 2 + corpus.BLANK / 2 / 7
+    assert ((face == neutral) & (meant == anger)).mean() == pytest.approx(blank, abs=0.02)
+    assert EXPRESSIONS.index("Other") not in drawn
 
 
 @pytest.mark.parametrize("frames", [1, STEPS, 25, 100])

@@ -15,7 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.patches import Patch
 
 from fusion.data.predictions import FramePredictions
-from fusion.reporting.grouping import Groups
+from fusion.reporting.timelines.grouping import Groups
 from fusion.tasks.base import Task
 from fusion.tasks.labels import FrameLabels
 
@@ -75,19 +75,22 @@ def _draw_value(
     if low <= 0 <= high:
         axes.axhline(0, color="#CCCCCC", linewidth=0.8, zorder=0)
     if mask.any():
-        _draw_line(axes, groups, true.values[:, i], mask, TRUTH, "truth")
+        draw_line(axes, groups, true.values[:, i], mask, TRUTH, "truth")
     colour = colours_of(task)[i]
-    _draw_line(axes, groups, said.values[task.name][:, i], everywhere, colour, "predicted")
+    draw_line(axes, groups, said.values[task.name][:, i], everywhere, colour, "predicted")
     margin = (high - low) / 40
     axes.set(ylim=(low - margin, high + margin), yticks=np.linspace(low, high, 5))
     axes.set_ylabel(task.names[i])
     axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.05))
 
 
-def _draw_line(
+def draw_line(
     axes: Axes, groups: Groups, values: np.ndarray, mask: np.ndarray, colour: str, label: str
 ) -> None:
-    """Mean line, with the range around it where a group has several frames; gaps stay gaps."""
+    """Mean line of (F,) values, with the range around it where a group has several frames.
+
+    Frames that the (F,) mask leaves out are gaps.
+    """
     mean = groups.mean(values, mask)
     axes.plot(groups.centres, mean, color=colour, linewidth=1.5, label=label)
     if len(groups.starts) < len(values):
