@@ -61,7 +61,16 @@ def undeclared(folder: str, known: set[str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("folder", ["features", "fusion"])
 def test_what_users_install_declares_what_it_imports(folder: str) -> None:
-    extras = ("emotieff", "egemaps", "timm", "ray", "search", "exports", "statistics")
+    extras = (
+        "emotieff",
+        "blendshapes",
+        "egemaps",
+        "timm",
+        "ray",
+        "search",
+        "exports",
+        "statistics",
+    )
     assert undeclared(folder, declared(*extras)) == {}
 
 

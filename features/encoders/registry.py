@@ -34,6 +34,7 @@ ENCODERS: dict[str, Any] = {
     "deviation": f"{_HERE}.visual.deviation:DeviationEncoder",
     "mae": f"{_HERE}.visual.mae:MaeEncoder",
     "hf-image": f"{_HERE}.visual.hf_image:HfImageEncoder",
+    "blendshapes": f"{_HERE}.visual.blendshapes:BlendshapesEncoder",
     "facenet": f"{_HERE}.visual.facenet:FacenetEncoder",
     "emotieff": f"{_HERE}.visual.emotieff:EmotieffEncoder",
     "wav2vec2": f"{_HERE}.audio.wav2vec2:Wav2Vec2Encoder",
