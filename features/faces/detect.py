@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
@@ -46,6 +46,8 @@ class FaceSettings:
         tolerance: How far a tracked box may lie from where it was expected, as 1 - overlap over
             union, before its neighbourhood in time is searched in full.
         batch: Frames, and crops, that are worked on at once.
+        detector: Who searches frames: `mtcnn`, which is packaged, or `yunet` (yunet.py).
+        weights: YuNet's file, `face_detection_yunet_*.onnx`.
     """
 
     size: int = 112
@@ -57,6 +59,8 @@ class FaceSettings:
     every: int = 12
     tolerance: float = 0.4
     batch: int = 16
+    detector: Literal["mtcnn", "yunet"] = "mtcnn"
+    weights: str = ""
 
     def check(self) -> None:
         """Raises UserError, naming the setting, for one that is out of range."""
@@ -74,10 +78,17 @@ class FaceSettings:
         for name, (fine, rule) in rules.items():
             if not fine:
                 raise UserError(f"--faces.{name} {getattr(self, name)} must be {rule}")
+        if self.detector not in ("mtcnn", "yunet"):
+            raise UserError(f"--faces.detector {self.detector} must be mtcnn or yunet")
+        if self.weights and self.detector == "mtcnn":
+            raise UserError("--faces.weights is YuNet's file; add --faces.detector yunet")
 
     def key(self) -> dict[str, Any]:
-        """The settings that touch the result."""
-        return {k: v for k, v in asdict(self).items() if k != "batch"} | {"version": FACES}
+        """The settings that touch the result; of a file of weights, the content is in revisions."""
+        own = {k: v for k, v in asdict(self).items() if k not in ("batch", "weights")}
+        if self.detector == "mtcnn":  # as before there was another
+            del own["detector"]
+        return own | {"version": FACES}
 
 
 @dataclass(frozen=True)
@@ -142,12 +153,15 @@ class FaceDetector:
 
     @cached_property
     def revision(self) -> str:
-        """Hash of MTCNN's weights."""
+        """Hash of all weights."""
+        return weights_hash(*self._files())
+
+    def _files(self) -> list[Path]:
         spec = find_spec("facenet_pytorch")
         assert spec is not None
         assert spec.origin is not None
         folder = Path(spec.origin).parent / "data"
-        return weights_hash(*(folder / f"{name}.pt" for name in ("pnet", "rnet", "onet")))
+        return [folder / f"{name}.pt" for name in ("pnet", "rnet", "onet")]
 
     @property
     def _mtcnn(self) -> Any:
@@ -163,8 +177,7 @@ class FaceDetector:
         if scale < 1:
             images = np.stack([cv2.resize(i, size, interpolation=cv2.INTER_AREA) for i in images])
         enlarge = np.array([width / size[0], height / size[1]], np.float32)
-        found = zip(*self._mtcnn.detect(images, landmarks=True), strict=True)
-        return [self._faces(boxes, scores, points, enlarge) for boxes, scores, points in found]
+        return [self._sure(faces, enlarge) for faces in self._search(images)]
 
     def refine(self, images: Sequence[np.ndarray], boxes: np.ndarray) -> Faces:
         """The face at each place that is roughly known, by MTCNN's second and third net.
@@ -194,15 +207,25 @@ class FaceDetector:
             outputs = getattr(self._mtcnn, net)((inputs.float() - 127.5) * 0.0078125)
         return [output.cpu().numpy() for output in outputs]
 
-    def _faces(self, boxes: Any, scores: Any, points: Any, enlarge: np.ndarray) -> Faces:
+    def _search(self, images: np.ndarray) -> list[Faces]:
+        """Faces of each of the pictures, which are shrunk, improbable ones too."""
+        found = zip(*self._mtcnn.detect(images, landmarks=True), strict=True)
+        return [_faces(boxes, scores, points) for boxes, scores, points in found]
+
+    def _sure(self, faces: Faces, enlarge: np.ndarray) -> Faces:
         """One picture's faces in full-size pixels, without the improbable ones."""
-        if boxes is None or boxes[0] is None:
-            return NO_FACES
-        scores = np.asarray(scores, np.float32)
-        corners = np.asarray(boxes, np.float32).reshape(-1, 2, 2) * enlarge
-        landmarks = np.asarray(points, np.float32).reshape(-1, 5, 2) * enlarge
-        sure = np.flatnonzero(scores >= self._settings.threshold)
-        return Faces(corners.reshape(-1, 4), landmarks, scores).sorted(sure)
+        corners = faces.boxes.reshape(-1, 2, 2) * enlarge
+        sure = np.flatnonzero(faces.scores >= self._settings.threshold)
+        full = Faces(corners.reshape(-1, 4), faces.landmarks * enlarge, faces.scores)
+        return full.sorted(sure)
+
+
+def _faces(boxes: Any, scores: Any, points: Any) -> Faces:
+    """What MTCNN gives of one picture."""
+    if boxes is None or boxes[0] is None:
+        return NO_FACES
+    landmarks = np.asarray(points, np.float32).reshape(-1, 5, 2)
+    return Faces(np.asarray(boxes, np.float32), landmarks, np.asarray(scores, np.float32))
 
 
 @cache

@@ -24,10 +24,10 @@ from features.encoders.base import (
     description_of,
 )
 from features.errors import UserError
-from features.faces.detect import FaceDetector
 from features.faces.person_track import Person, pack, unpack
 from features.faces.precropped import crop_numbers, crop_person, framed, read_crops
 from features.faces.tracker import Follower
+from features.faces.yunet import face_detector
 from features.media import frame_times
 from features.pipeline.clip_pass import hear, read_files
 from features.pipeline.discovery import Source
@@ -76,7 +76,7 @@ class Extractor:
     ) -> None:
         self._store, self._settings, self._faces = store, settings, settings.faces
         self._persons = parse_persons(settings.persons)
-        self._detector = FaceDetector(settings.faces, device)
+        self._detector = face_detector(settings.faces, device)
         self._visual = {e.name: e for e in encoders if isinstance(e, VisualEncoder)}
         self._audio = {e.name: e for e in encoders if isinstance(e, AudioEncoder)}
         self._files = {e.name: e for e in encoders if isinstance(e, TokenEncoder)}

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from features.encoders.base import Description, Encoder
-from features.faces.detect import FaceDetector, FaceSettings
+from features.faces.detect import FaceSettings
 from features.faces.person_track import FACE_COLUMNS
+from features.faces.yunet import face_detector
 from features.media import Reader
 from features.media.kinds import shows_pictures
 from features.pipeline.discovery import Source
@@ -85,7 +86,8 @@ class Planner:
         encoders: Sequence[Description],
     ) -> None:
         self._store, self._hashes = store, hashes
-        self._detector = FaceDetector(settings.faces).revision
+        self._searcher: str = settings.faces.detector
+        self._detector = face_detector(settings.faces).revision
         self._cropping = {
             "faces": settings.faces.key(),
             "detector": self._detector,
@@ -151,8 +153,8 @@ class Planner:
         """Header of a track that is about to be made, or is looked for; no encoder means faces."""
         made_from = None
         if encoder is None:
-            name, revision, settings = "mtcnn", self._detector, self._cropping_of(source)
-            columns = FACE_COLUMNS
+            name, columns = self._searcher, FACE_COLUMNS
+            revision, settings = self._detector, self._cropping_of(source)
         else:
             name, revision, settings = encoder.name, encoder.revision, dict(encoder.settings)
             columns = getattr(encoder, "columns", {}).get(stream, ())
