@@ -34,6 +34,7 @@ COMMANDS = {
     "events": ("fusion.events.__main__", "what happens when, by rules over predictions"),
     "summarize": ("fusion.statistics.__main__", "tables of people and clips, and comparisons"),
     "export": ("fusion.exports.__main__", "files for ELAN, Praat, BORIS, BIDS, Excel, ..."),
+    "serve": ("fusion.serve", "predictions behind an upload, over HTTP"),
 }
 """Name to the module and what it is for, in the order in which they are used."""
 USAGE_LINE = "usage: affuse COMMAND [INPUT] [--OPTION VALUE ...]"

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 OWN = {"features", "fusion", "experiments", "tests"}
 NAMES = {"google": "protobuf"}
 """Packages that several distributions share."""
-THROUGH = {"protobuf": "onnx"}
+THROUGH = {"protobuf": "onnx", "pydantic": "fastapi", "starlette": "fastapi"}
 """Distributions that come with a declared one which is of no use without them."""
 
 
@@ -70,6 +70,7 @@ def test_what_users_install_declares_what_it_imports(folder: str) -> None:
         "search",
         "exports",
         "statistics",
+        "serve",
     )
     assert undeclared(folder, declared(*extras)) == {}
 

@@ -10,6 +10,7 @@ import av
 
 from features.cli.progress import beat
 from features.errors import UserError
+from features.media.kinds import LOCAL
 
 MIN_STEP = 1e-4
 """Seconds put between frames whose times in the container do not rise."""
@@ -45,7 +46,7 @@ def open_media(path: Path) -> Iterator[av.container.InputContainer]:
     fault = MediaError(f"{path}: not a video or sound file, or damaged; replace it or leave it out")
     try:
         # An absolute path, since ffmpeg takes what stands before a colon for a protocol.
-        container = av.open(str(path.absolute()), metadata_errors="replace")
+        container = av.open(str(path.absolute()), options=LOCAL, metadata_errors="replace")
     except PermissionError as error:  # decoders raise it too, of damaged data
         raise MediaError(f"{path}: permission denied; mend its rights") from error
     except av.error.FFmpegError as error:

@@ -40,6 +40,8 @@ HEAD = 4096
 """Bytes that tell text from anything else."""
 PROBE = {"protocol_whitelist": "file", "probesize": "65536", "formatprobesize": "65536"}
 """So that no playlist leads elsewhere, and little is read of what is no media file."""
+LOCAL = {"protocol_whitelist": "file,pipe"}
+"""So that no playlist has FFmpeg ask an address."""
 NO_MEDIA = ("tty", "image2", "hls", "concat", "dash", "sdp", "webvtt", "srt", "ass")
 """Formats that FFmpeg can open and that are no recording; so are those that end with `_pipe`."""
 _PLAIN = frozenset(string.printable.encode()) | frozenset(range(128, 256))
@@ -94,7 +96,7 @@ def shows_pictures(path: Path) -> bool:
     True of what cannot be opened, so that its fault is found where it is read.
     """
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=LOCAL) as container:
             return bool(container.streams.video) or not container.streams.audio
     except (av.FFmpegError, OSError, ValueError):
         return True

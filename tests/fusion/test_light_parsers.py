@@ -14,12 +14,13 @@ COMMANDS = {
     "fusion.predict": "PredictSettings",
     "fusion.report": "ReportSettings",
     "fusion.search": "SearchSettings",
+    "fusion.serve": "ServeSettings",
     "fusion.statistics.__main__": "SummarizeSettings",
     "fusion.submit": "SubmitSettings",
     "fusion.train": "TrainSettings",
     "fusion.tune": "TuneSettings",
 }
-HEAVY = ("torch", "transformers", "pytorch_lightning", "matplotlib", "scipy.signal")
+HEAVY = ("torch", "transformers", "pytorch_lightning", "matplotlib", "scipy.signal", "fastapi")
 CODE = """
 import sys
 from importlib import import_module

@@ -1,0 +1,1 @@
+"""Predictions behind an upload: jobs over HTTP, and processes that do what predict does."""
