@@ -7,17 +7,15 @@ as before. What is said of a clip (losses that were bridged) goes to the logger 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from features.cli.progress import on_beat
 from features.encoders.base import Encoder, VisualEncoder, description_of
 from features.encoders.device import resolve_device
 from features.encoders.registry import (
@@ -29,7 +27,7 @@ from features.environment import environment_kept
 from features.errors import UserError
 from features.execution.job import run_job
 from features.execution.resources import threads_of_a_worker
-from features.execution.sharding import SOUND_COST, extent_of
+from features.execution.telling import Progress, telling
 from features.faces.detect import FaceSettings
 from features.media import Arrays, Reader
 from features.pipeline.discovery import Source, find_sources
@@ -45,12 +43,8 @@ log = logging.getLogger(__name__)
 
 Tracks = dict[tuple[str, str], FeatureTrack]
 """Tracks by stream and person: `main`, `left`, `right`, `person3` ..., or `sound`."""
-Progress = Callable[[float], object]
-"""Is told the share of the work that is done, which rises to 1; from whichever thread works."""
 DEFAULT = ("expression", "wav2vec2", "prosody")
 """Encoders that run unless others are named."""
-STEP = 0.01
-"""Least rise of the share that is told."""
 
 
 class FeatureExtractor:
@@ -124,7 +118,7 @@ class FeatureExtractor:
             require_streams_of_their_own(map(description_of, self.encoders), tracks)
             extractor = Extractor(tracks, hashes, self._tracks, self.encoders, self._device)
             extractor.clock = False
-            with _told(progress, source, extractor):
+            with telling(progress, source, extractor):
                 result = run_job(extractor, source)
             for notice in result.notices:
                 log.warning("%s", notice)
@@ -243,27 +237,3 @@ def _file(path: str | PathLike[str]) -> Source:
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; give a video or sound file")
     return find_sources(Path(path))[0]
-
-
-@contextmanager
-def _told(progress: Progress | None, source: Source, extractor: Extractor) -> Iterator[None]:
-    """Tells how far the work on a source is, by its frames and its sound."""
-    if progress is None:
-        yield
-        return
-    cost, lock, last = max(extent_of(source).cost, 1.0), Lock(), 0.0
-    heard = [one.name for one in extractor.encoders if hasattr(one, "encode_sound")]
-
-    def tell() -> None:
-        nonlocal last
-        amount = extractor.times.amount
-        sound = sum(amount.get(name, 0.0) for name in heard) / max(len(heard), 1)
-        share = min(0.99, (amount.get("find faces", 0.0) + SOUND_COST * sound) / cost)
-        with lock:
-            if share >= last + STEP:
-                last = share
-                progress(share)
-
-    with on_beat(tell):
-        yield
-    progress(1.0)

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from features.cli.app import FAILED, OK, run
 from features.cli.default_corpus import default_store, root_or_demo
+from features.cli.progress import hearer
 from features.cli.wording import counted
 from features.encoders.device import resolve_device
 from features.encoders.registry import EncoderSettings, require_streams_of_their_own
@@ -36,13 +37,14 @@ from features.errors import UserError
 from features.execution.cost_estimate import estimate_cost
 from features.execution.executors import Executor, InProcessExecutor, ProcessExecutor
 from features.execution.forkserver import warm_up
-from features.execution.job import Recipe, run_job
+from features.execution.job import JobResult, Recipe, run_job
 from features.execution.resources import parse_workers, share, threads_of_a_worker
 from features.execution.scheduler import Scheduler
 from features.execution.sharding import in_shard
+from features.execution.telling import Progress, telling
 from features.faces.detect import FaceSettings
 from features.media import Reader
-from features.pipeline.discovery import look_through, require_distinct
+from features.pipeline.discovery import Source, look_through, require_distinct
 from features.pipeline.planner import FACES, Plan, TrackSettings
 from features.pipeline.source_hashes import SourceHashes
 from features.pipeline.summary import ExtractSummary
@@ -216,7 +218,15 @@ def _executor(
         return
     with threads_of_a_worker():
         extractor = _extractors(settings, recipe, hashes)(recipe.store)
-        yield InProcessExecutor(partial(run_job, extractor))
+        hearing = hearer() if items == 1 else None
+        told = partial(hearing, "extract") if hearing else None
+        yield InProcessExecutor(partial(_made, extractor, told))
+
+
+def _made(extractor: "Extractor", told: Progress | None, source: Source) -> JobResult:
+    """Makes an item in this process; an only one tells how far it is."""
+    with telling(told, source, extractor):
+        return run_job(extractor, source)
 
 
 def _print_plan(

@@ -114,6 +114,11 @@ def is_on_screen() -> bool:
     return _on_screen.get()
 
 
+def hearer() -> Hearer | None:
+    """Who listens; for threads that the work starts, which would not find out."""
+    return _hearer.get()
+
+
 def tell(title: str, share: float) -> None:
     """Tells whoever listens that so much of some work is done."""
     if (hearer := _hearer.get()) is not None:

@@ -114,8 +114,14 @@ def _serve(work: Work, cores: Sequence[int], channel: Connection) -> None:
 
 
 def _outcome(work: Work, folder: Path, channel: Connection) -> Outcome:
+    lock = threading.Lock()
+
+    def tell(stage: str, share: float) -> None:
+        with lock:  # threads of the work tell too
+            channel.send(Progress(stage, share))
+
     try:
-        work(folder, lambda stage, share: channel.send(Progress(stage, share)))
+        work(folder, tell)
     except UserError as error:
         # A client is not told where files lie.
         return Outcome("refused", str(error).replace(f"{folder}{os.sep}", ""))

@@ -25,6 +25,8 @@ from fusion.serving.web.media_check import media_found
 from fusion.serving.web.models import TYPES, Health, JobView, Problem, job_view
 from fusion.serving.web.upload import TooLarge, TooSlow, receive
 
+ALONE = "sandbox allow-scripts allow-downloads; frame-ancestors 'none'"
+"""What a report may do beside what it allows itself."""
 JobId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="Id of a job.")]
 _BODY = {
     "requestBody": {
@@ -186,7 +188,11 @@ def file(service: Served, job: Wanted, name: str) -> FileResponse:
     if own is None:
         raise HTTPException(404, "no such result")
     path = service.folders.job(job.id) / OUT / own
-    kind = TYPES.get(FilePath(own).suffix, "application/octet-stream")
+    ending = FilePath(own).suffix
+    kind = TYPES.get(ending, "application/octet-stream")
+    if ending == ".html":  # shown, though as a page of nowhere, which cannot ask this service
+        headers = {"Content-Security-Policy": ALONE}
+        return FileResponse(path, media_type=kind, headers=headers)
     return FileResponse(path, media_type=kind, filename=own)
 
 

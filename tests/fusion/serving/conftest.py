@@ -1,5 +1,7 @@
 """A service with a quick work, and a clip for it."""
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ from tests.media import tone, write_sound
 pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
 HOST = "http://127.0.0.1:8000"
 PATIENCE = 20.0
+LIMIT = 100_000
+"""Bytes of an upload to a service that listens, at most."""
 Client = httpx.Client
 Start = Callable[..., Any]
 
@@ -54,6 +58,44 @@ def client(started: Start) -> Iterator[Client]:
     """A client of a service as it is by default."""
     with started() as client:
         yield client
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    """Whether something becomes true in good time."""
+    over = time.monotonic() + PATIENCE
+    while not true() and time.monotonic() < over:
+        time.sleep(0.02)
+    return true()
+
+
+@contextmanager
+def listening(tmp_path: Path, **changes: Any) -> Iterator[tuple[str, int]]:
+    """A service on a real socket, and where it listens; it has to stop in good time at the end."""
+    from fusion.serving.settings import ServiceSettings
+    from fusion.serving.web.app import create_app
+    from fusion.serving.web.server import Server
+
+    work = ScriptedWork(tmp_path / "order")
+    usual: dict[str, Any] = {"limit": LIMIT, "reserve": 0, "grace": 0.0}
+    settings = ServiceSettings(tmp_path / "served", work, **usual | changes)
+    server = Server.of(create_app(settings))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run_until_stopped, args=[listener])
+        thread.start()
+        assert eventually(lambda: server.started)
+        try:
+            yield listener.getsockname()
+        finally:
+            server.handle_exit(15, None)
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """Where a service listens."""
+    with listening(tmp_path) as address:
+        yield address
 
 
 def until(client: Client, name: str, *states: str) -> dict[str, Any]:

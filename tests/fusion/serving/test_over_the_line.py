@@ -1,46 +1,11 @@
 """A real server on a real socket: bodies that never end or break off, streams at the stop."""
 
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
-from fusion.serving.settings import ServiceSettings
-from tests.fusion.serving.conftest import files_of, posted
-from tests.fusion.serving.works import ScriptedWork
-
-LIMIT = 100_000
-
-
-def eventually(true: Callable[[], bool]) -> bool:
-    over = time.monotonic() + 20
-    while not true() and time.monotonic() < over:
-        time.sleep(0.02)
-    return true()
-
-
-@pytest.fixture
-def address(tmp_path: Path) -> Iterator[tuple[str, int]]:
-    """Where a service listens; it has to have stopped at the end."""
-    pytest.importorskip("fastapi")
-    from fusion.serving.web.app import create_app
-    from fusion.serving.web.server import Server
-
-    work = ScriptedWork(tmp_path / "order")
-    settings = ServiceSettings(tmp_path / "served", work, limit=LIMIT, reserve=0, grace=0.0)
-    server = Server.of(create_app(settings))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run_until_stopped, args=[listener])
-        thread.start()
-        assert eventually(lambda: server.started)
-        yield listener.getsockname()
-        server.handle_exit(15, None)
-        thread.join(20)
-        assert not thread.is_alive()
+from tests.fusion.serving.conftest import LIMIT, eventually, files_of, posted
 
 
 def test_the_answer_comes_before_an_endless_body_ends(

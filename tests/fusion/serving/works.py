@@ -9,10 +9,15 @@ from pathlib import Path
 from features.errors import UserError
 from fusion.serving.settings import Tell
 
+PAGE = """<!doctype html><title>waits</title><script>
+fetch("/health").then(() => { document.title = "reached"; }, () => { document.title = "alone"; });
+</script>"""
+"""A report that tries to ask the service."""
+
 
 @dataclass(frozen=True)
 class ScriptedWork:
-    """Does what a file says, read when a job begins: done, wait, refuse, fault, or die.
+    """Does what a file says: done, page (done, with a report), wait, refuse, fault or die.
 
     Attributes:
         order: The file; done where there is none.
@@ -37,4 +42,6 @@ class ScriptedWork:
         (folder / "tracks").mkdir(exist_ok=True)
         (folder / "tracks" / "made_on_the_way").write_text("x")
         (folder / "out").mkdir(exist_ok=True)
+        if order == "page":
+            (folder / "out" / "report.html").write_text(PAGE)
         (folder / "out" / "summary.txt").write_text(f"{(folder / 'clip').stat().st_size} bytes\n")
