@@ -142,18 +142,36 @@ class JobStore:
             ended=time.time(),
             cause=cause,
             files=json.dumps(list(files)),
+            **({"stage": "", "share": 1.0} if state == "done" else {}),
         )
 
     def cancel(self, name: str) -> bool:
         """Cancels a job that waits or runs; False if it does neither."""
         return self._change(name, ("queued", "running"), state="cancelled", ended=time.time())
 
-    def requeue(self, name: str) -> bool:
-        """Has a running job wait again; False if it was not running any more."""
-        return self._change(name, ("running",), state="queued")
+    def requeue(self, name: str, counts: bool = True) -> bool:
+        """Has a running job wait again; False if it was not running any more.
 
-    def requeue_all(self) -> int:
-        """Has every running job wait again, of a service that was killed; how many there were."""
+        Args:
+            name: Its id.
+            counts: Whether it was an attempt, and not the service that ended it in good order.
+        """
+        order = (
+            "UPDATE jobs SET state = 'queued', attempts = attempts - ? WHERE id = ?"
+            " AND state = 'running' RETURNING id"
+        )
+        return bool(self._do(order, 0 if counts else 1, name))
+
+    def requeue_all(self, attempts: int, cause: str) -> int:
+        """Has every running job wait again, of a service that was killed; how many there were.
+
+        Args:
+            attempts: After so many a job fails: it may be what kills the service.
+            cause: What is said of it then.
+        """
+        for job in self._of("running"):
+            if job.attempts >= attempts:
+                self.end(job.id, "failed", cause)
         order = "UPDATE jobs SET state = 'queued' WHERE state = 'running' RETURNING id"
         return len(self._do(order))
 
@@ -163,11 +181,7 @@ class JobStore:
 
     def ended(self, before: float = math.inf) -> list[Job]:
         """Ended jobs that have not expired, of those that ended before a moment."""
-        marks = ", ".join("?" * len(ENDED))
-        found = self._do(
-            f"SELECT {_COLUMNS} FROM jobs WHERE ended < ? AND state IN ({marks})", before, *ENDED
-        )
-        return [_job(row) for row in found]
+        return [job for job in self._of(*ENDED) if job.ended is not None and job.ended < before]
 
     def forget(self, moment: float) -> None:
         """Removes jobs that expired before a moment."""
@@ -181,6 +195,11 @@ class JobStore:
             of,
         )
         return float(row[0] or 0.0)
+
+    def _of(self, *states: State) -> list[Job]:
+        marks = ", ".join("?" * len(states))
+        found = self._do(f"SELECT {_COLUMNS} FROM jobs WHERE state IN ({marks})", *states)
+        return [_job(row) for row in found]
 
     def _change(self, name: str, before: Sequence[State], **columns: Any) -> bool:
         """Changes a job that is in one of some states; whether it was."""

@@ -20,6 +20,7 @@ LOOK = 0.1
 """Seconds between looks at whether a job is still wanted."""
 WRITE = 0.5
 """Seconds between notes of progress."""
+DIED = "the process that works on it died {} times"
 PAUSE = 2.0
 """Seconds after a fault of the service itself."""
 
@@ -106,7 +107,7 @@ class Runner(threading.Thread):
                 stopped = stopped or now
                 if now >= stopped + self._settings.grace:
                     self._drop()
-                    self._store.requeue(job.id)
+                    self._store.requeue(job.id, counts=False)
                     log.info("job %s: waits for the next start", job.id)
                     return None
             current = self._store.get(job.id)
@@ -136,8 +137,7 @@ class Runner(threading.Thread):
         """Has a job wait again whose process died, or fail if it did so too often."""
         log.warning("job %s: the process that worked on it died", job.id)
         if job.attempts >= self._settings.attempts:
-            often = f"the process that works on it died {job.attempts} times"
-            self._end(job, Outcome("refused", often))
+            self._end(job, Outcome("refused", DIED.format(job.attempts)))
         else:
             self._store.requeue(job.id)
 

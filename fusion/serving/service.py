@@ -18,7 +18,7 @@ from features.errors import UserError
 from fusion.serving.folders import Folders
 from fusion.serving.jobs import ENDED, Job, JobStore
 from fusion.serving.metrics import Metrics
-from fusion.serving.runner import Runner
+from fusion.serving.runner import DIED, Runner
 from fusion.serving.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,8 @@ class Service:
 
     def start(self) -> None:
         """Goes on with what a former service left, and begins to work."""
-        left, again = self.folders.sweep(self.store.ids()), self.store.requeue_all()
+        left, most = self.folders.sweep(self.store.ids()), self.settings.attempts
+        again = self.store.requeue_all(most, DIED.format(most))
         for job in self.store.ended():  # one that was killed at its end has not tidied up
             self.folders.tidy(job.id, job.state == "done")
         if left or again:

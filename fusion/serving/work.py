@@ -79,15 +79,16 @@ def report_of(clip: Path, out: Path, overlay: bool) -> list[str]:
     """
     from fusion.report import ReportSettings, report
 
-    remarks: list[str] = []
-    films: list[dict[str, Any]] = [{"overlay": out / FILM, "format": None}] if overlay else []
-    for wanted in [{"out": out / PAGE}, *films]:
+    remarks = []
+    film: dict[str, dict[str, Any]] = {FILM: {"overlay": out / FILM}} if overlay else {}
+    for name, wanted in ({PAGE: {"out": out / PAGE}} | film).items():
         try:
             made = report(ReportSettings(pred=clip, predictions=out, **wanted))
-            remarks += made.failures.values()
+            causes = list(made.failures.values())
         except UserError as error:
-            remarks.append(str(error))
-    return [f"not made: {line.replace(f'{clip.parent}{os.sep}', '')}" for line in remarks]
+            causes = [str(error)]
+        remarks += [f"{name} not made: {cause}" for cause in causes]
+    return [line.replace(f"{clip.parent}{os.sep}", "") for line in remarks]
 
 
 def write_further(out: Path, remarks: Sequence[str] = ()) -> None:

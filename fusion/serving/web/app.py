@@ -188,6 +188,8 @@ def file(service: Served, job: Wanted, name: str) -> FileResponse:
     if own is None:
         raise HTTPException(404, "no such result")
     path = service.folders.job(job.id) / OUT / own
+    if not path.is_file():  # deleted since the job was looked up
+        raise HTTPException(410, "the files of this job are gone")
     ending = FilePath(own).suffix
     kind = TYPES.get(ending, "application/octet-stream")
     if ending == ".html":  # shown, though as a page of nowhere, which cannot ask this service

@@ -1,6 +1,7 @@
 """What becomes of a job: states, progress, cancelling, expiry, crashes, restarts."""
 
 import os
+import sqlite3
 import time
 from pathlib import Path
 
@@ -151,6 +152,36 @@ def test_a_restart_goes_on_with_running_and_waiting_jobs_in_order(
         for name in names:
             until(client, name, "done")
     assert [name for name, _, _ in begun(tmp_path)] == [names[0], *names]
+
+
+def test_stops_do_not_count_as_attempts_but_kills_do(
+    started: Start, clip: bytes, tmp_path: Path
+) -> None:
+    order(tmp_path, "wait")
+    with started() as client:
+        name = posted(client, clip)
+        begun_jobs(tmp_path, 1)
+    base = sqlite3.connect(tmp_path / "served/jobs.sqlite")
+    assert base.execute("SELECT state, attempts FROM jobs").fetchall() == [("queued", 0)]
+    with base:
+        base.execute("UPDATE jobs SET state = 'running', attempts = 3")
+    base.close()
+    with started() as client:  # a job that killed three services
+        assert client.get(f"/jobs/{name}").json()["cause"].endswith("died 3 times")
+        assert files_of(tmp_path / "served") == []
+
+
+def test_several_processes_work_at_a_time_on_cores_of_their_own(
+    started: Start, clip: bytes, tmp_path: Path
+) -> None:
+    order(tmp_path, "wait")
+    with started(workers=2) as client:
+        for _ in range(2):
+            posted(client, clip)
+        pids = [int(pid) for _, pid, _ in begun_jobs(tmp_path, 2)]
+        cores = [os.sched_getaffinity(pid) for pid in pids]
+    assert cores[0] | cores[1] == os.sched_getaffinity(0)
+    assert len(os.sched_getaffinity(0)) == 1 or not cores[0] & cores[1]
 
 
 def test_a_start_removes_what_a_killed_service_left(
