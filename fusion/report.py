@@ -9,7 +9,7 @@ Data flow: predictions, truth, sound and clip where they are found > `ID.html`, 
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -22,6 +22,7 @@ from features.media import MediaError
 from features.media.kinds import by_ending
 from fusion.data.prediction_files import list_predictions, read_predictions
 from fusion.data.review import read_review
+from fusion.events.rules import RuleSet, read_rules
 from fusion.predict import PredictSettings
 from fusion.reporting.film import Faces
 from fusion.reporting.requests import Request, choose, of_folder, of_media
@@ -32,6 +33,8 @@ if TYPE_CHECKING:  # loads matplotlib
     from fusion.reporting.page.site import Job
 
 Format = Literal["html", "png", "svg", "pdf"]
+NO_RULES = "none"
+"""Instead of rules: no events."""
 PERCENT = 100
 """Steps that an overlay is told in."""
 
@@ -57,6 +60,8 @@ class ReportSettings:
         device: Where it computes.
         embed: auto puts clips of up to 48 MB into the page, never has it find them where they are.
         review: `review.json`, as saved from a page, to go on with.
+        rules: File of rules, or a shipped one by name, for the events of pages. None: the shipped
+            `events`, of which rules are passed over whose columns are not there. none: no events.
         overlay: An mp4, for the video anew with boxes, words and a timeline in its pictures.
         faces: What is done to the faces in it: boxes with what is said, blur, or none. Only those
             who were predicted are blurred; predict with --persons all for everybody.
@@ -74,6 +79,7 @@ class ReportSettings:
         "checkpoint",
         "embed",
         "review",
+        "rules",
         "overlay",
         "faces",
     )
@@ -90,6 +96,7 @@ class ReportSettings:
     device: str = PredictSettings.device
     embed: Literal["auto", "never"] = "auto"
     review: Path | None = None
+    rules: str | None = None
     overlay: Path | None = None
     faces: Faces = "boxes"
 
@@ -130,10 +137,11 @@ def report(settings: ReportSettings) -> ReportSummary:
     """Draws what is asked for; one bad item never stops the others.
 
     Raises:
-        UserError: If there are no predictions, an id is unknown, or the truth cannot be read.
+        UserError: If there are no predictions, an id is unknown, or truth or rules cannot be read.
     """
     if not settings.pred.exists() and by_ending(settings.pred):
         raise UserError(f"{settings.pred}: no such file; check the path")
+    _rules(settings)  # that make no sense are told before anything is predicted
     if settings.pred.is_file():
         return _report_media(settings)
     if settings.overlay:
@@ -203,24 +211,42 @@ def _pages(
 
     videos = [request.video for request in requests]
     job, summary = _jobs(settings, videos), ReportSummary()
+    rules = _rules(settings)
     rows: list[Row] = []
+    missing: list[dict[str, str]] = []
     with ProgressReport("report", len(requests)) as progress:
         for request in requests:
             path = out if out.suffix == ".html" else out / page_name(request.video)
             try:
-                made = write_page(job(request), path)
+                made = write_page(replace(job(request), rules=rules), path)
             except UserError as error:
                 summary.failures[request.video] = str(error)
             else:
                 rows += made.rows
+                missing += made.missing
                 summary.pages[request.video] = path
                 if made.remarks:
                     summary.remarks[request.video] = "; ".join(made.remarks)
             progress.step(request.video)
+    if rules and not rules.shipped:
+        _tell_missing(summary, rules, missing)
     if index and rows:
         write_index(rows, out / INDEX_NAME, settings.pred.resolve().name)
         summary.pages[""] = out / INDEX_NAME
     return summary
+
+
+def _rules(settings: ReportSettings) -> RuleSet | None:
+    return None if settings.rules == NO_RULES else read_rules(settings.rules)
+
+
+def _tell_missing(summary: ReportSummary, rules: RuleSet, missing: list[dict[str, str]]) -> None:
+    """Says which of the user's rules could not be looked for; one that fits nobody is a failure."""
+    try:
+        if said := rules.remarks(missing):
+            summary.remarks["events"] = "; ".join(said)
+    except UserError as error:
+        summary.failures["events"] = str(error)
 
 
 def _jobs(settings: ReportSettings, videos: Collection[str]) -> Callable[[Request], "Job"]:

@@ -11,6 +11,7 @@ import pytest
 import fusion.predict
 from features.cli.app import FAILED, OK
 from fusion.data.prediction_files import write_predictions
+from fusion.events.rules import read_rules
 from fusion.inference.origins import PLACE
 from fusion.predict import PredictSettings
 from tests.fusion.reporting.page.made import FRAMES, made_clip, made_people
@@ -76,6 +77,29 @@ def test_settings_of_the_prediction_are_handed_on(clip: Path, asked: list[Predic
         Path("p"),
     )
     assert {path.name for path in Path("p/report").iterdir()} == {"talk.svg", "talk_person2.svg"}
+
+
+def events_in(page: Path) -> list[str] | None:
+    lane = data_of(page)["people"][0]["events"]
+    return lane and sorted(kind["name"] for kind in lane["kinds"])
+
+
+def test_events_are_of_the_shipped_rules_of_others_or_none(
+    clip: Path, asked: list[PredictSettings], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_report("talk.mp4", "--rules", "nosuch.yaml") == FAILED
+    assert asked == []
+    assert run_report("talk.mp4") == OK
+    shipped = events_in(Path("talk.html"))
+    assert shipped
+    assert set(shipped) <= {rule.name for rule in read_rules(None).rules}
+    assert run_report("talk.mp4", "--rules", "none") == OK
+    assert events_in(Path("talk.html")) is None
+    Path("own.yaml").write_text("events: {up: AU12_p > .2, gone: nosuch > .5}")
+    capsys.readouterr()
+    assert run_report("talk.mp4", "--rules", "own.yaml") == FAILED
+    assert "failed: events: own.yaml: event 'gone': there is no column" in capsys.readouterr().out
+    assert events_in(Path("talk.html")) == ["up"]
 
 
 def test_predictions_of_another_clip_of_its_name_are_not_taken(

@@ -49,6 +49,7 @@ class Subject:
         clip: The clip.
         review: What somebody changed before.
         notes: What is odd, a line each.
+        events: Id of a person to what rules found, where somebody looked.
     """
 
     video: str
@@ -59,6 +60,7 @@ class Subject:
     clip: Clip = field(default_factory=lambda: Clip("none"))
     review: Review | None = None
     notes: Sequence[str] = ()
+    events: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def contents_of(subject: Subject) -> tuple[dict[str, Any], Blocks]:
@@ -85,7 +87,7 @@ def contents_of(subject: Subject) -> tuple[dict[str, Any], Blocks]:
         "tick": TICK,
         "sound": _sound(subject, blocks),
         "people": [
-            _person(i, said, own, blocks, steps)
+            _person(i, said, own, blocks, steps) | {"events": subject.events.get(said.id)}
             for i, (said, own) in enumerate(zip(subject.people, lanes, strict=True))
         ],
         "provenance": {

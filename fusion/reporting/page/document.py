@@ -24,6 +24,7 @@ PAGE = (
         "canvas",
         "lines",
         "marks",
+        "events",
         "lanes",
     ),
     *("overview", "gestures", "people", "review", "table", "keys", "main"),

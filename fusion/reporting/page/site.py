@@ -10,10 +10,12 @@ from features.media import MediaError
 from features.store.atomic_file import replacing
 from fusion.data.predictions import FramePredictions
 from fusion.data.review import Review
+from fusion.events.rules import RuleSet
 from fusion.metrics.evaluation import FEW_FRAMES
 from fusion.reporting.page.clip import Clip, Embed, clip_for
 from fusion.reporting.page.contents import Subject, contents_of
 from fusion.reporting.page.document import INDEX, PAGE, document
+from fusion.reporting.page.events import find_events
 from fusion.reporting.page.index import Row, index_data, row_of
 from fusion.reporting.timeline import Envelope
 from fusion.tasks.labels import FrameLabels
@@ -35,6 +37,7 @@ class Job:
         embed: Whether it may lie in the page.
         review: What somebody changed before.
         notes: What is odd already, a line each.
+        rules: Of the events that are looked for; None: of none.
     """
 
     video: str
@@ -46,6 +49,7 @@ class Job:
     embed: Embed = "auto"
     review: Review | None = None
     notes: Sequence[str] = ()
+    rules: RuleSet | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +59,12 @@ class Made:
     Attributes:
         rows: Of the index, one a person.
         remarks: What is odd, a line each.
+        missing: Of each person, event to why its rule could not be looked for.
     """
 
     rows: list[Row]
     remarks: list[str]
+    missing: list[dict[str, str]]
 
 
 def page_name(video: str) -> str:
@@ -67,7 +73,13 @@ def page_name(video: str) -> str:
 
 
 def write_page(job: Job, path: Path) -> Made:
-    """Writes the page of a video: at any instant absent, the old one, or the whole new one."""
+    """Writes the page of a video: at any instant absent, the old one, or the whole new one.
+
+    Raises:
+        UserError: If a rule makes no sense for the columns.
+    """
+    found = {said.id: find_events(said, job.rules) for said in job.people}
+    events = {id: one.description for id, one in found.items() if one.description}
     truth, remarks = fitting_labels(job)
     remarks = [*job.notes, *remarks]
     try:
@@ -75,11 +87,13 @@ def write_page(job: Job, path: Path) -> Made:
     except MediaError as error:
         clip = Clip("none", note=f"The clip cannot be shown: {error}")
         remarks.append(clip.note)
-    subject = Subject(job.video, job.people, truth, job.sound, job.heard, clip, job.review, remarks)
+    subject = Subject(
+        *(job.video, job.people, truth, job.sound, job.heard, clip, job.review, remarks, events)
+    )
     data, blocks = contents_of(subject)
     _write(path, document(job.video, data, PAGE, blocks.texts, clip.data))
     rows = [row_of(quote(path.name), said, truth.get(said.id)) for said in job.people]
-    return Made(rows, remarks)
+    return Made(rows, remarks, [one.missing for one in found.values()])
 
 
 def write_index(rows: Sequence[Row], path: Path, title: str) -> None:

@@ -1,10 +1,10 @@
-/** Pointer, wheel and fingers over the tracks: click seeks, drag selects, wheel and pinch zoom. */
+/** Pointer, wheel and fingers over the tracks: click seeks, drag selects, a click on an event does both, wheel and pinch zoom. */
 
 const DRAGGED = 4; // pixels from which on a click is a drag
 
 function watchTracks() {
   const place = byId("tracks"), fingers = new Map();
-  let began = null; // { track, x, time, selecting }
+  let began = null; // { track, x, time, event, selecting }
   const trackOf = (event) => event.target.closest?.(".plot")?.closest(".track") ?? null;
   const timeIn = (track, x) => {
     const { left } = track.getBoundingClientRect(), plot = track.clientWidth - GUTTER - RIGHT;
@@ -16,7 +16,7 @@ function watchTracks() {
     if (!track || event.button) return;
     fingers.set(event.pointerId, event.clientX);
     if (fingers.size === 2) (began = null), setSelection(null);
-    else if (fingers.size === 1) began = { track, x: event.clientX, time: timeIn(track, event.clientX), selecting: false };
+    else if (fingers.size === 1) began = { track, x: event.clientX, time: timeIn(track, event.clientX), event: eventUnder(event), selecting: false };
     track.setPointerCapture(event.pointerId);
   });
 
@@ -26,6 +26,7 @@ function watchTracks() {
       pinch(event, track ?? place.querySelector(".track"));
       return;
     }
+    if (!began) hintEvent(event);
     if (!track) return setHover(null);
     const time = timeIn(track, event.clientX);
     if (!began) return setHover(time >= state.view.from && time <= state.view.to ? time : null);
@@ -36,10 +37,11 @@ function watchTracks() {
   const end = (event) => {
     fingers.delete(event.pointerId);
     if (!began) return;
-    const { track, selecting, time } = began;
+    const { track, selecting, time, event: bar } = began;
     began = null;
     if (event.type === "pointercancel") return;
     if (selecting) say(`Selected ${clock(state.selection.from)} to ${clock(state.selection.to)}`);
+    else if (bar) goToEvent(bar);
     else if (track.isConnected) {
       if (state.selection) setSelection(null);
       seek(time);

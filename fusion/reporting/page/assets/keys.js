@@ -19,6 +19,7 @@ const KEYS = [
   [["<", ","], "<", "slower", () => stepSpeed(-1)],
   [[">", "."], ">", "faster", () => stepSpeed(1)],
   [["e"], "E", "mark an event", markEvent],
+  [["n"], "N", "to the next event; with Shift to the one before", (event) => stepEvent(event.shiftKey ? -1 : 1)],
   [["x"], "X", "leave out a stretch", excludeSelection],
   [["c"], "C", "raw or baseline-corrected", () => toggleCorrected()],
   [["1", "2", "3", "4", "5", "6", "7", "8", "9"], "1 to 9", "show or hide a person", (event) => {

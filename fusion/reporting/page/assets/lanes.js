@@ -110,24 +110,34 @@ function buildPerson(place, person) {
   const below = data.sound && !place.classList.contains("beside") && place.querySelectorAll(".person").length === 1;
   if (!below) addCanvas(track, 22, "Time in minutes and seconds", paintAxis); // else that of the sound is right above
   addCanvas(track, 14, `Where the face of ${person.id} was seen`, (draw, width, height) => paintSeen(draw, person, width, height));
-  for (const lane of person.lanes) buildLane(track, person, lane);
+  const after = person.lanes.findIndex(({ kind }) => kind === "classes"); // events lie under the expressions
+  if (after < 0) buildEvents(track, person);
+  person.lanes.forEach((lane, i) => {
+    buildLane(track, person, lane);
+    if (i === after) buildEvents(track, person);
+  });
 }
 
 const ORIGINS = { derived: "derived", measured: "measured", corrected: "corrected", uncertainty: "uncertainty" };
 
-function buildLane(track, person, lane) {
-  const origins = new Set(lane.columns.filter((column) => column.role === "value").map((column) => column.origin));
-  const badge = origins.size === 1 ? ORIGINS[[...origins][0]] : null;
+/** A place for a lane beneath its title, which folds it. */
+function buildBlock(track, lane, told, badge = null) {
   const values = el("span", { className: "values" }), folded = state.folded.has(lane.key);
   const fold = button(folded ? "▸" : "▾", `${folded ? "Unfold" : "Fold"} ${lane.title}`, () => {
     if (folded) state.folded.delete(lane.key);
     else state.folded.add(lane.key);
     buildTracks();
   }, { className: "fold", "aria-expanded": String(!folded) });
-  const told = lane.columns.filter((column) => column.role === "value").map((column) => `${column.name}: ${column.meaning}${column.unit ? `, in ${column.unit}` : ""} (${column.origin})`);
   const title = el("h3", { title: told.join("\n") }, fold, lane.title, badge ? el("span", { className: "badge", textContent: badge }) : null);
   const head = el("div", { className: "head" }, title, values), block = el("div", { className: "block" }, head);
   track.append(block);
+  return { block, values, folded };
+}
+
+function buildLane(track, person, lane) {
+  const shown = lane.columns.filter((column) => column.role === "value"), origins = new Set(shown.map((column) => column.origin));
+  const told = shown.map((column) => `${column.name}: ${column.meaning}${column.unit ? `, in ${column.unit}` : ""} (${column.origin})`);
+  const { block, values, folded } = buildBlock(track, lane, told, origins.size === 1 ? ORIGINS[[...origins][0]] : null);
   const more = { person, lane, values };
   legend(lane, more);
   if (folded) return;

@@ -1,4 +1,4 @@
-"""A browser for each module of tests: playwright's loop must not outlive it."""
+"""One browser for the tests of this folder: playwright's loop must not outlive them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from tests.browser import browsing
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Any]:
     with browsing() as made:
         yield made

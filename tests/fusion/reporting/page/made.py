@@ -1,12 +1,14 @@
 """Small pages for tests: a photographed face that moves, sound, two people, labels."""
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from experiments.benchmarks.page_people import made_person
 from fusion.data.predictions import FramePredictions
+from fusion.events.rules import read_rules
 from fusion.reporting.page.site import Job, write_page
 from fusion.tasks.labels import FrameLabels
 from tests.fusion.classic import classic_labels
@@ -16,12 +18,17 @@ FRAMES, FPS, SIZE = 75, 25.0, (320, 240)
 ALL = ("va", "expr", "au")
 
 
+@cache
+def moving_face() -> tuple[np.ndarray, ...]:
+    """Three seconds of pictures."""
+    width, height = SIZE
+    return tuple(face_frame(width, height, [(100 + i, 120)]) for i in range(FRAMES))
+
+
 def made_clip(folder: Path, name: str = "talk.mp4", **options: object) -> Path:
     """Three seconds of a face that moves, with a tone."""
-    width, height = SIZE
-    images = [face_frame(width, height, [(100 + i, 120)]) for i in range(FRAMES)]
     sound = tone(FRAMES / FPS) * np.linspace(0, 1, round(44_100 * FRAMES / FPS), dtype=np.float32)
-    return write_video(folder / name, images, fps=FPS, **({"sound": sound} | options))  # type: ignore[arg-type]
+    return write_video(folder / name, list(moving_face()), fps=FPS, **({"sound": sound} | options))  # type: ignore[arg-type]
 
 
 def made_people(
@@ -52,7 +59,12 @@ def made_page(folder: Path, job: Job | None = None, **changes: object) -> Path:
     """Writes a page of a job, by default of the clip above with two people and labels of one."""
     if job is None:
         job = Job(
-            "talk", made_people(), {"talk": made_labels()}, heard=True, media=made_clip(folder)
+            "talk",
+            made_people(),
+            {"talk": made_labels()},
+            heard=True,
+            media=made_clip(folder),
+            rules=read_rules(None),
         )
     path = folder / "talk.html"
     write_page(replace(job, **changes), path)  # type: ignore[arg-type]

@@ -16,9 +16,11 @@ from hypothesis.extra import numpy as arrays
 from experiments.benchmarks.page_people import made_person, without_face
 from fusion.data.predictions import FramePredictions
 from fusion.data.review import Event, Review
+from fusion.events.rules import read_rules
 from fusion.reporting.page.carried import carried_by
 from fusion.reporting.page.contents import Subject, contents_of
 from fusion.reporting.page.document import PAGE, document, in_script
+from fusion.reporting.page.events import ROWS, find_events
 from fusion.reporting.page.index import index_data, row_of
 from fusion.reporting.page.lanes import lanes_of
 from fusion.reporting.page.packing import MISSING, STEPS, Scale, packed, steps_for
@@ -157,6 +159,44 @@ def test_a_page_tells_no_folder_and_keeps_an_earlier_review() -> None:
     assert page["provenance"] == {"checkpoint": "1"}
     assert page["review"] == review.description()
     assert page_of(said)["review"] is None
+
+
+def test_events_of_rules_are_rows_of_a_page_the_most_frequent_first(tmp_path: Path) -> None:
+    said = made_people(count=1)[0]
+    smiles = np.zeros(FRAMES, np.float32)
+    smiles[[*range(10, 20), *range(40, 45)]] = 0.8
+    smiles[42] = 0.9
+    units = replace(said.measures["units"], values=said.measures["units"].values.copy())
+    units.values[:, units.names.index("AU12_p")] = smiles
+    said = replace(said, measures=said.measures | {"units": units}, face=np.ones(FRAMES, bool))
+    said.measures["quality"].values[:] = 1.0
+    rules = tmp_path / "own.yaml"
+    more = "".join(f"  often{i}: AU12_p > .5\n" for i in range(ROWS))
+    rules.write_text(
+        f"events:\n  long: AU12_p > .5 for .3 s\n{more}  absent: nosuch > .5\n  other: AU12_p > .95"
+    )
+    found = find_events(said, read_rules(str(rules)))
+    page = page_of(said, events={said.id: found.description})
+    lane = page["people"][0]["events"]
+    assert [kind["name"] for kind in lane["kinds"]] == [f"often{i}" for i in range(ROWS)]
+    assert lane["more"] == ["long"]
+    assert lane["kinds"][0] == {
+        "name": "often0",
+        "rule": "AU12_p > .5",
+        "rate": 40.0,
+        "events": [[0.4, 0.4, 0.8], [1.6, 0.2, 0.9]],
+    }
+    assert list(found.missing) == ["absent"]
+    assert "no column 'nosuch'" in found.missing["absent"]
+
+
+def test_without_rules_or_their_columns_there_is_no_lane_of_events() -> None:
+    said = made_people(count=1, tasks=("expr",))[0]
+    bare = replace(said, measures={})
+    assert find_events(said, None).description is None
+    assert find_events(bare, read_rules(None)).description is None
+    assert len(find_events(bare, read_rules(None)).missing) == len(read_rules(None).rules)
+    assert page_of(said)["people"][0]["events"] is None
 
 
 def test_a_page_is_the_same_from_the_same_and_asks_for_no_network() -> None:

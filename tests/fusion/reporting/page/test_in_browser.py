@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.browser import opened, until
 from tests.fusion.reporting.page.made import FPS, FRAMES, made_clip, made_page, made_people
 
 pytestmark = pytest.mark.slow
+SCHEMES = ("light", "dark")
 NEAR = "t => affuse.state.shown !== null && Math.abs(affuse.state.shown - t) < .002"
 TRUE = "affuse.people.map(p => p.lanes.filter(l => l.columns.some(c => c.role === 'truth')).length)"
 NAMELESS = """() => [...document.querySelectorAll('button, input, select, canvas, video')]
@@ -30,10 +32,31 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_page(tmp_path_factory.mktemp("page"))
 
 
-@pytest.fixture
-def page(browser: Any, path: Path) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def shared(browser: Any, path: Path) -> Iterator[Any]:
     with opened(browser, path) as made:
         until(made, "document.getElementById('media').readyState >= 2")
+        yield made
+
+
+@pytest.fixture
+def page(shared: Any) -> Any:
+    """The page that all share who change nothing that stays, as it was when it was opened."""
+    assert not shared.evaluate("affuse.edits.events.length + affuse.edits.exclude.length")
+    for box in shared.locator(".card input[type=checkbox]").all():
+        box.check()
+    shared.locator("#speed").select_option("1")
+    shared.evaluate("document.activeElement.blur()")
+    for key in ("Escape", "0", "Home"):
+        shared.keyboard.press(key)
+    shared.mouse.move(2, 2)
+    return shared
+
+
+@pytest.fixture
+def own_page(browser: Any, path: Path) -> Iterator[Any]:
+    """One to edit."""
+    with opened(browser, path) as made:
         yield made
 
 
@@ -101,6 +124,77 @@ def test_the_wheel_zooms_where_the_pointer_is_and_keys_do_the_rest(page: Any) ->
     page.keyboard.press("Escape")
 
 
+def bars(page: Any, number: int = 0) -> list[tuple[str, float, float]]:
+    """Name, onset and offset of the events of a person, as the page holds them, by onset."""
+    kinds = page.evaluate("n => affuse.people[n].events.kinds", number)
+    rows = [(k["name"], e[0], e[0] + e[1]) for k in kinds for e in k["events"]]
+    return sorted(rows, key=lambda row: row[1])
+
+
+def test_a_click_on_an_event_goes_there_and_selects_it(page: Any) -> None:
+    lane = page.locator(".track.person .lane.events").first
+    lane.scroll_into_view_if_needed()
+    kinds = page.evaluate("affuse.people[0].events.kinds")
+    row = max(range(len(kinds)), key=lambda r: kinds[r]["events"][-1][0])
+    onset, length, peak = kinds[row]["events"][-1]
+    assert onset > 0.3
+    page.mouse.move(at(page, onset + length / 2)[0], lane.bounding_box()["y"] + row * 14 + 7)
+    title = lane.get_attribute("title")
+    assert title.startswith(f"{kinds[row]['name']}: onset 0:0{onset:.2f}, length {length:.2f} s, p")
+    assert float(title.split("peak ")[1]) == pytest.approx(peak, abs=0.006)
+    x = at(page, onset + length / 2)[0]
+    pixel = lane.locator("canvas").evaluate(
+        """(c, [x, y]) => { const r = devicePixelRatio;
+        return [...c.getContext('2d').getImageData(x * r, y * r, 1, 1).data]; }""",
+        [x - lane.bounding_box()["x"], row * 14 + 7],
+    )
+    assert pixel[2] > 150
+    assert pixel[0] < 120
+    page.mouse.down()
+    page.mouse.up()
+    assert page.evaluate("affuse.state.time") == pytest.approx(onset)
+    chosen = page.evaluate("affuse.state.selection")
+    assert (chosen["from"], chosen["to"]) == pytest.approx((onset, onset + length))
+    page.mouse.click(at(page, 0.1)[0], lane.bounding_box()["y"] - 40)
+
+
+def test_keys_go_from_event_to_event_of_those_who_are_shown(page: Any) -> None:
+    page.locator("#show1").uncheck()
+    page.evaluate("document.activeElement.blur()")
+    onsets = sorted({start for _, start, _ in bars(page) if start > 0.001})
+    assert len(onsets) >= 2
+    for onset in onsets:
+        page.keyboard.press("n")
+        assert page.evaluate("affuse.state.time") == pytest.approx(onset)
+    page.keyboard.press("n")
+    assert page.evaluate("affuse.state.time") == pytest.approx(onsets[-1])
+    assert page.locator("#status").inner_text() == "No event after this"
+    page.keyboard.press("Shift+N")
+    assert page.evaluate("affuse.state.time") == pytest.approx(onsets[-2])
+    assert page.evaluate("affuse.state.selection.from") == pytest.approx(onsets[-2])
+
+
+def test_events_that_are_left_out_are_not_counted_nor_gone_to(own_page: Any) -> None:
+    every = bars(own_page)
+    name, left, right = every[0][0], every[0][1], every[0][1] + 0.1
+    rest = [one for one in every if one[2] <= left or one[1] >= right]
+    onsets = sorted({onset for _, onset, _ in rest if onset > 0.001})
+    assert onsets
+    line = own_page.locator(".track.person .count", has_text=f"{name} ").first
+    before = line.inner_text()
+    assert re.fullmatch(rf"{name} \d+ +\(\d+\.\d/min\)", before)
+    stretch = {"person": "talk", "from": left, "to": right}
+    own_page.evaluate("one => affuse.edits.exclude.push(one)", stretch)
+    own_page.locator("#show1").uncheck()
+    count = sum(one[0] == name for one in rest)
+    assert line.inner_text().split() == [name, str(count)]
+    assert int(before.split()[1]) > count
+    own_page.evaluate("document.activeElement.blur()")
+    for onset in [*onsets, onsets[-1]]:
+        own_page.keyboard.press("n")
+        assert own_page.evaluate("affuse.state.time") == pytest.approx(onset)
+
+
 def test_people_are_hidden_and_shown(page: Any) -> None:
     assert page.locator(".track.person").count() == 2
     page.locator("#show1").uncheck()
@@ -149,7 +243,8 @@ def test_the_selection_is_saved_as_a_table(page: Any, tmp_path: Path) -> None:
     assert [row["expression"] for row in rows] == table["expression"].to_pylist()[25:38]
 
 
-def test_a_review_is_made_saved_and_read(page: Any, tmp_path: Path) -> None:
+def test_a_review_is_made_saved_and_read(own_page: Any, tmp_path: Path) -> None:
+    page = own_page
     name = page.get_by_label("Name of talk", exact=True)
     name.fill("Änna")
     name.press("Enter")
@@ -178,21 +273,24 @@ def test_a_review_is_made_saved_and_read(page: Any, tmp_path: Path) -> None:
     assert not review.kept("talk_person2", times).any()
 
 
-def test_merged_people_are_one(page: Any) -> None:
-    page.get_by_label("talk_person2 is the same person as").select_option("talk")
-    said = json.loads(page.evaluate("affuse.reviewText()"))
+def test_merged_people_are_one(own_page: Any) -> None:
+    own_page.get_by_label("talk_person2 is the same person as").select_option("talk")
+    said = json.loads(own_page.evaluate("affuse.reviewText()"))
     assert said["merge"] == [["talk", "talk_person2"]]
-    assert page.locator(".card .rename").nth(1).input_value() == "talk"
+    assert own_page.locator(".card .rename").nth(1).input_value() == "talk"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [400, 1280])
-def test_nothing_runs_over_the_side(browser: Any, path: Path, width: int, scheme: str) -> None:
+@pytest.mark.parametrize(("width", "scheme", "other"), [(400, *SCHEMES), (1280, *SCHEMES[::-1])])
+def test_nothing_runs_over_the_side(
+    browser: Any, path: Path, width: int, scheme: str, other: str
+) -> None:
     view = {"width": width, "height": 800}
     with opened(browser, path, viewport=view, color_scheme=scheme) as page:
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (sum(map(int, ground[4:-1].split(","))) < 200) is (scheme == "dark")
+        for now in (scheme, other):
+            page.emulate_media(color_scheme=now)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (sum(map(int, ground[4:-1].split(","))) < 200) is (now == "dark")
 
 
 def test_injected_names_are_text(browser: Any, tmp_path: Path) -> None:
