@@ -50,8 +50,7 @@ def _of_task(
     values = predictions.values[name]
     if task.kind == "values":
         for column, own in zip(task.names, values.T, strict=True):
-            told = _while_spoken(own, predictions) if column.startswith(VOCAL) else own
-            yield _range(column, told, weights)
+            yield _range(column, while_spoken(column, own, predictions), weights)
         return
     decided = predictions.decided(name)
     on = decided == np.arange(len(task.names))[:, None] if task.kind == "classes" else decided.T > 0
@@ -60,9 +59,12 @@ def _of_task(
         yield f"{task.heading}: {said}"
 
 
-def _while_spoken(values: np.ndarray, predictions: FramePredictions) -> np.ndarray:
-    """Values (F,), NaN where nobody speaks; all of them where speech is not told."""
-    if SPEECH not in predictions.measures:
+def while_spoken(name: str, values: np.ndarray, predictions: FramePredictions) -> np.ndarray:
+    """Values (F,) of a column; of one that only a voice tells NaN where nobody speaks.
+
+    All of them where speech is not told.
+    """
+    if not name.startswith(VOCAL) or SPEECH not in predictions.measures:
         return values
     return np.where(predictions.measures[SPEECH].values[:, 0] >= ON, values, np.nan)
 

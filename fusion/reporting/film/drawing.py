@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from fusion.data.predictions import FramePredictions
 from fusion.measuring.readings import BOX
+from fusion.measuring.words import while_spoken
 from fusion.tasks.measuring.measures import Measure
 
 PALETTE = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (240, 228, 66), (213, 94, 0))
@@ -70,10 +71,10 @@ def _shown(said: FramePredictions, colour: tuple[int, int, int]) -> Shown:
             words.append([f"{task.names[b]} {v[b]:.0%}" for b, v in zip(best, values, strict=True)])
         elif task.kind == "values" and len(curves) < 2:
             low, high = task.value_range()
-            curves += zip(task.names, ((values - low) / (high - low)).T, strict=True)
-            words += [
-                [f"{n} {v:+.2f}" for v in row] for n, row in zip(task.names, values.T, strict=True)
-            ]
+            for column, row in zip(task.names, values.T, strict=True):
+                told = while_spoken(column, row, said)
+                curves.append((column, (told - low) / (high - low)))
+                words.append(["" if np.isnan(v) else f"{column} {v:+.2f}" for v in told])
     for measure in said.measures.values():
         if all(column.origin == "derived" for column in measure.columns):
             curves = [*_scaled(measure), *curves]

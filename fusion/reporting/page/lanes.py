@@ -15,6 +15,7 @@ import numpy as np
 
 from fusion.data.predictions import FramePredictions
 from fusion.measuring.readings import BOX, SPEECH
+from fusion.measuring.words import while_spoken
 from fusion.reporting.page.lane import Lane, Role, Series
 from fusion.reporting.timelines.lanes import PALETTE, colours_of
 from fusion.tasks.base import Task
@@ -75,7 +76,8 @@ def _values(task: Task, said: FramePredictions, truth: FrameLabels, more: More) 
         column = Column(
             task.columns[i], f"{task.heading}: {name}, as the model says", "", low, high
         )
-        series = [Series(column, said.values[task.name][:, i], "value", place, colour)]
+        told = while_spoken(task.names[i], said.values[task.name][:, i], said)
+        series = [Series(column, told, "value", place, colour)]
         series += _beside(task.columns[i], place, colour, more)
         if mask[:, i].any():
             label = Column(name, f"{name} as labelled", "", low, high, "measured")

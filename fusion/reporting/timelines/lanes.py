@@ -15,6 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.patches import Patch
 
 from fusion.data.predictions import FramePredictions
+from fusion.measuring.words import while_spoken
 from fusion.reporting.timelines.grouping import Groups
 from fusion.tasks.base import Task
 from fusion.tasks.labels import FrameLabels
@@ -69,7 +70,8 @@ def draw_task(
 def _draw_value(
     axes: Axes, task: Task, i: int, groups: Groups, said: FramePredictions, truth: FrameLabels
 ) -> None:
-    everywhere, true = np.ones(len(said), bool), task.labels_in(truth)
+    told = while_spoken(task.names[i], said.values[task.name][:, i], said)
+    true = task.labels_in(truth)
     mask = true.mask if true.mask.ndim == 1 else true.mask[:, i]
     low, high = task.value_range()
     if low <= 0 <= high:
@@ -77,7 +79,7 @@ def _draw_value(
     if mask.any():
         draw_line(axes, groups, true.values[:, i], mask, TRUTH, "truth")
     colour = colours_of(task)[i]
-    draw_line(axes, groups, said.values[task.name][:, i], everywhere, colour, "predicted")
+    draw_line(axes, groups, told, ~np.isnan(told), colour, "predicted")
     margin = (high - low) / 40
     axes.set(ylim=(low - margin, high + margin), yticks=np.linspace(low, high, 5))
     axes.set_ylabel(task.names[i])
