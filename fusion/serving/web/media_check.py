@@ -19,7 +19,7 @@ import av
 FORMATS = (
     "mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "asf", "flv", "mpeg",
     "mpegts", "mxf", "ogg", "wav", "w64", "mp3", "flac", "aac", "ac3", "eac3", "aiff", "amr",
-    "amrnb", "amrwb", "au", "caf",
+    "amrnb", "amrwb", "caf",
 )  # fmt: skip
 """Of FFmpeg's formats those that are accepted."""
 OPTIONS = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file,pipe"}

@@ -16,6 +16,8 @@ from fusion.training.run import described
 
 REFERENCE = "mtl"
 OTHERS = sorted(path.stem for path in RECIPES.glob("*.yaml") if path.stem != REFERENCE)
+MOST = {"ravdess": 22}
+"""Keys of a recipe that is no system but a data set, with its sizes; systems have at most 15."""
 
 
 def loaded(name: str) -> TrainSettings:
@@ -49,7 +51,8 @@ def test_a_recipe_holds_only_what_differs_from_its_base(name: str) -> None:
     base = dict(leaves(read_config(own.pop(BASE), RECIPES)))
     keys = dict(leaves(own))
     assert [key for key, value in keys.items() if base.get(key) == value] == []
-    assert 7 <= len([key for key in keys if not key.startswith("answers.")]) <= 15
+    own = [key for key in keys if not key.startswith("answers.")]
+    assert 7 <= len(own) <= MOST.get(name, 15)
     assert loaded(name).name == name
 
 
@@ -57,9 +60,9 @@ def test_a_recipe_holds_only_what_differs_from_its_base(name: str) -> None:
 def test_what_a_recipe_takes_from_its_base_is_part_of_what_a_run_is(
     name: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "mtl.yaml").write_text("base: mtl2.yaml\noptimizer: {weight_decay: 0.5}\n")
+    (tmp_path / "mtl.yaml").write_text("base: mtl2.yaml\noptimizer: {warmup: 0.5}\n")
     (tmp_path / "mtl2.yaml").write_text((RECIPES / "mtl.yaml").read_text())
     (tmp_path / "own.yaml").write_text((RECIPES / f"{name}.yaml").read_text())
     changed = plain(loaded(str(tmp_path / "own.yaml")))
     assert changed != plain(loaded(name))
-    assert changed["optimizer"]["weight_decay"] == 0.5
+    assert changed["optimizer"]["warmup"] == 0.5
