@@ -74,7 +74,10 @@ def register(
 
 
 def data_sets() -> list[DataSet]:
-    """Those of fusion.corpora.readers and of every other module that has registered one."""
+    """Those of fusion.corpora.readers and of every other module that has registered one.
+
+    By their modules, so that it does not matter which was imported first.
+    """
     for module in pkgutil.iter_modules(readers.__path__, f"{readers.__name__}."):
         importlib.import_module(module.name)
-    return list(_known.values())
+    return sorted(_known.values(), key=lambda one: one.read.__module__)

@@ -489,6 +489,13 @@ def test_labels_of_two_data_sets_in_a_folder_are_refused(tmp_path: Path) -> None
         read_corpus(tmp_path)
 
 
+def test_the_order_of_data_sets_is_not_that_of_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = data_sets()
+    backwards = dict(reversed(registry._known.items()))
+    monkeypatch.setattr(registry, "_known", backwards)
+    assert data_sets() == usual
+
+
 def test_a_folder_without_labels_or_no_folder_is_one_line(tmp_path: Path) -> None:
     touch(tmp_path, "talk.mp4", ".hidden/labels.csv", "cropped_aligned/001/001.json")
     with pytest.raises(UserError, match=r"no annotations found; expected .* labels\.csv"):
