@@ -9,14 +9,13 @@ Data flow: predictions, truth, sound and clip where they are found > `ID.html`, 
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING
 
 from features.cli.app import FAILED, OK, run
 from features.cli.progress import ProgressReport
-from features.cli.wording import counted
 from features.errors import UserError
 from features.media import MediaError
 from features.media.kinds import by_ending
@@ -24,113 +23,16 @@ from fusion.data.prediction_files import list_predictions, read_predictions
 from fusion.data.review import read_review
 from fusion.events.rules import RuleSet, read_rules
 from fusion.predict import PredictSettings
-from fusion.reporting.film import Faces
 from fusion.reporting.requests import Request, choose, of_folder, of_media
-from fusion.reporting.truth import TruthSettings, read_labels
+from fusion.reporting.settings import NO_RULES, ReportSettings, ReportSummary
+from fusion.reporting.truth import read_labels
 
 if TYPE_CHECKING:  # loads matplotlib
     from fusion.reporting.page.index import Row
     from fusion.reporting.page.site import Job
 
-Format = Literal["html", "png", "svg", "pdf"]
-NO_RULES = "none"
-"""Instead of rules: no events."""
 PERCENT = 100
 """Steps that an overlay is told in."""
-
-
-@dataclass
-class ReportSettings:
-    """Settings of the report.
-
-    Args:
-        pred: Video or sound file, which is predicted if it was not yet; or folder of predictions,
-            as fusion.predict writes them.
-        data: Where truth is.
-        store: Folder of tracks, whose prosody shows how loud it is. None: `ROOT/tracks`, if there.
-        videos: Video or folder of videos, for the sound of those without a prosody track, and for
-            the clips of pages. None: where they lay when they were predicted.
-        out: Folder for what is made, or of a video's page the file. None: `report` in the folder of
-            predictions, and `VIDEO.html` here for the page of a video.
-        id: Ids to draw, separated by commas. None: all.
-        format: html is a page to look through, with the clip; the others are pictures. None: html
-            for a video, png for a folder.
-        predictions: Folder where the predictions of a video are, or go.
-        checkpoint: Model that predicts a video.
-        device: Where it computes.
-        embed: auto puts clips of up to 48 MB into the page, never has it find them where they are.
-        review: `review.json`, as saved from a page, to go on with.
-        rules: File of rules, or a shipped one by name, for the events of pages. None: the shipped
-            `events`, of which rules are passed over whose columns are not there. none: no events.
-        overlay: An mp4, for the video anew with boxes, words and a timeline in its pictures.
-        faces: What is done to the faces in it: boxes with what is said, blur, or none. Only those
-            who were predicted are blurred; predict with --persons all for everybody.
-    """
-
-    POSITIONAL: ClassVar[str] = "pred"
-    ESSENTIAL: ClassVar[tuple[str, ...]] = (
-        "format",
-        "data.root",
-        "data.truth",
-        "store",
-        "videos",
-        "out",
-        "id",
-        "checkpoint",
-        "embed",
-        "review",
-        "rules",
-        "overlay",
-        "faces",
-    )
-
-    pred: Path
-    data: TruthSettings = field(default_factory=TruthSettings)
-    store: Path | None = None
-    videos: Path | None = None
-    out: Path | None = None
-    id: str | None = None
-    format: Format | None = None
-    predictions: Path = PredictSettings.out
-    checkpoint: Path | None = PredictSettings.checkpoint
-    device: str = PredictSettings.device
-    embed: Literal["auto", "never"] = "auto"
-    review: Path | None = None
-    rules: str | None = None
-    overlay: Path | None = None
-    faces: Faces = "boxes"
-
-
-@dataclass
-class ReportSummary:
-    """What a report did.
-
-    Attributes:
-        pictures: Id to the picture made of it.
-        failures: Id to cause.
-        remarks: Id to what is odd, though drawn.
-        pages: Video to the page made of it; the index under no name.
-        overlays: Video to the film made of it.
-    """
-
-    pictures: dict[str, Path] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    remarks: dict[str, str] = field(default_factory=dict)
-    pages: dict[str, Path] = field(default_factory=dict)
-    overlays: dict[str, Path] = field(default_factory=dict)
-
-    def print(self) -> None:
-        """Prints the closing lines."""
-        for path in (*self.pictures.values(), *self.pages.values(), *self.overlays.values()):
-            print(path)
-        for name, remark in self.remarks.items():
-            print(f"  remark: {name}: {remark}")
-        for name, cause in self.failures.items():
-            print(f"  failed: {name}: {cause}")
-        made = [counted(len(self.pages), "page")] if self.pages else []
-        made += [counted(len(self.overlays), "film")] if self.overlays else []
-        made += [counted(len(self.pictures), "picture")] if self.pictures or not made else []
-        print(f"{', '.join(made)}, {len(self.failures)} failed")
 
 
 def report(settings: ReportSettings) -> ReportSummary:
@@ -293,7 +195,7 @@ def _pictures(
 ) -> ReportSummary:
     """Draws the timeline of each person."""
     from fusion.reporting.loudness import SoundFinder
-    from fusion.reporting.pictures import draw_person
+    from fusion.reporting.timelines.pictures import draw_person
 
     truth = read_labels(settings.data)
     sound = SoundFinder.of(settings.store, settings.data.root, videos)
@@ -315,7 +217,7 @@ def _pictures(
 def command(settings: ReportSettings) -> int:
     """Draws the report and prints its summary."""
     summary = report(settings)
-    summary.print()
+    print("\n".join(summary.lines()))
     return FAILED if summary.failures else OK
 
 

@@ -30,7 +30,9 @@ from fusion.inference.checkpoint import load_checkpoint
 from fusion.metrics.official import MetricAccumulator
 from fusion.predict import PredictSettings
 from fusion.predict import command as predict
-from fusion.report import ReportSettings, TruthSettings, report
+from fusion.report import report
+from fusion.reporting.settings import ReportSettings
+from fusion.reporting.truth import TruthSettings
 from fusion.submit import SubmitSettings
 from fusion.submit import command as submit
 from fusion.tasks.clips import Clip

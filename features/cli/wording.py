@@ -1,4 +1,7 @@
-"""Numbers in messages as a person would write them."""
+"""Numbers in messages as a person would write them, and what a command says at its end."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 
 def counted(number: int, thing: str, things: str = "") -> str:
@@ -23,3 +26,20 @@ def in_words(seconds: float) -> str:
     if minutes >= 2:
         return f"{minutes} min"
     return f"{seconds:.0f} s" if round(seconds) else "less than a second"
+
+
+def closing_lines(
+    made: str, files: Iterable[Path], remarks: Iterable[str], failures: Mapping[str, str]
+) -> Iterator[str]:
+    """What was written, what is odd, what failed, and how much of each.
+
+    Args:
+        made: What was made, counted, e.g. `3 files`.
+        files: Those that were written; told once each.
+        remarks: What is odd, though done.
+        failures: Id to cause.
+    """
+    yield from map(str, dict.fromkeys(files))
+    yield from (f"  remark: {remark}" for remark in remarks)
+    yield from (f"  failed: {name}: {cause}" for name, cause in failures.items())
+    yield f"{made}, {len(failures)} failed"

@@ -8,6 +8,7 @@ import codecs
 import csv
 import logging
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from io import StringIO
@@ -57,6 +58,18 @@ class TextTable:
         """A comma where it cannot separate cells and some number has one."""
         found = self.separator != "," and _DECIMAL_COMMA.search(self.text)
         return "," if found else "."
+
+    def rows(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """Lines that are not empty, by their number in the file, as cells by the header's names.
+
+        Cells that a line lacks are empty; those that it has beyond the header are left out.
+        """
+        reader = csv.reader(self.lines, delimiter=self.separator)
+        next(reader, None)
+        for cells in reader:
+            if cells:
+                filled = [*cells, *[""] * (len(self.header) - len(cells))]
+                yield reader.line_num, dict(zip(self.header, filled, strict=False))
 
     @property
     def lines(self) -> StringIO:

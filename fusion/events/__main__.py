@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from features.cli.app import FAILED, OK, run
-from features.cli.wording import counted
-from features.errors import UserError
+from features.cli.wording import closing_lines, counted
 from fusion.events.event_list import PersonEvents, events_of
 from fusion.events.markers import Marker, latencies, read_markers
 from fusion.events.rules import read_rules
@@ -27,35 +26,20 @@ from fusion.events.tables import (
     write_rows,
 )
 from fusion.tables.folder import PredictionFolder
+from fusion.tables.settings import TablesSettings
 
 
 @dataclass
-class EventsSettings:
+class EventsSettings(TablesSettings):
     """Settings of the search for events.
 
     Args:
-        pred: Folder of predictions as fusion.predict writes them, or one file of it.
-        rules: File of rules and own measures, or a shipped one by name. None: the shipped
-            `events`, of which rules are passed over whose columns are not there.
-        review: File or folder of reviews, as the review page saves them.
         markers: CSV with `time` and `name`, and maybe `video`: how long after each do events begin?
-        min_validity: What is said of a face that is less valid counts as unknown; 0: nothing does.
-        out: Folder for the tables. None: `events` in the folder of predictions.
     """
 
-    POSITIONAL: ClassVar[str] = "pred"
     ESSENTIAL: ClassVar[tuple[str, ...]] = ("rules", "review", "markers", "min_validity", "out")
 
-    pred: Path
-    rules: str | None = None
-    review: Path | None = None
     markers: Path | None = None
-    min_validity: float = 0.5
-    out: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_validity <= 1:
-            raise UserError(f"min_validity must be from 0 to 1, not {self.min_validity:g}")
 
 
 @dataclass
@@ -89,16 +73,11 @@ class EventsSummary:
 
     def print(self) -> None:
         """Prints the closing lines."""
-        for path in self.files:
-            print(path)
-        for remark in self.remarks:
-            print(f"  remark: {remark}")
-        for name, cause in self.failures.items():
-            print(f"  failed: {name}: {cause}")
         events = Counter(row["name"] for row in self.events)
         kinds = ", ".join(f"{name} {number}" for name, number in sorted(events.items()))
         total = counted(sum(events.values()), "event") + (f" ({kinds})" if kinds else "")
-        print(f"{total} of {counted(self.people, 'person', 'people')}")
+        made = f"{total} of {counted(self.people, 'person', 'people')}"
+        print("\n".join(closing_lines(made, self.files, self.remarks, self.failures)))
 
 
 def find_events(settings: EventsSettings) -> EventsSummary:
@@ -119,8 +98,7 @@ def find_events(settings: EventsSettings) -> EventsSummary:
             summary.add(found, markers)
     summary.failures = folder.failures
     summary.remarks = rules.remarks(missing)
-    beside = settings.pred if settings.pred.is_dir() else settings.pred.parent
-    summary.files = _write(settings.out or beside / "events", summary, bool(markers))
+    summary.files = _write(settings.folder("events"), summary, bool(markers))
     return summary
 
 

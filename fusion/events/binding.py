@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.errors import UserError
-from fusion.events.evaluating import Lookup, evaluate, moved
-from fusion.events.formula import Compare, Is, Logic, Name, Node, Not, names_in, parts_of
-from fusion.events.ranges import OPEN, Range, range_of
+from fusion.events.formulas.evaluating import Lookup, evaluate, moved
+from fusion.events.formulas.formula import Compare, Is, Logic, Name, Node, Not, names_in, parts_of
+from fusion.events.formulas.ranges import OPEN, Range, range_of
 from fusion.events.rules import OwnMeasure, Rule
 from fusion.tables.frame_table import ON_OR_OFF, FrameTable
 from fusion.tables.weighting import weighted_quantiles

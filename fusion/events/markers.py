@@ -6,7 +6,6 @@ Data flow: markers.csv > Marker > latency of the first event of each kind.
     12.5,picture 1
 """
 
-import csv
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from features.errors import UserError
+from features.importers.text_tables import read_table_text
 from fusion.events.event_list import PersonEvents
 
 
@@ -60,31 +60,28 @@ def read_markers(path: Path) -> tuple[Marker, ...]:
     Raises:
         UserError: If there is no such file, or a line is not as above; says which.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file of markers") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no text in UTF-8; save it so") from error
-    head = lines[0] if lines else ""
-    separator = max(",;\t", key=head.count)
-    rows = csv.DictReader(lines, delimiter=separator)
-    if not {"time", "name"} <= set(rows.fieldnames or ()):
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of markers")
+    table = read_table_text(path)
+    if not {"time", "name"} <= set(table.header):
+        head = table.separator.join(table.header)
         raise UserError(f"{path}: columns 'time' and 'name' were expected, not '{head}'")
-    return tuple(sorted((_marker(path, rows.line_num, row) for row in rows), key=lambda m: m.time))
+    point = table.decimal_point
+    found = (_marker(path, line, row, point) for line, row in table.rows())
+    return tuple(sorted(found, key=lambda marker: marker.time))
 
 
-def _marker(path: Path, line: int, row: dict[str, str]) -> Marker:
+def _marker(path: Path, line: int, row: dict[str, str], point: str) -> Marker:
     try:
-        time = float(row["time"])
-    except (TypeError, ValueError):
+        time = float(row["time"].replace(point, "."))
+    except ValueError:
         time = math.nan
     if not math.isfinite(time) or not row["name"]:
         raise UserError(
             f"{path}, line {line}: a time in seconds and a name were expected, not"
             f" '{row['time']}' and '{row['name']}'"
         )
-    return Marker(time, row["name"], row.get("video") or "")
+    return Marker(time, row["name"], row.get("video", ""))
 
 
 def latencies(person: PersonEvents, markers: Iterable[Marker]) -> list[Latency]:

@@ -7,9 +7,9 @@ TIME    N s | N ms | N min
 
 from dataclasses import dataclass
 
-from fusion.events.formula import FormulaError, Node
-from fusion.events.parsing import CLAUSES, FormulaReader
-from fusion.events.words import words_of
+from fusion.events.formulas.formula import FormulaError, Node
+from fusion.events.formulas.parsing import CLAUSES, FormulaReader
+from fusion.events.formulas.words import words_of
 
 SECONDS_IN = {"s": 1.0, "ms": 1e-3, "min": 60.0}
 

@@ -21,8 +21,8 @@ import yaml
 
 from features.cli.wording import counted
 from features.errors import UserError
-from fusion.events.formula import NUMBER, FormulaError, Node
-from fusion.events.parsing import parse_formula
+from fusion.events.formulas.formula import NUMBER, FormulaError, Node
+from fusion.events.formulas.parsing import parse_formula
 from fusion.events.rule_text import SECONDS_IN, Clauses, parse_rule
 
 _HERE = Path(__file__)

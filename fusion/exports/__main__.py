@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from features.cli.app import FAILED, OK, run
 from features.cli.progress import ProgressReport
-from features.cli.wording import counted
+from features.cli.wording import closing_lines, counted
 from features.errors import UserError
 from features.pipeline.discovery import find_sources
 from fusion.events.binding import with_measures
@@ -21,44 +21,29 @@ from fusion.events.event_list import events_of
 from fusion.events.rules import RuleSet, read_rules
 from fusion.exports.base import ExportPerson, ExportVideo
 from fusion.tables.folder import PredictionFolder, VideoTables
+from fusion.tables.settings import TablesSettings
 
 COMMON = "dataset_description.json"
 """A file of all videos."""
 
 
 @dataclass
-class ExportSettings:
-    """Settings of an export.
+class ExportSettings(TablesSettings):
+    """Settings of an export. What is said of a face of little validity is no event and no class;
+    frames keep all.
 
     Args:
-        pred: Folder of predictions as fusion.predict writes them, or one file of it.
         format: Formats, separated by commas: elan, praat, boris, openface, bids, webvtt, jsonl,
             parquet, excel.
-        rules: File of rules and own measures, or a shipped one by name. None: the shipped
-            `events`, of which rules are passed over whose columns are not there.
-        review: File or folder of reviews, as the review page saves them.
         videos: Video or folder of videos, to be linked.
-        min_validity: What is said of a face that is less valid is no event and no class; frames
-            keep all. 0: nothing is left out.
-        out: Folder for the files. None: `export` in the folder of predictions.
     """
 
-    POSITIONAL: ClassVar[str] = "pred"
     ESSENTIAL: ClassVar[tuple[str, ...]] = (
         *("format", "rules", "review", "videos", "min_validity", "out"),
     )
 
-    pred: Path
     format: list[str] = field(default_factory=list)
-    rules: str | None = None
-    review: Path | None = None
     videos: Path | None = None
-    min_validity: float = 0.5
-    out: Path | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_validity <= 1:
-            raise UserError(f"min_validity must be from 0 to 1, not {self.min_validity:g}")
 
 
 @dataclass
@@ -77,14 +62,8 @@ class ExportSummary:
 
     def print(self) -> None:
         """Prints the closing lines."""
-        for path in dict.fromkeys(self.files):
-            print(path)
-        for remark in self.remarks:
-            print(f"  remark: {remark}")
-        for name, cause in self.failures.items():
-            print(f"  failed: {name}: {cause}")
         files = counted(len(dict.fromkeys(self.files)), "file")
-        print(f"{files}, {len(self.failures)} failed")
+        print("\n".join(closing_lines(files, self.files, self.remarks, self.failures)))
 
 
 def export(settings: ExportSettings) -> ExportSummary:
@@ -99,8 +78,7 @@ def export(settings: ExportSettings) -> ExportSummary:
     folder = PredictionFolder.of(settings.pred, settings.review)
     sources = find_sources(settings.videos) if settings.videos else []
     media = {source.id: source.files[0] for source in sources if source.files}
-    beside = settings.pred if settings.pred.is_dir() else settings.pred.parent
-    out = settings.out or beside / "export"
+    out = settings.folder("export")
     summary, owners = ExportSummary(), dict[Path, str]()
     missing: list[dict[str, str]] = []
     with ProgressReport("export", len(folder)) as progress:

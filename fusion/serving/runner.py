@@ -4,6 +4,7 @@ Data flow: JobStore > Worker > progress and outcome > JobStore.
 """
 
 import logging
+import sqlite3
 import threading
 import time
 from collections.abc import Sequence
@@ -59,17 +60,23 @@ class Runner(threading.Thread):
             return self._job == name
 
     def run(self) -> None:
-        """Works on job after job."""
-        while not self._stopping.is_set():
-            try:
-                if not self._next():
-                    self.wake.wait(PAUSE)
-                    self.wake.clear()
-            except Exception:  # such as of a full disk: it is said, and tried again
-                log.exception("a runner failed; it goes on in %s s", PAUSE)
-                self._give_up()
-                self._stopping.wait(PAUSE)
-        self._drop()
+        """Works on job after job. A fault of the program ends it, which `/health` tells."""
+        try:
+            while not self._stopping.is_set():
+                self._look()
+        finally:
+            self._drop()
+
+    def _look(self) -> None:
+        """Works on a job, or waits for one."""
+        try:
+            if not self._next():
+                self.wake.wait(PAUSE)
+                self.wake.clear()
+        except (OSError, sqlite3.Error):  # such as of a full disk: said, and tried again
+            log.exception("a runner failed; it goes on in %s s", PAUSE)
+            self._give_up()
+            self._stopping.wait(PAUSE)
 
     def _next(self) -> bool:
         """Works on a job if one waits; whether one did."""
@@ -148,7 +155,7 @@ class Runner(threading.Thread):
         if name:
             try:
                 self._store.requeue(name)
-            except Exception:
+            except (OSError, sqlite3.Error):
                 log.exception("job %s: stays as it is until the next start", name)
 
     def _ready(self) -> Worker:

@@ -6,6 +6,7 @@ Data flow: reserved place > upload > job > Runner > results > their end.
 import logging
 import math
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -171,7 +172,7 @@ class Service:
         while not self.stopping.wait(min(CLEAN, max(self.settings.keep / 4, 0.05))):
             try:
                 self.clean()
-            except Exception:  # such as a disk's: it is said, and tried again
+            except (OSError, sqlite3.Error):  # of the disk: said, and tried again
                 log.exception("files of jobs could not be removed; tried again")
 
 

@@ -77,7 +77,8 @@ def report_of(clip: Path, out: Path, overlay: bool) -> list[str]:
 
     Predictions without a page are better than none.
     """
-    from fusion.report import ReportSettings, report
+    from fusion.report import report
+    from fusion.reporting.settings import ReportSettings
 
     remarks = []
     film: dict[str, dict[str, Any]] = {FILM: {"overlay": out / FILM}} if overlay else {}

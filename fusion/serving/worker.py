@@ -125,7 +125,7 @@ def _outcome(work: Work, folder: Path, channel: Connection) -> Outcome:
     except UserError as error:
         # A client is not told where files lie.
         return Outcome("refused", str(error).replace(f"{folder}{os.sep}", ""))
-    except Exception:
+    except Exception:  # a fault of ours: goes to the service's log whole, and fails the job
         return Outcome("fault", traceback.format_exc())
     return Outcome("done")
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from features.cli.app import FAILED, OK, run
-from features.cli.wording import counted
+from features.cli.wording import closing_lines, counted
 from fusion.statistics.settings import SummarizeSettings
 
 
@@ -35,13 +35,8 @@ class SummarizeReport:
 
     def print(self) -> None:
         """Prints the closing lines."""
-        for path in self.files:
-            print(path)
-        for remark in self.remarks:
-            print(f"  remark: {remark}")
-        for name, cause in self.failures.items():
-            print(f"  failed: {name}: {cause}")
-        print(f"{counted(self.clips, 'person', 'people')} in clips, {len(self.failures)} failed")
+        people = f"{counted(self.clips, 'person', 'people')} in clips"
+        print("\n".join(closing_lines(people, self.files, self.remarks, self.failures)))
 
 
 def summarize(settings: SummarizeSettings) -> SummarizeReport:
@@ -55,8 +50,7 @@ def summarize(settings: SummarizeSettings) -> SummarizeReport:
     from fusion.statistics.summary import WHY
 
     people = gather(settings)
-    beside = settings.pred if settings.pred.is_dir() else settings.pred.parent
-    out = settings.out or beside / "statistics"
+    out = settings.folder("statistics")
     report = SummarizeReport(len(people.rows), remarks=people.remarks, failures=people.failures)
     report.files.append(people.write(out / "summary.csv"))
     blank = sum(bool(row[WHY]) for row in people.rows)

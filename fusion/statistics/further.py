@@ -9,10 +9,11 @@ from pathlib import Path
 from features.errors import UserError
 from fusion.events.binding import resolved
 from fusion.events.tables import write_rows
-from fusion.statistics import agreement, comparing, recalibrating, synchrony
+from fusion.statistics import comparing, synchrony
 from fusion.statistics.curves import curves_of, write_curves
-from fusion.statistics.labels import read_labels
-from fusion.statistics.matching import matched
+from fusion.statistics.own_labels import agreement, recalibrating
+from fusion.statistics.own_labels.labels import read_labels
+from fusion.statistics.own_labels.matching import matched
 from fusion.statistics.participants import ID
 from fusion.statistics.people import People
 from fusion.statistics.settings import SummarizeSettings

@@ -11,12 +11,12 @@ clip's id, or begins it before `_`, as file names in BIDS do. A person in severa
 several conditions, has several rows.
 """
 
-import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import UserError
+from features.importers.text_tables import read_table_text
 
 ID, CLIP = "participant_id", "clip"
 NONE = frozenset({"", "n/a", "NA", "nan", "NaN"})
@@ -91,24 +91,19 @@ def read_participants(path: Path) -> Participants:
     Raises:
         UserError: If there is no such file, it has no ids, or a row stands there twice.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such table of participants") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no text in UTF-8; save it so") from error
-    head = lines[0] if lines else ""
-    reader = csv.DictReader(lines, delimiter=max("\t,;", key=head.count))
-    names = [name for name in reader.fieldnames or () if name]
-    if ID not in names:
+    if not path.is_file():
+        raise UserError(f"{path}: no such table of participants")
+    table = read_table_text(path)
+    if ID not in table.header:
+        head = table.separator.join(table.header)
         raise UserError(f"{path}: a column '{ID}' was expected, not '{head}'")
-    columns = tuple(name for name in names if name not in (ID, CLIP))
+    columns = tuple(name for name in table.header if name not in ("", ID, CLIP))
     rows = []
-    for row in reader:
+    for line, row in table.rows():
         if not row[ID]:
-            raise UserError(f"{path}, line {reader.line_num}: no {ID}")
-        told = {name: str(row[name]) for name in columns if (row[name] or "") not in NONE}
-        rows.append((str(row[ID]), row.get(CLIP) or "", told))
+            raise UserError(f"{path}, line {line}: no {ID}")
+        told = {name: row[name] for name in columns if row[name] not in NONE}
+        rows.append((row[ID], row.get(CLIP, ""), told))
     _require_once(path, [clip for _, clip, _ in rows if clip])
     return Participants(path, columns, tuple(rows))
 

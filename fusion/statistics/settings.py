@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from features.errors import UserError
+from fusion.tables.settings import TablesSettings
 
 Null = Literal["pairs", "windows"]
 
@@ -36,11 +37,10 @@ class SynchronySettings:
 
 
 @dataclass
-class SummarizeSettings:
+class SummarizeSettings(TablesSettings):
     """Settings of the statistics.
 
     Args:
-        pred: Folder of predictions as fusion.predict writes them, or one file of it.
         participants: Table with `participant_id`, maybe `clip`, and columns of groups or
             conditions. None: every person is a participant.
         group: Column of the participants whose values are compared: people differ by it (groups)
@@ -48,45 +48,32 @@ class SummarizeSettings:
         labels: Your own labels of the clips: file or folder of ELAN, BORIS or CSV.
         columns: Columns whose curves and synchrony are wanted, separated by commas. None: those
             that tasks tell as values, or that follow from others.
-        rules: File of rules and own measures, or a shipped one by name. None: the shipped
-            `events`, of which rules are passed over whose columns are not there.
-        review: File or folder of reviews, as the review page saves them.
-        min_validity: What is said of a face that is less valid does not count; 0: all does.
         min_share: Share of a clip's time with a value that a column needs, else it is blank.
         min_seconds: Seconds with a value that a column needs.
         bin: Seconds of a point of the curves.
         draws: Random draws of an interval or of chance.
         seed: Of the draws.
         synchrony: How two people are held against each other.
-        out: Folder for the tables. None: `statistics` in the folder of predictions.
     """
 
-    POSITIONAL: ClassVar[str] = "pred"
     ESSENTIAL: ClassVar[tuple[str, ...]] = (
         *("participants", "group", "labels", "columns", "rules", "review"),
         *("min_validity", "min_share", "out"),
     )
 
-    pred: Path
     participants: Path | None = None
     group: str | None = None
     labels: Path | None = None
     columns: list[str] = field(default_factory=list)
-    rules: str | None = None
-    review: Path | None = None
-    min_validity: float = 0.5
     min_share: float = 0.2
     min_seconds: float = 1.0
     bin: float = 1.0
     draws: int = 2000
     seed: int = 0
     synchrony: SynchronySettings = field(default_factory=SynchronySettings)
-    out: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("min_validity", "min_share"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name} must be from 0 to 1, not {getattr(self, name):g}")
+        self.require_shares("min_validity", "min_share")
         if self.group and not self.participants:
             raise UserError("--group names a column of --participants; give that too")
         if self.bin <= 0 or self.draws < 1:

@@ -22,7 +22,7 @@ from features.store.track_store import TrackStore
 from fusion.data.prediction_files import write_predictions
 from fusion.data.predictions import FramePredictions
 from fusion.metrics.official import ccc
-from fusion.report import ReportSettings, TruthSettings, command, read_labels, report
+from fusion.report import command, report
 from fusion.reporting import timeline
 from fusion.reporting.figures import draw_clips, draw_comparison
 from fusion.reporting.loudness import (
@@ -33,8 +33,10 @@ from fusion.reporting.loudness import (
     envelope_of_media,
     envelope_of_store,
 )
+from fusion.reporting.settings import ReportSettings
 from fusion.reporting.timeline import Envelope, agreement, clock, draw_timeline
 from fusion.reporting.timelines.grouping import Groups
+from fusion.reporting.truth import TruthSettings, read_labels
 from fusion.tasks.au import UNITS
 from fusion.tasks.expr import EXPRESSIONS
 from fusion.tasks.labels import FrameLabels

@@ -14,6 +14,7 @@ from fusion.data.prediction_files import write_predictions
 from fusion.events.rules import read_rules
 from fusion.inference.origins import PLACE
 from fusion.predict import PredictSettings
+from fusion.reporting.settings import ReportSettings
 from tests.fusion.reporting.page.made import FRAMES, made_clip, made_people
 from tests.fusion.test_report import run_report, write_va
 
@@ -192,3 +193,13 @@ def test_pictures_for_papers_repeat_byte_by_byte(clip: Path, format: str, begins
     first, second = (Path(out, f"talk.{format}").read_bytes() for out in "ab")
     assert first == second
     assert first.startswith(begins)
+
+
+def test_what_a_report_predicts_by_is_what_predict_takes() -> None:
+    theirs = PredictSettings()
+    ours = ReportSettings(Path("talk.mp4"))
+    assert (ours.predictions, ours.checkpoint, ours.device) == (
+        theirs.out,
+        theirs.checkpoint,
+        theirs.device,
+    )

@@ -11,8 +11,8 @@ from fusion.data.loading.dataset import DataSummary
 from fusion.ensembling.members import Member, require_clips
 from fusion.metrics.evaluation import Evaluation, compare_lengths
 from fusion.metrics.official import MetricAccumulator
-from fusion.report import ReportSummary
 from fusion.reporting.score_report import Rules
+from fusion.reporting.settings import ReportSummary
 from fusion.reporting.timeline import draw_timeline
 from fusion.streams.person_normalization import People
 from fusion.tasks.labels import FrameLabels
@@ -79,14 +79,14 @@ def test_one_unit_and_one_class_that_scores_are_over() -> None:
     ]
 
 
-def test_one_person_one_clip_one_picture_one_draw(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_person_one_clip_one_picture_one_draw() -> None:
     assert People({"A": {}}, {"face": ["A"]}).lines()[0].startswith(
         "'face' is constant or absent for 1 of 1 person (such as A)"
     )  # fmt: skip
     with pytest.raises(UserError, match="no predictions of 1 of 1 clip, such as 'a'"):
         require_clips([Member("m", Path("m"))], ["a"])
-    ReportSummary(pictures={"a": Path("a.png")}).print()
-    assert capsys.readouterr().out.endswith("\n1 picture, 0 failed\n")
+    made = ReportSummary(pictures={"a": Path("a.png")})
+    assert list(made.lines()) == ["a.png", "1 picture, 0 failed"]
     assert ", 1 draw, seed" in Rules(edition=3, exact=False, draws=1, seed=0).line(2)
 
 

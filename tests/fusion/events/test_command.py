@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.errors import UserError
 from fusion.cli import main
 from fusion.data.prediction_files import write_predictions
+from fusion.events.markers import Marker, read_markers
 from tests.fusion.measured import predictions
 
 TIMES = np.arange(100) / 25
@@ -73,6 +75,16 @@ def test_one_file_is_enough(folder: Path, capsys: pytest.CaptureFixture[str]) ->
     assert status == 0
     assert "1 event (smile 1) of 1 person" in out
     assert len(read(folder.parent / "o/events.tsv", "\t")) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_markers_as_spreadsheets_save_them(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "markers.csv"
+    path.write_text("time;name;video\n2,5;Gru\u00df;talk\n\n0,1;first\n", encoding=encoding)
+    assert read_markers(path) == (Marker(0.1, "first", ""), Marker(2.5, "Gru\u00df", "talk"))
+    path.write_text("time;name\n1,0;a\n\nx;b\n", encoding=encoding)
+    with pytest.raises(UserError, match="line 4: a time in seconds and a name"):
+        read_markers(path)
 
 
 def test_latency_to_markers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.events.evaluating import moved
 from fusion.events.finder import Timing, find
+from fusion.events.formulas.evaluating import moved
 from fusion.tables.weighting import durations
 
 NAN = np.nan

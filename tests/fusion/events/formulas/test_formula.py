@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.events.evaluating import Lookup, evaluate
-from fusion.events.formula import FormulaError
-from fusion.events.parsing import parse_formula
-from fusion.events.ranges import range_of
+from fusion.events.formulas.evaluating import Lookup, evaluate
+from fusion.events.formulas.formula import FormulaError
+from fusion.events.formulas.parsing import parse_formula
+from fusion.events.formulas.ranges import range_of
 from fusion.events.rule_text import parse_rule
 
 COLUMNS = {"a": np.array([0.0, 0.25, 0.75, np.nan]), "b": np.array([1.0, 0.5, np.nan, 0.0])}

@@ -19,8 +19,19 @@ import numpy as np
 import yaml
 
 from features.store.atomic_file import write_atomically
-from fusion.statistics.agreement import COUNT, XX, XY, YY, X, Y, by_person, ccc, kappa, sums_of
-from fusion.statistics.matching import HALF, Pairs
+from fusion.statistics.own_labels.agreement import (
+    COUNT,
+    XX,
+    XY,
+    YY,
+    X,
+    Y,
+    by_person,
+    ccc,
+    kappa,
+    sums_of,
+)
+from fusion.statistics.own_labels.matching import HALF, Pairs
 
 THRESHOLDS = np.round(np.arange(0.05, 0.96, 0.05), 2)
 

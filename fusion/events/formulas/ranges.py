@@ -10,7 +10,17 @@ import itertools
 import math
 from collections.abc import Callable
 
-from fusion.events.formula import Arithmetic, Call, Compare, Is, Logic, Name, Node, Not, Number
+from fusion.events.formulas.formula import (
+    Arithmetic,
+    Call,
+    Compare,
+    Is,
+    Logic,
+    Name,
+    Node,
+    Not,
+    Number,
+)
 
 Range = tuple[float, float]
 OPEN: Range = (-math.inf, math.inf)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from fusion.events.formula import FormulaError
+from fusion.events.formulas.formula import FormulaError
 
 Kind = Literal["number", "name", "sign", "end"]
 WORDS = re.compile(

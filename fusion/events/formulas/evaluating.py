@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusion.events.formula import (
+from fusion.events.formulas.formula import (
     Arithmetic,
     Call,
     Compare,

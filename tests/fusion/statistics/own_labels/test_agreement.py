@@ -17,10 +17,18 @@ from features.errors import UserError
 from fusion.cli import main
 from fusion.data.prediction_files import write_predictions
 from fusion.metrics.official import ccc as official_ccc
-from fusion.statistics.agreement import agreements, by_person, ccc, icc, kappa, sums_of, table_of
-from fusion.statistics.labels import read_labels
-from fusion.statistics.matching import Pairs
-from fusion.statistics.recalibrating import recalibrations, scale_of, scaled
+from fusion.statistics.own_labels.agreement import (
+    agreements,
+    by_person,
+    ccc,
+    icc,
+    kappa,
+    sums_of,
+    table_of,
+)
+from fusion.statistics.own_labels.labels import Span, read_labels
+from fusion.statistics.own_labels.matching import Pairs
+from fusion.statistics.own_labels.recalibrating import recalibrations, scale_of, scaled
 from tests.fusion.measured import predictions
 
 RNG = np.random.default_rng(7)
@@ -277,6 +285,13 @@ def test_labels_that_make_no_sense(
     assert message in err
     assert name in err
     assert err.count("\n") == 1
+
+
+def test_labels_with_decimal_commas(tmp_path: Path) -> None:
+    table = "onset;offset;name\n0,5;1,25;smile, small\n"
+    (tmp_path / "talk.csv").write_text(table, encoding="utf-16")
+    (labels,) = read_labels(tmp_path)
+    assert labels.spans == [Span(0.5, 1.25, "smile, small")]
 
 
 def test_labels_that_are_not_there(folder: Path, capsys) -> None:

@@ -7,7 +7,7 @@ formula   and, or, not over comparisons (a < b < c too) and `COLUMN is CLASS`; +
 from collections.abc import Callable
 from typing import NoReturn
 
-from fusion.events.formula import (
+from fusion.events.formulas.formula import (
     NUMBER,
     TRUTH,
     Arithmetic,
@@ -22,7 +22,7 @@ from fusion.events.formula import (
     Number,
     kind_of,
 )
-from fusion.events.words import Word, words_of
+from fusion.events.formulas.words import Word, words_of
 
 FUNCTIONS = {"abs": 1, "min": None, "max": None, "mean": None}
 """Function to how many numbers it takes; None: one or more."""

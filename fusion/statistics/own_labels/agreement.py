@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fusion.statistics.matching import Pairs
+from fusion.statistics.own_labels.matching import Pairs
 
 FEWEST = 3
 """People below which there is no interval."""

@@ -10,7 +10,6 @@ or `Subject`, in ELAN the participant of a tier; it may be left out where one pe
 Spans named `labelled` say which stretches were looked through; without any it is the whole clip.
 """
 
-import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,8 +18,10 @@ from typing import Any
 import pandas as pd
 
 from features.errors import UserError
+from features.importers.text_tables import read_table_text
 from fusion.tables.extras import needed
 
+DECIMAL_COMMA = r"^([+-]?\d*),(\d+)$"
 ENDINGS = (".eaf", ".csv", ".tsv", ".txt")
 LABELLED = "labelled"
 BORIS = {"Behavior": "name", "Subject": "person", "Observation id": "clip"}
@@ -99,12 +100,13 @@ def _of_elan(path: Path) -> list[Labels]:
 
 
 def _of_table(path: Path) -> list[Labels]:
+    text = read_table_text(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)
-        table = pd.read_csv(io.StringIO(text), sep=separator, dtype=str).fillna("")
+        table = pd.read_csv(text.lines, sep=text.separator, dtype=str).fillna("")
     except (ValueError, pd.errors.ParserError) as error:
         raise UserError(f"{path}: no table ({' '.join(str(error).split())})") from error
+    if text.decimal_point == ",":
+        table = table.replace(DECIMAL_COMMA, r"\1.\2", regex=True)
     if {"Behavior", "Start (s)", "Stop (s)"} <= set(table):
         table = table.rename(columns={**BORIS, "Start (s)": "onset", "Stop (s)": "offset"})
     elif {"Behavior", "Behavior type", "Time"} <= set(table):

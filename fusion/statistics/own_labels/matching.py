@@ -17,7 +17,7 @@ import numpy as np
 
 from features.errors import UserError
 from fusion.events.binding import resolved
-from fusion.statistics.labels import LABELLED, Labels, Span
+from fusion.statistics.own_labels.labels import LABELLED, Labels, Span
 from fusion.statistics.people import Person
 from fusion.tables.frame_table import FrameTable
 from fusion.tables.weighting import durations
