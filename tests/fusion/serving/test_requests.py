@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -13,9 +14,10 @@ import pytest
 
 from features.media.container import MediaError, open_media
 from fusion.serving.folders import new_id
+from fusion.serving.jobs import Job, JobStore
 from fusion.serving.web.media_check import is_media, media_found
 from fusion.serving.web.upload import TooLarge, TooSlow, receive
-from tests.fusion.serving.conftest import Client, Start, files_of, posted, until
+from tests.fusion.serving.conftest import Client, Start, eventually, files_of, posted, until
 from tests.media import tone, write_sound
 
 TOKEN = "a-token-of-this-test"
@@ -209,6 +211,33 @@ def test_a_full_disk_is_told(started: Start, clip: bytes) -> None:
         assert client.post("/jobs", content=clip).status_code == 507
         answer = client.get("/health")
         assert (answer.status_code, answer.json()) == (503, {"status": "no space"})
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_fault_of_the_program_stops_the_work_and_is_told(
+    started: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with started() as client:
+        assert client.get("/health").status_code == 200
+        monkeypatch.setattr(JobStore, "claim", lambda self: {}["absent"])
+        assert eventually(lambda: client.get("/health").json() == {"status": "no worker"})
+        assert client.get("/health").status_code == 503
+
+
+def test_a_fault_of_the_disk_is_tried_again(
+    started: Start, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, faults = JobStore.claim, [sqlite3.OperationalError("disk I/O error"), OSError(5, "no")]
+
+    def faulty(self: JobStore) -> Job | None:
+        if faults:
+            raise faults.pop()
+        return claim(self)
+
+    monkeypatch.setattr(JobStore, "claim", faulty)
+    with started() as client:
+        until(client, posted(client, clip), "done")
+    assert faults == []
 
 
 def test_only_the_token_opens(started: Start, clip: bytes) -> None:
