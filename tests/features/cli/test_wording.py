@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.cli.wording import counted, in_words
+from features.cli.wording import closing_lines, counted, in_words
 from features.extract import ExtractSettings, SourceSettings, command
 from features.ingest import IngestSettings, ingest
 from features.pipeline.timing import StageTimes
@@ -89,3 +89,14 @@ def test_one_file_is_one_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     settings = IngestSettings(input=tmp_path / "1.csv", store=tmp_path / "tracks", stream="x")
     assert ingest(settings) == 0
     assert "1 file: 1 track written, 0 ready before, 0 failed\n" in capsys.readouterr().out
+
+
+def test_a_command_ends_with_what_it_wrote_what_is_odd_and_what_failed() -> None:
+    files = [Path("a.csv"), Path("b.csv"), Path("a.csv")]
+    assert list(closing_lines("2 files", files, ["c is empty"], {"d": "no face"})) == [
+        "a.csv",
+        "b.csv",
+        "  remark: c is empty",
+        "  failed: d: no face",
+        "2 files, 1 failed",
+    ]

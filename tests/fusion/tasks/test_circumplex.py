@@ -11,6 +11,13 @@ def test_a_certain_expression_lies_where_the_ratings_put_it() -> None:
         np.testing.assert_allclose(every[EXPRESSIONS.index(name)], place, atol=1e-6)
 
 
+def test_the_places_are_the_published_ratings() -> None:
+    order = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
+    pleasure = [-0.51, -0.60, -0.64, 0.76, -0.63, 0.40]
+    arousal = [0.59, 0.35, 0.60, 0.48, -0.27, 0.67]
+    assert [PLACES[name] for name in order] == list(zip(pleasure, arousal, strict=True))
+
+
 def test_other_has_no_place_and_takes_no_part() -> None:
     half = np.zeros((2, 8), np.float32)
     half[0, [EXPRESSIONS.index("Happiness"), EXPRESSIONS.index("Other")]] = 0.5
