@@ -48,3 +48,9 @@ def test_nothing_has_no_statistics() -> None:
     assert np.isnan([weighted_mean(none, weights), weighted_sd(none, weights)]).all()
     assert np.isnan(weighted_quantiles(none, weights, QUARTERS)).all()
     assert len(durations(np.empty(0))) == 0
+
+
+def test_a_frame_lasts_until_the_next_one_but_not_over_a_pause() -> None:
+    times = np.array([0.0, 0.1, 0.3, 0.4, 9.0, 9.1])
+    np.testing.assert_allclose(durations(times), [0.1, 0.2, 0.1, 0.1, 0.1, 0.1])
+    np.testing.assert_allclose(durations(np.array([3.0])), [0.04])
